@@ -1,0 +1,68 @@
+# seats: seat-based pricing inside PostgreSQL, built by PGXS.
+#
+#   make, make install, make installcheck    as for any extension; PG_CONFIG=... chooses the server
+#   make demo, make playground, make test    need no server: they start a private one and remove it
+
+# Paths that make expands are seen from the build directory, which need not be the sources' own.
+here := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+files = $(patsubst $(here)/%,%,$(sort $(wildcard $(here)/$(1))))
+names = $(basename $(notdir $(call files,$(1))))
+
+MODULE_big = seats
+OBJS = $(patsubst %.c,%.o,$(call files,src/*.c))
+EXTENSION = seats
+DATA = $(call files,sql/seats--*.sql)
+
+REGRESS = $(call names,test/sql/*.sql)
+ISOLATION = $(call names,test/specs/*.spec)
+TAP_TESTS = 1
+# A pattern for the shell: PGXS runs prove in the directory of the sources.
+PROVE_TESTS = test/t/*.pl
+
+# Before 16 the expected output is looked for in the input directory, where a link leads to it.
+inputs = --inputdir=$(srcdir)/test $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(srcdir))
+REGRESS_OPTS = $(inputs)
+ISOLATION_OPTS = $(inputs)
+# The same output whatever the server's own encoding and locale.
+ENCODING = UTF8
+NO_LOCALE = 1
+
+# The code is C11. Newer compilers default to C23, which older server headers do not know.
+PG_CFLAGS = $(if $(findstring -std=,$(CC) $(CFLAGS)),,-std=gnu11)
+
+PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
+# Debian's server comes with PGXS, but not with the headers that it needs.
+headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+
+.PHONY: all demo playground test
+all:
+
+ifdef headers
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+# Bitcode only helps JIT inlining: without the LLVM that the server was built with, go without it.
+server_tool = $(shell sed -n 's/^$(1) *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq ($(shell command -v $(call server_tool,CLANG) >/dev/null && \
+		command -v $(call server_tool,LLVM_BINPATH)/llvm-lto >/dev/null && echo found),)
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# PGXS does not track headers. There are few sources: any header rebuilds them all.
+# The absolute path keeps make from finding the sources' directory by VPATH instead.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(here)/src/*.h) | $(CURDIR)/src
+$(CURDIR)/src:
+	$(MKDIR_P) $@
+
+else
+
+all .DEFAULT:
+	@echo "no PostgreSQL headers by $(PG_CONFIG): install postgresql-server-dev-15 (or 16 to 18), set PG_CONFIG, or run make demo" >&2
+	@exit 1
+
+endif
+
+demo playground test:
+	@$(here)/scripts/$@

@@ -1,0 +1,189 @@
+/*
+ * arguments.c
+ *		Checks on what callers pass: PT422 with a JSON array of all faults as DETAIL.
+ *
+ * No value of the caller's enters the error, only the names of arguments; messages and types
+ * are pydantic's, which the HTTP contract's service uses.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "arguments.h"
+
+#define MAX_TOKEN_CHARACTERS 255
+#define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */
+#define MAX_METADATA_KEYS 10
+#define MAX_METADATA_BYTES 1024 /* of its text */
+
+/* Starts an empty list of faults. */
+void
+faults_start(Faults *faults)
+{
+	initStringInfo(&faults->list);
+}
+
+/* Adds a ValidationError; all three are constants that need no escaping in JSON. */
+void
+fault_add(Faults *faults, const char *argument, const char *message, const char *type)
+{
+	if (faults->list.len > 0)
+		appendStringInfoString(&faults->list, ", ");
+	appendStringInfo(&faults->list,
+					 "{\"loc\": [\"body\", \"%s\"], \"msg\": \"%s\", \"type\": \"%s\"}",
+					 argument, message, type);
+}
+
+/* Raises PT422 if there is any fault. */
+void
+faults_raise(const Faults *faults)
+{
+	if (faults->list.len == 0)
+		return;
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE('P', 'T', '4', '2', '2')),
+			 errmsg_internal("Validation Error"),
+			 errdetail_internal("[%s]", faults->list.data),
+			 errhint("Correct the arguments that the detail names.")));
+}
+
+/* Returns how many characters a text has, in the database's encoding. */
+static int
+text_characters(const text *value)
+{
+	return pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
+/* Adds a fault where a text is over MAX_TOKEN_CHARACTERS long. */
+static void
+check_length(Faults *faults, const text *value, const char *name)
+{
+	if (text_characters(value) > MAX_TOKEN_CHARACTERS)
+		fault_add(faults, name, "String should have at most 255 characters",
+				  "string_too_long");
+}
+
+/*
+ * Returns a token argument that is neither null nor empty nor over-long, else raises PT422.
+ * Nothing is said yet of its form.
+ */
+const text *
+token_argument(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	const text *token = NULL;
+	Faults faults;
+
+	faults_start(&faults);
+	if (PG_ARGISNULL(argno))
+		fault_add(&faults, name, "Input should be a valid string", "string_type");
+	else
+	{
+		token = PG_GETARG_TEXT_PP(argno);
+		if (VARSIZE_ANY_EXHDR(token) == 0)
+			fault_add(&faults, name, "String should have at least 1 character",
+					  "string_too_short");
+		check_length(&faults, token, name);
+	}
+	faults_raise(&faults);
+	return token;
+}
+
+/* Returns an id argument; raises PT422 where it is null. */
+const pg_uuid_t *
+id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+	{
+		Faults faults;
+
+		faults_start(&faults);
+		fault_add(&faults, name, "UUID input should be a string, bytes or UUID object",
+				  "uuid_type");
+		faults_raise(&faults);
+	}
+	return PG_GETARG_UUID_P(argno);
+}
+
+/* Adds a fault where an idempotency key is over 255 characters long. */
+void
+check_key_length(Faults *faults, const text *key, const char *name)
+{
+	check_length(faults, key, name);
+}
+
+/* Tells whether a Unicode character is a space, a line separator or a control character. */
+static bool
+is_space_or_control(pg_wchar character)
+{
+	return character <= 0x20 || (character >= 0x7F && character <= 0xA0) ||
+		character == 0x1680 || (character >= 0x2000 && character <= 0x200A) ||
+		character == 0x2028 || character == 0x2029 || character == 0x202F ||
+		character == 0x205F || character == 0x3000;
+}
+
+/*
+ * Tells whether a text has a space or a control character.  In SQL_ASCII nobody knows what the
+ * bytes beyond ASCII are, so they pass.
+ */
+static bool
+has_space_or_control(const text *value)
+{
+	bool unicode = GetDatabaseEncoding() != PG_SQL_ASCII;
+	char *string = text_to_cstring(value);
+	const unsigned char *at;
+
+	if (unicode)
+		string = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
+	for (at = (const unsigned char *) string; *at != '\0';
+		 at += unicode ? pg_utf_mblen(at) : 1)
+	{
+		if ((unicode || *at < 0x80) && is_space_or_control(utf8_to_unicode(at)))
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether a text has one @ with something on both sides. */
+static bool
+has_one_at(const text *value)
+{
+	const char *start = VARDATA_ANY(value);
+	const char *end = start + VARSIZE_ANY_EXHDR(value);
+	const char *at = memchr(start, '@', end - start);
+
+	return at != NULL && at > start && at < end - 1 &&
+		memchr(at + 1, '@', end - (at + 1)) == NULL;
+}
+
+/* Adds a fault where an e-mail address is malformed or over-long. */
+void
+check_email(Faults *faults, const text *email, const char *name)
+{
+	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !has_one_at(email) ||
+		has_space_or_control(email))
+		fault_add(faults, name, "value is not a valid email address", "value_error");
+}
+
+/* Adds a fault where metadata is no object, has over 10 keys or is over 1 KB as text. */
+void
+check_metadata(Faults *faults, Jsonb *metadata, const char *name)
+{
+	if (!JB_ROOT_IS_OBJECT(metadata))
+		fault_add(faults, name, "Input should be a valid dictionary", "dict_type");
+	else if (JB_ROOT_COUNT(metadata) > MAX_METADATA_KEYS)
+		fault_add(faults, name, "Dictionary should have at most 10 items", "too_long");
+	else
+	{
+		char *json = JsonbToCString(NULL, &metadata->root, VARSIZE(metadata));
+
+		if (strlen(json) > MAX_METADATA_BYTES)
+			fault_add(faults, name, "Value error, metadata should have at most 1 KB",
+					  "value_error");
+		pfree(json);
+	}
+}

@@ -1,0 +1,30 @@
+/*
+ * arguments.h
+ *		Checks on what callers pass, and the error that lists what is wrong with it.
+ */
+#ifndef SEATS_ARGUMENTS_H
+#define SEATS_ARGUMENTS_H
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+/* The faults found so far in one call's arguments. */
+typedef struct Faults
+{
+	StringInfoData list; /* ValidationError objects, comma-separated; empty: none */
+} Faults;
+
+extern void faults_start(Faults *faults);
+extern void fault_add(Faults *faults, const char *argument, const char *message,
+					  const char *type);
+extern void faults_raise(const Faults *faults);
+
+extern const text *token_argument(FunctionCallInfo fcinfo, int argno, const char *name);
+extern const pg_uuid_t *id_argument(FunctionCallInfo fcinfo, int argno, const char *name);
+extern void check_key_length(Faults *faults, const text *key, const char *name);
+extern void check_email(Faults *faults, const text *email, const char *name);
+extern void check_metadata(Faults *faults, Jsonb *metadata, const char *name);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * errors.c
+ *		The errors that callers see, other than faults in their arguments.
+ *
+ * SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP status line, so it is a constant
+ * of printable ASCII and nothing of the caller's enters it; DETAIL is the reason word that
+ * programs compare; HINT tells a person what to do.
+ */
+#include "postgres.h"
+
+#include "errors.h"
+
+#define STATUS(hundreds, tens, ones) MAKE_SQLSTATE('P', 'T', hundreds, tens, ones)
+#define BAD_REQUEST STATUS('4', '0', '0')
+#define UNAUTHORIZED STATUS('4', '0', '1')
+#define FORBIDDEN STATUS('4', '0', '3')
+#define NOT_FOUND STATUS('4', '0', '4')
+
+/* One message for all: a caller who guesses tokens learns no more from the status line. */
+#define CANNOT_CLAIM "Invalid, expired, or already claimed token"
+
+static const struct
+{
+	int sqlstate;
+	const char *message;
+	const char *reason;
+	const char *hint;
+} errors[] = {
+	[INVITATION_INVALID] =
+		{BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
+		 "Check that the whole token was copied from the newest invitation."},
+	[INVITATION_EXPIRED] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_expired",
+							"Ask for the invitation to be sent again."},
+	[SEAT_ALREADY_CLAIMED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_already_claimed",
+							  "Sign in: the seat was claimed with this invitation before."},
+	[SEAT_REVOKED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_revoked",
+					  "Ask whoever invited you for a new seat."},
+	[NO_AVAILABLE_SEATS] = {BAD_REQUEST, "No available seats", "no_available_seats",
+							"Buy more seats or revoke one first."},
+	[SEAT_ALREADY_ASSIGNED] = {BAD_REQUEST, "Seat already assigned to this customer",
+							   "seat_already_assigned",
+							   "The customer holds a seat of this subscription or order; "
+							   "nothing needs to be done."},
+	[SUBSCRIPTION_NOT_ACTIVE] = {BAD_REQUEST, "Subscription not active",
+								 "subscription_not_active",
+								 "Seats are assigned while the subscription is trialing, "
+								 "active or past_due."},
+	[ORDER_NOT_PAID] = {BAD_REQUEST, "Order not paid", "order_not_paid",
+						"Seats are assigned while the order is paid or partially_refunded."},
+	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
+						 "Sign in again."},
+	[SESSION_EXPIRED] = {UNAUTHORIZED, "Invalid or expired session token", "session_expired",
+						 "Sign in again."},
+	[SEAT_BASED_PRICING_NOT_ENABLED] = {FORBIDDEN,
+										"Seat-based pricing not enabled for organization",
+										"seat_based_pricing_not_enabled",
+										"Set seat_based_pricing_enabled of the organization."},
+	[SUBSCRIPTION_NOT_FOUND] = {NOT_FOUND, "Subscription not found", "subscription_not_found",
+								"Check the id of the subscription."},
+	[ORDER_NOT_FOUND] = {NOT_FOUND, "Order not found", "order_not_found",
+						 "Check the id of the order."},
+	[CUSTOMER_NOT_FOUND] = {NOT_FOUND, "Customer not found", "customer_not_found",
+							"Name a customer of the organization that sells the seats, or an "
+							"e-mail address to make one."},
+	[SEAT_NOT_FOUND] = {NOT_FOUND, "Seat not found", "seat_not_found",
+						"Check the id of the seat."},
+};
+
+/* Raises one of the errors; does not return. */
+void
+raise_error(SeatsError error)
+{
+	ereport(ERROR,
+			(errcode(errors[error].sqlstate),
+			 errmsg_internal("%s", errors[error].message),
+			 errdetail_internal("%s", errors[error].reason),
+			 errhint("%s", errors[error].hint)));
+}

@@ -1,0 +1,29 @@
+/*
+ * errors.h
+ *		The errors that callers see, other than faults in their arguments.
+ */
+#ifndef SEATS_ERRORS_H
+#define SEATS_ERRORS_H
+
+typedef enum SeatsError
+{
+	INVITATION_INVALID,
+	INVITATION_EXPIRED,
+	SEAT_ALREADY_CLAIMED,
+	SEAT_REVOKED,
+	NO_AVAILABLE_SEATS,
+	SEAT_ALREADY_ASSIGNED,
+	SUBSCRIPTION_NOT_ACTIVE,
+	ORDER_NOT_PAID,
+	SESSION_INVALID,
+	SESSION_EXPIRED,
+	SEAT_BASED_PRICING_NOT_ENABLED,
+	SUBSCRIPTION_NOT_FOUND,
+	ORDER_NOT_FOUND,
+	CUSTOMER_NOT_FOUND,
+	SEAT_NOT_FOUND
+} SeatsError;
+
+extern _Noreturn void raise_error(SeatsError error);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * kept_plan.h
+ *		SQL statements that are prepared once in a session.
+ */
+#ifndef SEATS_KEPT_PLAN_H
+#define SEATS_KEPT_PLAN_H
+
+#include "executor/spi.h"
+
+#define KEPT_PLAN_MAX_ARGUMENTS 11
+
+/* A statement and, once used, its plan.  Keep it in a static variable beside what uses it. */
+typedef struct KeptPlan
+{
+	const char *sql; /* every name and operator qualified */
+	int nargs;
+	Oid argtypes[KEPT_PLAN_MAX_ARGUMENTS];
+	SPIPlanPtr plan;
+} KeptPlan;
+
+/* The operator = as these statements write it, so that a search path cannot change it. */
+#define EQ " OPERATOR(pg_catalog.=) "
+
+extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
+extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments);
+extern uint64 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments);
+
+#endif

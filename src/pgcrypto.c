@@ -1,0 +1,155 @@
+/*
+ * pgcrypto.c
+ *		Calls pgcrypto's functions, in whichever schema that extension is installed.
+ *
+ * They are found once in a session and kept until a function anywhere in the database is
+ * changed, which covers pgcrypto being dropped, made anew or moved.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "pgcrypto.h"
+
+static FmgrInfo digest;			  /* digest(bytea, text) */
+static FmgrInfo gen_random_bytes; /* gen_random_bytes(integer) */
+static text *sha256_name;		  /* what digest() calls SHA-256 */
+
+/* How often a function in the database changed, and that count when ours were looked up. */
+static uint64 changes = 1;
+static uint64 found_at = 0;
+
+/* Forgets the functions: some function in the database changed. */
+static void
+count_change(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
+			 uint32 hashvalue pg_attribute_unused())
+{
+	changes++;
+}
+
+/* Returns the extension pgcrypto and its schema; raises 42704 where it is not installed. */
+static Oid
+find_pgcrypto(Oid *schema)
+{
+	Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
+	Oid extension = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple row;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("pgcrypto"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
+	{
+		extension = ((Form_pg_extension) GETSTRUCT(row))->oid;
+		*schema = ((Form_pg_extension) GETSTRUCT(row))->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"pgcrypto\" is not installed"),
+				 errhint("Install it with CREATE EXTENSION pgcrypto.")));
+	return extension;
+}
+
+/*
+ * Finds one of pgcrypto's functions by its exact argument types; raises 42883 where it is not
+ * there or where it is somebody else's.
+ */
+static void
+find_function(FmgrInfo *function, Oid extension, Oid schema, const char *name,
+			  const Oid *argtypes, int nargs)
+{
+	oidvector *signature = buildoidvector(argtypes, nargs);
+	Oid oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+							  PointerGetDatum(signature), ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(oid) || getExtensionOfObject(ProcedureRelationId, oid) != extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("extension \"pgcrypto\" lacks the function %s", name),
+				 errhint("Undo its being renamed, moved or replaced.")));
+	fmgr_info_cxt(oid, function, TopMemoryContext);
+	pfree(signature);
+}
+
+/* Makes what lives as long as the session; done once. */
+static void
+start_watching(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	sha256_name = cstring_to_text("sha256");
+	MemoryContextSwitchTo(caller);
+	CacheRegisterSyscacheCallback(PROCOID, count_change, (Datum) 0);
+}
+
+/* Makes sure that both functions are known and as they are now. */
+static void
+find_functions(void)
+{
+	static const Oid digest_arguments[] = {BYTEAOID, TEXTOID};
+	static const Oid random_arguments[] = {INT4OID};
+	uint64 looked_at;
+	Oid extension;
+	Oid schema = InvalidOid;
+
+	if (found_at == changes)
+		return;
+	if (sha256_name == NULL)
+		start_watching();
+
+	/* A change that arrives while we look must not be lost, so the count is taken first. */
+	looked_at = changes;
+	extension = find_pgcrypto(&schema);
+	find_function(&digest, extension, schema, "digest", digest_arguments, 2);
+	find_function(&gen_random_bytes, extension, schema, "gen_random_bytes", random_arguments,
+				  1);
+	found_at = looked_at;
+}
+
+/* Returns the SHA-256 of some bytes, a new bytea of 32; raises 42704 or 42883 without pgcrypto. */
+bytea *
+pgcrypto_sha256(const void *data, size_t length)
+{
+	bytea *input = palloc(VARHDRSZ + length);
+	Datum hash;
+
+	SET_VARSIZE(input, VARHDRSZ + length);
+	memcpy(VARDATA(input), data, length);
+	find_functions();
+	hash = FunctionCall2Coll(&digest, InvalidOid, PointerGetDatum(input),
+							 PointerGetDatum(sha256_name));
+	pfree(input);
+	return DatumGetByteaP(hash);
+}
+
+/* Returns so many random bytes, a new bytea; raises 42704 or 42883 without pgcrypto. */
+bytea *
+pgcrypto_random_bytes(int count)
+{
+	find_functions();
+	return DatumGetByteaP(
+		FunctionCall1Coll(&gen_random_bytes, InvalidOid, Int32GetDatum(count)));
+}

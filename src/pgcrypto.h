@@ -1,0 +1,11 @@
+/*
+ * pgcrypto.h
+ *		Hashes and random bytes from the extension pgcrypto.
+ */
+#ifndef SEATS_PGCRYPTO_H
+#define SEATS_PGCRYPTO_H
+
+extern bytea *pgcrypto_sha256(const void *data, size_t length);
+extern bytea *pgcrypto_random_bytes(int count);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * purchase.c
+ *		Purchases, that is subscriptions and orders: locking one, and keeping its count of seats.
+ *
+ * The row of the purchase is the lock under which its seats are given and taken away, and its
+ * assigned_seats is how many of them are pending or claimed, so that giving one costs the same
+ * however many there are.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "kept_plan.h"
+#include "modified_at.h"
+#include "purchase.h"
+#include "row.h"
+#include "trigger.h"
+
+PG_FUNCTION_INFO_V1(seats_keep_purchase);
+
+/* By how much this extension itself is just changing assigned_seats; nobody else may. */
+static int32 counting = 0;
+
+static const char *const assignable_statuses[] = {
+	"trialing", "active",
+	"past_due",						  /* of a subscription */
+	"paid",		"partially_refunded", /* of an order */
+};
+
+static const char *const ended_statuses[] = {
+	"canceled", "unpaid", "incomplete_expired", /* of a subscription */
+	"refunded", "void",							/* of an order */
+};
+
+#define LOCK_PURCHASE(table) \
+	"SELECT p.organization_id, p.status, p.seats, p.assigned_seats, " \
+	"o.seat_based_pricing_enabled, o.invitation_ttl " \
+	"FROM seats." table " AS p " \
+	"JOIN seats.organizations AS o ON o.id" EQ "p.organization_id " \
+	"WHERE p.id" EQ "$1 FOR NO KEY UPDATE OF p"
+
+static KeptPlan lock_purchase[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = LOCK_PURCHASE("subscriptions"),
+							   .nargs = 1,
+							   .argtypes = {UUIDOID}},
+	[PURCHASE_ORDER] = {.sql = LOCK_PURCHASE("orders"), .nargs = 1, .argtypes = {UUIDOID}},
+};
+
+#define COUNT_SEATS(table) \
+	"UPDATE seats." table " " \
+	"SET assigned_seats = assigned_seats OPERATOR(pg_catalog.+) $2 WHERE id" EQ "$1"
+
+static KeptPlan count_seats[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = COUNT_SEATS("subscriptions"),
+							   .nargs = 2,
+							   .argtypes = {UUIDOID, INT4OID}},
+	[PURCHASE_ORDER] = {.sql = COUNT_SEATS("orders"),
+						.nargs = 2,
+						.argtypes = {UUIDOID, INT4OID}},
+};
+
+/* Tells whether a status stands in a list. */
+static bool
+status_is_in(const char *status, const char *const *list, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+	{
+		if (strcmp(status, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether a purchase that turns to this status loses its seats. */
+bool
+purchase_status_is_ended(const char *status)
+{
+	return status_is_in(status, ended_statuses, lengthof(ended_statuses));
+}
+
+/* Tells which kind of purchase a table holds. */
+PurchaseKind
+purchase_kind_of(Relation table)
+{
+	return strcmp(RelationGetRelationName(table), "orders") == 0 ? PURCHASE_ORDER
+																 : PURCHASE_SUBSCRIPTION;
+}
+
+/*
+ * Tells which purchase a seat with these columns belongs to; false where it is none, which a
+ * constraint excludes.
+ */
+bool
+purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, PurchaseId *purchase)
+{
+	const NullableDatum *id = subscription_id.isnull ? &order_id : &subscription_id;
+
+	if (id->isnull)
+		return false;
+	purchase->kind = subscription_id.isnull ? PURCHASE_ORDER : PURCHASE_SUBSCRIPTION;
+	purchase->id = *DatumGetUUIDP(id->value);
+	return true;
+}
+
+/*
+ * Locks a purchase against everything but claims, and reads it as it is then; false where there
+ * is none.  Inside SPI_connect() and SPI_finish(), where what it points to lives.
+ *
+ * Locks: its row, FOR NO KEY UPDATE, so that rows which only refer to it are not held up.
+ */
+bool
+purchase_lock(PurchaseId id, Purchase *purchase)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}};
+	NullableDatum ttl;
+
+	if (kept_plan_execute(&lock_purchase[id.kind], arguments) == 0)
+		return false;
+	ttl = row_value(6);
+	purchase->id = id;
+	purchase->organization_id = *DatumGetUUIDP(row_value(1).value);
+	purchase->assignable = status_is_in(TextDatumGetCString(row_value(2).value),
+										assignable_statuses, lengthof(assignable_statuses));
+	purchase->seats = DatumGetInt32(row_value(3).value);
+	purchase->assigned_seats = DatumGetInt32(row_value(4).value);
+	purchase->pricing_enabled = DatumGetBool(row_value(5).value);
+	purchase->invitation_ttl = ttl.isnull ? NULL : DatumGetIntervalP(ttl.value);
+	return true;
+}
+
+/*
+ * Changes a purchase's count of pending and claimed seats; raises 23514 where that makes more
+ * than were bought.  Nothing happens where the purchase is gone, its seats going with it.
+ *
+ * Locks: the purchase's row, which functions hold already.
+ */
+void
+purchase_count(PurchaseId id, int32 change)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false},
+								 {Int32GetDatum(change), false}};
+
+	counting = change;
+	PG_TRY();
+	{
+		kept_plan_execute(&count_seats[id.kind], arguments);
+	}
+	PG_FINALLY();
+	{
+		counting = 0;
+	}
+	PG_END_TRY();
+}
+
+/* The columns of a purchase's row that its trigger looks at. */
+typedef struct PurchaseRow
+{
+	int32 seats;
+	int32 assigned_seats;
+	char *status;
+} PurchaseRow;
+
+/* Reads a row that a trigger was given; false where one of the columns is null. */
+static bool
+read_purchase(Relation table, HeapTuple row, PurchaseRow *result)
+{
+	TupleDesc columns = RelationGetDescr(table);
+	Datum values[3];
+	bool nulls[3];
+
+	values[0] = SPI_getbinval(row, columns, SPI_fnumber(columns, "seats"), &nulls[0]);
+	values[1] = SPI_getbinval(row, columns, SPI_fnumber(columns, "assigned_seats"), &nulls[1]);
+	values[2] = SPI_getbinval(row, columns, SPI_fnumber(columns, "status"), &nulls[2]);
+	if (nulls[0] || nulls[1] || nulls[2])
+		return false;
+	result->seats = DatumGetInt32(values[0]);
+	result->assigned_seats = DatumGetInt32(values[1]);
+	result->status = TextDatumGetCString(values[2]);
+	return true;
+}
+
+/* Returns a row with one integer column changed. */
+static HeapTuple
+set_integer(Relation table, HeapTuple row, const char *column, int32 value)
+{
+	int number = SPI_fnumber(RelationGetDescr(table), column);
+	Datum datum = Int32GetDatum(value);
+	bool isnull = false;
+
+	return heap_modify_tuple_by_cols(row, RelationGetDescr(table), 1, &number, &datum,
+									 &isnull);
+}
+
+/* Raises 23514 where more seats are assigned than bought, saying how many are. */
+static void
+check_seats(Relation table, const PurchaseRow *row)
+{
+	if (row->assigned_seats <= row->seats)
+		return;
+	if (counting > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("all %d seats are assigned", row->seats),
+				 errhint("Buy more seats or revoke one first."),
+				 errtable(table)));
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("seats cannot be lowered to %d: %d are assigned", row->seats,
+					row->assigned_seats),
+			 errhint("Revoke seats first."),
+			 errtable(table)));
+}
+
+/* Raises 428C9: somebody else changed assigned_seats. */
+static void
+refuse_count(Relation table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_GENERATED_ALWAYS),
+			 errmsg("column \"assigned_seats\" is kept by the extension seats"),
+			 errhint("Leave it out of the statement."),
+			 errtable(table)));
+}
+
+/* Returns the row that an UPDATE by anybody is to write; see seats_keep_purchase(). */
+static HeapTuple
+keep_updated(const TriggerData *trigger)
+{
+	Relation table = trigger->tg_relation;
+	PurchaseRow old;
+	PurchaseRow new;
+	bool ends;
+
+	/* A null that is not allowed has its own error, once triggers are done. */
+	if (!read_purchase(table, trigger->tg_trigtuple, &old) ||
+		!read_purchase(table, trigger->tg_newtuple, &new))
+		return trigger->tg_newtuple;
+
+	if (new.assigned_seats - old.assigned_seats != counting)
+		refuse_count(table);
+	if (counting > 0)
+		check_seats(table, &new);
+	if (counting != 0)
+		return trigger->tg_newtuple;
+	ends = strcmp(old.status, new.status) != 0 && purchase_status_is_ended(new.status);
+	if (!ends)
+		check_seats(table, &new);
+	return set_modified_at(trigger);
+}
+
+/*
+ * Trigger before INSERT or UPDATE of a purchase's row: keeps assigned_seats from everybody else,
+ * refuses fewer seats than are assigned, and sets modified_at where the application changed
+ * something.  A purchase that ends may lower its seats in the same statement, since
+ * seats_end_purchase() revokes them.  A new one has none assigned, whatever was given, so that
+ * a dump counts anew as its seats come in.  Raises 23514 and 428C9.
+ *
+ * Locks: nothing more; the row is locked and the newest by the time a row trigger sees it.
+ */
+Datum
+seats_keep_purchase(PG_FUNCTION_ARGS)
+{
+	const TriggerData *trigger = trigger_data(fcinfo);
+
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return PointerGetDatum(
+			set_integer(trigger->tg_relation, trigger->tg_trigtuple, "assigned_seats", 0));
+	return PointerGetDatum(keep_updated(trigger));
+}

@@ -1,0 +1,46 @@
+/*
+ * purchase.h
+ *		Purchases: the subscriptions and orders that seats belong to.
+ */
+#ifndef SEATS_PURCHASE_H
+#define SEATS_PURCHASE_H
+
+#include "datatype/timestamp.h"
+#include "utils/relcache.h"
+#include "utils/uuid.h"
+
+typedef enum PurchaseKind
+{
+	PURCHASE_SUBSCRIPTION,
+	PURCHASE_ORDER
+} PurchaseKind;
+
+#define PURCHASE_KINDS 2
+
+/* Says which purchase. */
+typedef struct PurchaseId
+{
+	PurchaseKind kind;
+	pg_uuid_t id;
+} PurchaseId;
+
+/* A purchase that this transaction has locked. */
+typedef struct Purchase
+{
+	PurchaseId id;
+	pg_uuid_t organization_id;
+	bool assignable;		  /* its status lets seats be assigned */
+	int32 seats;			  /* bought */
+	int32 assigned_seats;	  /* pending and claimed */
+	bool pricing_enabled;	  /* of its organization */
+	Interval *invitation_ttl; /* its organization's own, or NULL */
+} Purchase;
+
+extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
+							 PurchaseId *purchase);
+extern bool purchase_lock(PurchaseId id, Purchase *purchase);
+extern void purchase_count(PurchaseId id, int32 change);
+extern bool purchase_status_is_ended(const char *status);
+extern PurchaseKind purchase_kind_of(Relation table);
+
+#endif

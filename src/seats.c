@@ -1,0 +1,24 @@
+/*
+ * seats.c
+ *		The library's entry point.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "settings.h"
+
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "seats", .version = "1.0");
+#else
+PG_MODULE_MAGIC;
+#endif
+
+void _PG_init(void);
+
+/* Declares the settings when the library is loaded. */
+void
+_PG_init(void)
+{
+	settings_define();
+}

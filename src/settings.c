@@ -1,0 +1,76 @@
+/*
+ * settings.c
+ *		The extension's settings: what they are, their bounds, and who may change them.
+ *
+ * All are PGC_SUSET: a caller must not be able to lengthen its own session or invitation, so
+ * only a superuser, or a role granted SET on the parameter, changes one.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "settings.h"
+
+#define SECONDS_PER_YEAR (365 * SECS_PER_DAY)
+
+/*
+ * How long an invitation lives, in seconds, where its organization sets nothing else.  Zero
+ * would make every invitation expired at birth and is refused.
+ */
+static int setting_invitation_ttl;
+
+/* How long a customer session lives, in seconds; it is never extended. */
+static int setting_customer_session_ttl;
+
+/* Where events go, an EventSink. */
+int setting_event_sink;
+
+static const struct config_enum_entry event_sinks[] = {
+	{"table", EVENT_SINK_TABLE, false},
+	{NULL, 0, false},
+};
+
+/*
+ * Declares the settings and reserves their prefix, so that a mistyped one is an error.
+ */
+void
+settings_define(void)
+{
+	DefineCustomIntVariable("seats.invitation_ttl",
+							"How long an invitation can be claimed.",
+							"An organization's own invitation_ttl comes first.",
+							&setting_invitation_ttl,
+							SECS_PER_DAY, 1, 10 * SECONDS_PER_YEAR,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("seats.customer_session_ttl",
+							"How long a customer session lives.",
+							NULL,
+							&setting_customer_session_ttl,
+							SECS_PER_HOUR, 1, SECONDS_PER_YEAR,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomEnumVariable("seats.event_sink",
+							 "Where events are recorded.",
+							 NULL,
+							 &setting_event_sink,
+							 EVENT_SINK_TABLE, event_sinks,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	MarkGUCPrefixReserved("seats");
+}
+
+/* Returns when an invitation given at "from" expires by the setting. */
+TimestampTz
+settings_invitation_expiry(TimestampTz from)
+{
+	return from + setting_invitation_ttl * USECS_PER_SEC;
+}
+
+/* Returns when a session opened at "from" expires. */
+TimestampTz
+settings_session_expiry(TimestampTz from)
+{
+	return from + setting_customer_session_ttl * USECS_PER_SEC;
+}

@@ -1,0 +1,107 @@
+/*
+ * token.c
+ *		Issues tokens, reads those of callers, and derives routes.
+ *
+ * A token in clear is never given to SQL, not even as a parameter: PostgreSQL and its modules
+ * log those.  Only the hash leaves this file, and the new token that a caller is given.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "port/pg_bswap.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "errors.h"
+#include "pgcrypto.h"
+#include "token.h"
+
+/* A draw of so many random bytes nearly always gives the 43 digits of a secret. */
+#define RANDOM_BYTES_PER_DRAW 64
+
+PG_FUNCTION_INFO_V1(seats_token_route);
+PG_FUNCTION_INFO_V1(seats_organization_route);
+
+/*
+ * Reads a caller's token: false where it has not the form of one of this kind, else its route
+ * and its hash, which is what tables hold.
+ */
+bool
+token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash)
+{
+	const char *characters = VARDATA_ANY(token);
+	size_t length = VARSIZE_ANY_EXHDR(token);
+
+	if (!token_parse(characters, length, kind, route))
+		return false;
+	*hash = pgcrypto_sha256(characters, length);
+	return true;
+}
+
+/*
+ * Issues a new token for an organization's route; returns it in clear, in a memory context of
+ * the caller's choice, and its hash.
+ */
+text *
+token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash)
+{
+	text *token = MemoryContextAlloc(context, VARHDRSZ + TOKEN_LENGTH);
+	char secret[TOKEN_SECRET_LENGTH];
+	size_t drawn = 0;
+
+	while (drawn < TOKEN_SECRET_LENGTH)
+	{
+		bytea *random = pgcrypto_random_bytes(RANDOM_BYTES_PER_DRAW);
+
+		drawn += token_draw_digits(secret + drawn, TOKEN_SECRET_LENGTH - drawn,
+								   (uint8 *) VARDATA(random), RANDOM_BYTES_PER_DRAW);
+		pfree(random);
+	}
+	SET_VARSIZE(token, VARHDRSZ + TOKEN_LENGTH);
+	token_format(VARDATA(token), kind, route, secret);
+	*hash = pgcrypto_sha256(VARDATA(token), TOKEN_LENGTH);
+	return token;
+}
+
+/*
+ * Returns an organization's route: the first four bytes, big-endian, of the SHA-256 of its id's
+ * 16 bytes.
+ */
+uint32
+organization_route(const pg_uuid_t *organization_id)
+{
+	bytea *hash = pgcrypto_sha256(organization_id->data, UUID_LEN);
+	uint32 route;
+
+	memcpy(&route, VARDATA(hash), sizeof(route));
+	return pg_ntoh32(route);
+}
+
+/*
+ * token_route(token text): the route that a token of either kind carries, the same bits as a
+ * signed integer.  Raises PT400 for what is no token.  Reads no table.
+ */
+Datum
+seats_token_route(PG_FUNCTION_ARGS)
+{
+	const text *token = PG_GETARG_TEXT_PP(0);
+	const char *characters = VARDATA_ANY(token);
+	size_t length = VARSIZE_ANY_EXHDR(token);
+	uint32 route;
+
+	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
+		!token_parse(characters, length, TOKEN_SESSION, &route))
+		raise_error(INVITATION_INVALID);
+	PG_RETURN_INT32((int32) route);
+}
+
+/*
+ * organization_route(organization_id uuid): the route of an organization, which all its tokens
+ * carry, the same bits as a signed integer.  Reads no table.
+ */
+Datum
+seats_organization_route(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32((int32) organization_route(PG_GETARG_UUID_P(0)));
+}

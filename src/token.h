@@ -1,0 +1,15 @@
+/*
+ * token.h
+ *		Tokens and routes: reading a caller's token, issuing a new one.
+ */
+#ifndef SEATS_TOKEN_H
+#define SEATS_TOKEN_H
+
+#include "token_format.h"
+#include "utils/uuid.h"
+
+extern bool token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash);
+extern text *token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash);
+extern uint32 organization_route(const pg_uuid_t *organization_id);
+
+#endif

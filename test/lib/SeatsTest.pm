@@ -1,0 +1,123 @@
+# What the TAP tests share: a server with the extension, an organization that sells seats, and
+# the outcome of a statement as its value or its error.  All work on the server started last,
+# in the database chosen last.
+package SeatsTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+our @EXPORT = qw(ID start_node in_database query outcome
+  create_shop assign claim table_counts table_rows);
+
+# The id of the organization, its product, its paying customer, and its subscription alike.
+use constant ID => '00000000-0000-0000-0000-000000000001';
+
+my $node;
+my $database = 'postgres';
+
+# Starts a server with these lines added to its configuration.  PostgreSQL refuses to run as
+# root, as which somebody may have called make installcheck.
+sub start_node
+{
+	my ($name, $configuration) = @_;
+
+	plan skip_all => 'servers do not run as root' if $> == 0;
+	$node = PostgreSQL::Test::Cluster->new($name);
+	$node->init;
+	$node->append_conf('postgresql.conf', $configuration // '');
+	$node->start;
+	return $node;
+}
+
+# Chooses a database.
+sub in_database
+{
+	($database) = @_;
+}
+
+# Runs statements that must succeed; returns what they gave.
+sub query
+{
+	my ($sql) = @_;
+
+	return $node->safe_psql($database, $sql);
+}
+
+# Runs statements and tells what they gave, and the error that ended them, if any: its
+# SQLSTATE, and the DETAIL of one of the extension's own errors, else the MESSAGE.
+sub outcome
+{
+	my ($sql, %options) = @_;
+	my ($status, $output, $errors) =
+	  $node->psql($database, "\\set VERBOSITY verbose\n$sql", %options);
+	my ($sqlstate, $message) = $errors =~ /ERROR:  (\w{5}): (.*)/;
+	my ($detail) = $errors =~ /DETAIL:  (.*)/;
+
+	return $output if $status == 0;
+	return join "\n", grep { $_ ne '' } $output,
+	  $sqlstate . ' ' . ($sqlstate =~ /^PT/ ? $detail : $message);
+}
+
+# Creates the extension, and an organization with an active subscription.
+sub create_shop
+{
+	my ($seats) = @_;
+	my $id = ID;
+
+	query(qq{
+		SET client_min_messages = warning;
+		CREATE EXTENSION seats CASCADE;
+		INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
+			VALUES ('$id', 'Acme', 'acme', true);
+		INSERT INTO seats.products (id, organization_id, name)
+			VALUES ('$id', '$id', 'Editor');
+		INSERT INTO seats.customers (id, organization_id, name)
+			VALUES ('$id', '$id', 'Payer');
+		INSERT INTO seats.subscriptions
+				(id, organization_id, product_id, customer_id, seats, status)
+			VALUES ('$id', '$id', '$id', '$id', $seats, 'active');
+	});
+}
+
+# Assigns a seat of the subscription; returns the invitation token.
+sub assign
+{
+	my ($email) = @_;
+	my $id = ID;
+
+	return query("SELECT invitation_token FROM seats.assign_seat('$id', email => '$email')");
+}
+
+# Claims a seat; returns the session token.
+sub claim
+{
+	my ($token) = @_;
+
+	return query("SELECT customer_session_token FROM seats.claim_seat('$token')");
+}
+
+# Returns the names of the extension's tables in order.
+sub tables
+{
+	return split /\n/,
+	  query("SELECT tablename FROM pg_tables WHERE schemaname = 'seats' ORDER BY 1");
+}
+
+# Returns how many rows each table of the extension has: "table=count", in the order of names.
+sub table_counts
+{
+	return join ' ', map { "$_=" . query("SELECT count(*) FROM seats.$_") } tables();
+}
+
+# Returns all rows of all tables of the extension.
+sub table_rows
+{
+	return query(join '',
+		map { "SELECT '$_', t.* FROM seats.$_ AS t ORDER BY t::text;" } tables());
+}
+
+1;

@@ -16,7 +16,7 @@
 
 #include "arguments.h"
 
-#define MAX_TOKEN_CHARACTERS 255
+#define MAX_CHARACTERS 255		 /* of a token or an idempotency key */
 #define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */
 #define MAX_METADATA_KEYS 10
 #define MAX_METADATA_BYTES 1024 /* of its text */
@@ -59,11 +59,11 @@ text_characters(const text *value)
 	return pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-/* Adds a fault where a text is over MAX_TOKEN_CHARACTERS long. */
-static void
+/* Adds a fault where a token or key is over-long. */
+void
 check_length(Faults *faults, const text *value, const char *name)
 {
-	if (text_characters(value) > MAX_TOKEN_CHARACTERS)
+	if (text_characters(value) > MAX_CHARACTERS)
 		fault_add(faults, name, "String should have at most 255 characters",
 				  "string_too_long");
 }
@@ -107,13 +107,6 @@ id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 		faults_raise(&faults);
 	}
 	return PG_GETARG_UUID_P(argno);
-}
-
-/* Adds a fault where an idempotency key is over 255 characters long. */
-void
-check_key_length(Faults *faults, const text *key, const char *name)
-{
-	check_length(faults, key, name);
 }
 
 /* Tells whether a Unicode character is a space, a line separator or a control character. */

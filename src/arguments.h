@@ -23,7 +23,7 @@ extern void faults_raise(const Faults *faults);
 
 extern const text *token_argument(FunctionCallInfo fcinfo, int argno, const char *name);
 extern const pg_uuid_t *id_argument(FunctionCallInfo fcinfo, int argno, const char *name);
-extern void check_key_length(Faults *faults, const text *key, const char *name);
+extern void check_length(Faults *faults, const text *value, const char *name);
 extern void check_email(Faults *faults, const text *email, const char *name);
 extern void check_metadata(Faults *faults, Jsonb *metadata, const char *name);
 

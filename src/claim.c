@@ -136,7 +136,7 @@ check_idempotency_key(FunctionCallInfo fcinfo, int argno)
 	if (PG_ARGISNULL(argno))
 		return;
 	faults_start(&faults);
-	check_key_length(&faults, PG_GETARG_TEXT_PP(argno), "idempotency_key");
+	check_length(&faults, PG_GETARG_TEXT_PP(argno), "idempotency_key");
 	faults_raise(&faults);
 }
 

@@ -5,8 +5,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "executor/spi.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "modified_at.h"
@@ -18,12 +16,16 @@ PG_FUNCTION_INFO_V1(seats_keep_modified_at);
 static bool
 is_same_row(HeapTuple old, HeapTuple new)
 {
-	return old->t_len == new->t_len &&
-		old->t_data->t_hoff == new->t_data->t_hoff &&HeapTupleHeaderGetNatts(old->t_data) ==
-		HeapTupleHeaderGetNatts(new->t_data) &&
-		memcmp((char *) old->t_data + SizeofHeapTupleHeader,
-			   (char *) new->t_data + SizeofHeapTupleHeader,
-			   old->t_len - SizeofHeapTupleHeader) == 0;
+	HeapTupleHeader before = old->t_data;
+	HeapTupleHeader after = new->t_data;
+
+	if (old->t_len != new->t_len || before->t_hoff != after->t_hoff)
+		return false;
+	if (HeapTupleHeaderGetNatts(before) != HeapTupleHeaderGetNatts(after))
+		return false;
+	return memcmp((char *) before + SizeofHeapTupleHeader,
+				  (char *) after + SizeofHeapTupleHeader,
+				  old->t_len - SizeofHeapTupleHeader) == 0;
 }
 
 /*
@@ -33,14 +35,10 @@ is_same_row(HeapTuple old, HeapTuple new)
 HeapTuple
 set_modified_at(const TriggerData *trigger)
 {
-	TupleDesc columns = RelationGetDescr(trigger->tg_relation);
-	int number = SPI_fnumber(columns, "modified_at");
-	Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
-	bool isnull = false;
-
 	if (is_same_row(trigger->tg_trigtuple, trigger->tg_newtuple))
 		return trigger->tg_newtuple;
-	return heap_modify_tuple_by_cols(trigger->tg_newtuple, columns, 1, &number, &now, &isnull);
+	return row_with(trigger->tg_relation, trigger->tg_newtuple, "modified_at",
+					TimestampTzGetDatum(GetCurrentTimestamp()));
 }
 
 /*

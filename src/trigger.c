@@ -1,9 +1,11 @@
 /*
  * trigger.c
- *		What a trigger function is called with.
+ *		What a trigger function is called with, and the row that it returns.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "executor/spi.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -26,4 +28,15 @@ trigger_data(FunctionCallInfo fcinfo)
 				 errmsg("function %s() is for triggers on tables of the extension seats",
 						get_func_name(function))));
 	return trigger;
+}
+
+/* Returns a row of a table with one column changed, to a value that is not null. */
+HeapTuple
+row_with(Relation table, HeapTuple row, const char *column, Datum value)
+{
+	TupleDesc columns = RelationGetDescr(table);
+	int number = SPI_fnumber(columns, column);
+	bool isnull = false;
+
+	return heap_modify_tuple_by_cols(row, columns, 1, &number, &value, &isnull);
 }

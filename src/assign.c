@@ -290,7 +290,7 @@ give_seat(const Purchase *purchase, const Customer *customer, const Assignment *
 	Datum seat;
 
 	write_seat(purchase, revoked, values);
-	seat = row_composite(seat_type, context);
+	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, context);
 	event_record(claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
 				 DatumGetUUIDP(row_value(SEAT_ID_COLUMN).value), &purchase->organization_id,
 				 &customer->id, now);

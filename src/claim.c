@@ -66,7 +66,8 @@ static KeptPlan describe_invitation = {
 	.argtypes = {BYTEAOID, TIMESTAMPTZOID},
 };
 
-/* Numbers of columns in describe_invitation, after those of the type seats.seat_claim_info. */
+/* describe_invitation gives the fields of the type seats.seat_claim_info, and then these. */
+#define CLAIM_INFO_COLUMN_COUNT 6
 #define REVOKED_COLUMN 7
 #define PRICING_ENABLED_COLUMN 8
 
@@ -124,7 +125,7 @@ claim(const Invitation *invitation, TimestampTz now, Oid seat_type, MemoryContex
 	};
 
 	kept_plan_change(&set_claimed, arguments);
-	return row_composite(seat_type, context);
+	return row_composite(seat_type, SEAT_COLUMN_COUNT, context);
 }
 
 /* Raises PT422 where the idempotency key is over-long. */
@@ -210,7 +211,7 @@ seats_claim_info(PG_FUNCTION_ARGS)
 		raise_error(SEAT_REVOKED);
 	if (!DatumGetBool(row_value(PRICING_ENABLED_COLUMN).value))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	info = row_composite(type->tdtypeid, caller);
+	info = row_composite(type->tdtypeid, CLAIM_INFO_COLUMN_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(info);
 }

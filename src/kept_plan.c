@@ -1,9 +1,11 @@
 /*
  * kept_plan.c
- *		SQL statements that are prepared once in a session, after the manner of ri_triggers.c.
+ *		SQL statements that are prepared once in a session, as in ri_triggers.c.
  *
- * A plan is looked at before each use and made anew once anything that it depends on has
- * changed, such as a table being altered or the extension being created again.
+ * A plan is looked at before each use and planned anew once anything that it depends on has
+ * changed, such as a table being altered or the extension being created again.  Other than
+ * ri_triggers.c, we leave that to PostgreSQL's plan cache and never free a plan: a trigger that
+ * somebody added may call us while the same statement is being executed.
  */
 #include "postgres.h"
 
@@ -12,41 +14,46 @@
 
 #include "kept_plan.h"
 
-/*
- * Plans a statement without sequential scans: it is kept while tables grow from nothing, and
- * every one of them finds its rows by an index.  One generic plan serves all values.
- */
+/* Prepares a statement for good; one generic plan serves all values. */
 static SPIPlanPtr
-make_plan(const KeptPlan *statement)
+prepare(const KeptPlan *statement)
 {
-	int settings = NewGUCNestLevel();
-	SPIPlanPtr plan;
+	SPIPlanPtr plan = SPI_prepare_cursor(statement->sql, statement->nargs,
+										 (Oid *) statement->argtypes, CURSOR_OPT_GENERIC_PLAN);
 
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	plan = SPI_prepare_cursor(statement->sql, statement->nargs, (Oid *) statement->argtypes,
-							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor returned %s for %s",
 			 SPI_result_code_string(SPI_result), statement->sql);
 	SPI_keepplan(plan);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	AtEOXact_GUC(true, settings);
 	return plan;
 }
 
-/* Returns a statement's plan, made anew if there is none or it went stale. */
+/*
+ * Makes the plan of a statement that has none, or whose plan went stale.  It is made without
+ * sequential scans: it is kept while tables grow from nothing, and every statement finds its
+ * rows by an index.
+ */
+static void
+make_plan(SPIPlanPtr plan)
+{
+	int settings = NewGUCNestLevel();
+
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	AtEOXact_GUC(true, settings);
+}
+
+/* Returns a statement's plan, as right as it is now. */
 static SPIPlanPtr
 valid_plan(KeptPlan *statement)
 {
-	SPIPlanPtr stale = statement->plan;
+	bool prepared = statement->plan != NULL;
 
-	if (stale != NULL && SPI_plan_is_valid(stale))
-		return stale;
-	statement->plan = NULL;
-	if (stale != NULL)
-		SPI_freeplan(stale);
-	statement->plan = make_plan(statement);
+	if (!prepared)
+		statement->plan = prepare(statement);
+	if (!prepared || !SPI_plan_is_valid(statement->plan))
+		make_plan(statement->plan);
 	return statement->plan;
 }
 
@@ -91,7 +98,8 @@ kept_plan_change(KeptPlan *statement, const NullableDatum *arguments)
 	if (execute(statement, arguments, false) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger on seats.customer_seats prevented the change of a seat")));
+				 errmsg("a trigger on seats.customer_seats prevented the change of a seat"),
+				 errhint("Look for a trigger that returns null.")));
 }
 
 /*

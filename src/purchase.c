@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -23,8 +22,11 @@
 
 PG_FUNCTION_INFO_V1(seats_keep_purchase);
 
-/* By how much this extension itself is just changing assigned_seats; nobody else may. */
-static int32 counting = 0;
+/*
+ * The change of assigned_seats that this extension itself is making, until the trigger of the
+ * row has let it pass; nobody else may make one.
+ */
+static CountChange expected;
 
 static const char *const assignable_statuses[] = {
 	"trialing", "active",
@@ -81,6 +83,15 @@ bool
 purchase_status_is_ended(const char *status)
 {
 	return status_is_in(status, ended_statuses, lengthof(ended_statuses));
+}
+
+/* Orders purchases, so that every statement locks them alike. */
+int
+purchase_compare(const PurchaseId *a, const PurchaseId *b)
+{
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return memcmp(&a->id, &b->id, sizeof(pg_uuid_t));
 }
 
 /* Tells which kind of purchase a table holds. */
@@ -140,19 +151,21 @@ purchase_lock(PurchaseId id, Purchase *purchase)
  * Locks: the purchase's row, which functions hold already.
  */
 void
-purchase_count(PurchaseId id, int32 change)
+purchase_count(CountChange change)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false},
-								 {Int32GetDatum(change), false}};
+	NullableDatum arguments[] = {{UUIDPGetDatum(&change.purchase.id), false},
+								 {Int32GetDatum(change.change), false}};
+	/* A trigger that somebody added may bring us here while another change is being made. */
+	CountChange outer = expected;
 
-	counting = change;
+	expected = change;
 	PG_TRY();
 	{
-		kept_plan_execute(&count_seats[id.kind], arguments);
+		kept_plan_execute(&count_seats[change.purchase.kind], arguments);
 	}
 	PG_FINALLY();
 	{
-		counting = 0;
+		expected = outer;
 	}
 	PG_END_TRY();
 }
@@ -160,6 +173,7 @@ purchase_count(PurchaseId id, int32 change)
 /* The columns of a purchase's row that its trigger looks at. */
 typedef struct PurchaseRow
 {
+	PurchaseId id;
 	int32 seats;
 	int32 assigned_seats;
 	char *status;
@@ -169,40 +183,44 @@ typedef struct PurchaseRow
 static bool
 read_purchase(Relation table, HeapTuple row, PurchaseRow *result)
 {
+	static const char *const names[] = {"id", "seats", "assigned_seats", "status"};
 	TupleDesc columns = RelationGetDescr(table);
-	Datum values[3];
-	bool nulls[3];
+	Datum values[lengthof(names)];
+	bool isnull;
 
-	values[0] = SPI_getbinval(row, columns, SPI_fnumber(columns, "seats"), &nulls[0]);
-	values[1] = SPI_getbinval(row, columns, SPI_fnumber(columns, "assigned_seats"), &nulls[1]);
-	values[2] = SPI_getbinval(row, columns, SPI_fnumber(columns, "status"), &nulls[2]);
-	if (nulls[0] || nulls[1] || nulls[2])
-		return false;
-	result->seats = DatumGetInt32(values[0]);
-	result->assigned_seats = DatumGetInt32(values[1]);
-	result->status = TextDatumGetCString(values[2]);
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		values[i] = SPI_getbinval(row, columns, SPI_fnumber(columns, names[i]), &isnull);
+		if (isnull)
+			return false;
+	}
+	result->id.kind = purchase_kind_of(table);
+	result->id.id = *DatumGetUUIDP(values[0]);
+	result->seats = DatumGetInt32(values[1]);
+	result->assigned_seats = DatumGetInt32(values[2]);
+	result->status = TextDatumGetCString(values[3]);
 	return true;
 }
 
-/* Returns a row with one integer column changed. */
-static HeapTuple
-set_integer(Relation table, HeapTuple row, const char *column, int32 value)
+/* Returns by how much this extension is changing the count of a row, and expects it no longer. */
+static int32
+take_expected(PurchaseId purchase)
 {
-	int number = SPI_fnumber(RelationGetDescr(table), column);
-	Datum datum = Int32GetDatum(value);
-	bool isnull = false;
+	int32 change = expected.change;
 
-	return heap_modify_tuple_by_cols(row, RelationGetDescr(table), 1, &number, &datum,
-									 &isnull);
+	if (change == 0 || purchase_compare(&purchase, &expected.purchase) != 0)
+		return 0;
+	expected.change = 0;
+	return change;
 }
 
 /* Raises 23514 where more seats are assigned than bought, saying how many are. */
 static void
-check_seats(Relation table, const PurchaseRow *row)
+check_seats(Relation table, const PurchaseRow *row, bool assigning)
 {
 	if (row->assigned_seats <= row->seats)
 		return;
-	if (counting > 0)
+	if (assigning)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("all %d seats are assigned", row->seats),
@@ -234,6 +252,7 @@ keep_updated(const TriggerData *trigger)
 	Relation table = trigger->tg_relation;
 	PurchaseRow old;
 	PurchaseRow new;
+	int32 change;
 	bool ends;
 
 	/* A null that is not allowed has its own error, once triggers are done. */
@@ -241,15 +260,16 @@ keep_updated(const TriggerData *trigger)
 		!read_purchase(table, trigger->tg_newtuple, &new))
 		return trigger->tg_newtuple;
 
-	if (new.assigned_seats - old.assigned_seats != counting)
+	change = take_expected(new.id);
+	if (new.assigned_seats - old.assigned_seats != change)
 		refuse_count(table);
-	if (counting > 0)
-		check_seats(table, &new);
-	if (counting != 0)
+	if (change > 0)
+		check_seats(table, &new, true);
+	if (change != 0)
 		return trigger->tg_newtuple;
 	ends = strcmp(old.status, new.status) != 0 && purchase_status_is_ended(new.status);
 	if (!ends)
-		check_seats(table, &new);
+		check_seats(table, &new, false);
 	return set_modified_at(trigger);
 }
 
@@ -268,7 +288,7 @@ seats_keep_purchase(PG_FUNCTION_ARGS)
 	const TriggerData *trigger = trigger_data(fcinfo);
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		return PointerGetDatum(
-			set_integer(trigger->tg_relation, trigger->tg_trigtuple, "assigned_seats", 0));
+		return PointerGetDatum(row_with(trigger->tg_relation, trigger->tg_trigtuple,
+										"assigned_seats", Int32GetDatum(0)));
 	return PointerGetDatum(keep_updated(trigger));
 }

@@ -24,6 +24,13 @@ typedef struct PurchaseId
 	pg_uuid_t id;
 } PurchaseId;
 
+/* By how much a purchase's count of pending and claimed seats changes. */
+typedef struct CountChange
+{
+	PurchaseId purchase;
+	int32 change;
+} CountChange;
+
 /* A purchase that this transaction has locked. */
 typedef struct Purchase
 {
@@ -36,10 +43,11 @@ typedef struct Purchase
 	Interval *invitation_ttl; /* its organization's own, or NULL */
 } Purchase;
 
+extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
-extern void purchase_count(PurchaseId id, int32 change);
+extern void purchase_count(CountChange change);
 extern bool purchase_status_is_ended(const char *status);
 extern PurchaseKind purchase_kind_of(Relation table);
 

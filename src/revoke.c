@@ -113,7 +113,7 @@ revoke_one(const pg_uuid_t *seat_id, const pg_uuid_t *organization_id,
  * already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
  * transaction.
  *
- * Locks: the subscription or order, then the seat.
+ * Locks: the subscription or order, then the seat, then its sessions.
  */
 Datum
 seats_revoke_seat(PG_FUNCTION_ARGS)
@@ -134,7 +134,7 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
 	if (!customer_id.isnull)
 		revoke_one(seat_id, &purchase.organization_id, DatumGetUUIDP(customer_id.value));
-	seat = row_composite(result_type(fcinfo)->tdtypeid, caller);
+	seat = row_composite(result_type(fcinfo)->tdtypeid, SEAT_COLUMN_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(seat);
 }
@@ -143,7 +143,7 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
  * Revokes all pending and claimed seats of a purchase and records an event for each.  Inside
  * SPI_connect() and SPI_finish(), with the purchase locked.
  *
- * Locks: the seats, in the order of their ids.
+ * Locks: the seats, in the order of their ids, then their sessions.
  */
 static void
 revoke_all(PurchaseId purchase)
@@ -175,7 +175,8 @@ revoke_all(PurchaseId purchase)
  * Trigger after UPDATE of a purchase's row whose status changed: revokes its seats where it
  * ended.  It does so whatever the organization may use, since ending always works.
  *
- * Locks: the seats, in the order of their ids; the UPDATE has locked the purchase.
+ * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
+ * purchase.
  */
 Datum
 seats_end_purchase(PG_FUNCTION_ARGS)

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "utils/typcache.h"
@@ -22,33 +23,70 @@ row_value(int column)
 	return result;
 }
 
+/* Raises 42804: a type that results are made of was altered. */
+static void
+refuse_altered_type(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("a type of the extension seats was altered"),
+			 errhint("Undo the change of the type.")));
+}
+
 /*
- * Returns the row's leading columns as a value of a composite type, in a memory context.  Raises
- * 42804 where the type is not as the extension made it.
+ * Returns values as one of a composite type, in the current memory context; raises 42804 where
+ * the type has not just these fields.
+ */
+static Datum
+form_composite(TupleDesc type, const NullableDatum *fields, const Oid *field_types, int count)
+{
+	Datum *values = palloc0(type->natts * sizeof(Datum));
+	bool *nulls = palloc(type->natts * sizeof(bool));
+	int next = 0;
+
+	for (int i = 0; i < type->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(type, i);
+
+		nulls[i] = true;
+		if (attribute->attisdropped)
+			continue;
+		if (next == count || attribute->atttypid != field_types[next])
+			refuse_altered_type();
+		values[i] = fields[next].value;
+		nulls[i] = fields[next].isnull;
+		next++;
+	}
+	if (next != count)
+		refuse_altered_type();
+	return HeapTupleGetDatum(heap_form_tuple(type, values, nulls));
+}
+
+/*
+ * Returns the row's first "count" columns as a value of a composite type, in a memory context.
+ * Raises 42804 where the type is not as the extension made it.
  */
 Datum
-row_composite(Oid type, MemoryContext context)
+row_composite(Oid type_id, int count, MemoryContext context)
 {
-	TupleDesc columns = SPI_tuptable->tupdesc;
-	TupleDesc fields = lookup_rowtype_tupdesc(type, -1);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	Datum *values = palloc(fields->natts * sizeof(Datum));
-	bool *nulls = palloc(fields->natts * sizeof(bool));
+	NullableDatum *fields = palloc(count * sizeof(NullableDatum));
+	Oid *field_types = palloc(count * sizeof(Oid));
+	TupleDesc type;
+	MemoryContext caller;
 	Datum result;
 
-	for (int i = 0; i < fields->natts; i++)
+	if (!OidIsValid(type_id))
+		refuse_altered_type();
+	type = lookup_rowtype_tupdesc(type_id, -1);
+	for (int i = 0; i < count; i++)
 	{
-		if (i >= columns->natts ||
-			TupleDescAttr(fields, i)->atttypid != TupleDescAttr(columns, i)->atttypid)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("a type of the extension seats was altered"),
-					 errhint("Undo the change of the type.")));
-		values[i] = SPI_getbinval(SPI_tuptable->vals[0], columns, i + 1, &nulls[i]);
+		fields[i] = row_value(i + 1);
+		field_types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
 	}
-	result = HeapTupleGetDatum(heap_form_tuple(fields, values, nulls));
-	ReleaseTupleDesc(fields);
+	caller = MemoryContextSwitchTo(context);
+	result = form_composite(type, fields, field_types, count);
 	MemoryContextSwitchTo(caller);
+	ReleaseTupleDesc(type);
 	return result;
 }
 
@@ -67,8 +105,8 @@ result_type(FunctionCallInfo fcinfo)
 Datum
 result_with_seat(TupleDesc type, Datum seat, const text *token)
 {
-	Datum values[] = {seat, PointerGetDatum(token)};
-	bool nulls[] = {false, token == NULL};
+	NullableDatum fields[] = {{seat, false}, {PointerGetDatum(token), token == NULL}};
+	Oid field_types[] = {TupleDescAttr(type, 0)->atttypid, TEXTOID};
 
-	return HeapTupleGetDatum(heap_form_tuple(type, values, nulls));
+	return form_composite(type, fields, field_types, lengthof(fields));
 }

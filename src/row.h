@@ -9,7 +9,7 @@
 #include "fmgr.h"
 
 extern NullableDatum row_value(int column);
-extern Datum row_composite(Oid type, MemoryContext context);
+extern Datum row_composite(Oid type_id, int count, MemoryContext context);
 extern TupleDesc result_type(FunctionCallInfo fcinfo);
 extern Datum result_with_seat(TupleDesc type, Datum seat, const text *token);
 

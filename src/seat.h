@@ -11,7 +11,8 @@
 	"s.customer_id, s.customer_email, s.invitation_token_expires_at, s.claimed_at, " \
 	"s.revoked_at, s.seat_metadata"
 
-/* Numbers of columns among them. */
+/* How many they are, and numbers of columns among them. */
+#define SEAT_COLUMN_COUNT 12
 #define SEAT_ID_COLUMN 3
 #define SEAT_CUSTOMER_ID_COLUMN 7
 

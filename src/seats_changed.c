@@ -24,13 +24,6 @@
 PG_FUNCTION_INFO_V1(seats_changed);
 PG_FUNCTION_INFO_V1(seats_refuse_truncate);
 
-/* By how much a purchase's count changes. */
-typedef struct CountChange
-{
-	PurchaseId purchase;
-	int32 change;
-} CountChange;
-
 /* What a statement did to seats. */
 typedef struct SeatChanges
 {
@@ -49,21 +42,12 @@ static KeptPlan end_sessions = {
 	.argtypes = {UUIDARRAYOID},
 };
 
-/* Orders purchases, so that every statement locks them alike. */
-static int
-compare_purchases(const PurchaseId *a, const PurchaseId *b)
-{
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	return memcmp(&a->id, &b->id, sizeof(pg_uuid_t));
-}
-
 /* Orders the elements of SeatChanges.counts by their purchase. */
 static int
 compare_counts(const ListCell *a, const ListCell *b)
 {
-	return compare_purchases(&((CountChange *) lfirst(a))->purchase,
-							 &((CountChange *) lfirst(b))->purchase);
+	return purchase_compare(&((CountChange *) lfirst(a))->purchase,
+							&((CountChange *) lfirst(b))->purchase);
 }
 
 /* Returns a column of a seat. */
@@ -83,7 +67,7 @@ add_count(SeatChanges *changes, PurchaseId purchase, int32 change)
 {
 	CountChange *last = changes->counts == NIL ? NULL : llast(changes->counts);
 
-	if (last == NULL || compare_purchases(&last->purchase, &purchase) != 0)
+	if (last == NULL || purchase_compare(&last->purchase, &purchase) != 0)
 	{
 		last = palloc0(sizeof(CountChange));
 		last->purchase = purchase;
@@ -144,16 +128,16 @@ apply_counts(List *counts)
 	{
 		const CountChange *count = lfirst(cell);
 
-		if (sum.change != 0 && compare_purchases(&sum.purchase, &count->purchase) != 0)
+		if (sum.change != 0 && purchase_compare(&sum.purchase, &count->purchase) != 0)
 		{
-			purchase_count(sum.purchase, sum.change);
+			purchase_count(sum);
 			sum.change = 0;
 		}
 		sum.purchase = count->purchase;
 		sum.change += count->change;
 	}
 	if (sum.change != 0)
-		purchase_count(sum.purchase, sum.change);
+		purchase_count(sum);
 }
 
 /* Ends the sessions of those among some seats that are no longer claimed. */

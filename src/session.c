@@ -24,7 +24,8 @@
 PG_FUNCTION_INFO_V1(seats_authenticate);
 PG_FUNCTION_INFO_V1(seats_end_session);
 
-/* The number of the column expires_at in find_session. */
+/* How many columns find_session gives, and the number of expires_at among them. */
+#define SESSION_COLUMN_COUNT 5
 #define EXPIRES_AT_COLUMN 5
 
 static KeptPlan insert_session = {
@@ -99,7 +100,7 @@ seats_authenticate(PG_FUNCTION_ARGS)
 		raise_error(SESSION_INVALID);
 	if (DatumGetTimestampTz(row_value(EXPIRES_AT_COLUMN).value) <= GetCurrentTimestamp())
 		raise_error(SESSION_EXPIRED);
-	session = row_composite(type->tdtypeid, caller);
+	session = row_composite(type->tdtypeid, SESSION_COLUMN_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(session);
 }

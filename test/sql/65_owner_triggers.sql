@@ -1,0 +1,80 @@
+-- Triggers that the owner adds may call the extension, or change purchases, while it is at work itself.
+SELECT test.make_organization(650, 5);
+CREATE FUNCTION test.add_subscription(number integer) RETURNS void
+LANGUAGE sql AS $$
+	INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
+	VALUES (test.id(number), test.id(650), test.id(651), test.id(652), 5, 'active')
+$$;
+SELECT test.add_subscription(n) FROM generate_series(660, 662) AS n;
+
+-- On each change of 653's count, does what test.reaction says.
+CREATE TABLE test.reaction (statement text);
+CREATE FUNCTION test.react() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.id = test.id(653) AND NEW.assigned_seats <> OLD.assigned_seats THEN
+		EXECUTE (SELECT statement FROM test.reaction);
+	END IF;
+	RETURN NEW;
+END
+$$;
+CREATE FUNCTION test.assign_with(reaction text, email text) RETURNS text
+LANGUAGE sql AS $$
+	DELETE FROM test.reaction;
+	INSERT INTO test.reaction VALUES (reaction);
+	SELECT o.state || coalesce(' ' || o.message, '')
+	FROM test.outcome(format('SELECT seats.assign_seat(test.id(653), email => %L)', email)) AS o
+$$;
+CREATE FUNCTION test.counts() RETURNS text
+LANGUAGE sql AS $$
+	SELECT string_agg(format('%s of %s', assigned_seats, seats), ', ' ORDER BY id)
+		|| CASE WHEN bool_and(assigned_seats = (SELECT count(*) FROM seats.customer_seats AS s
+			WHERE s.subscription_id = p.id AND s.status <> 'revoked')) THEN '' ELSE ': wrong' END
+	FROM seats.subscriptions AS p
+$$;
+
+-- After the change: the plans in use go stale (ANALYZE) and are used again further in; another purchase is
+-- changed, and the same one; the count is still nobody else's.
+CREATE TRIGGER react AFTER UPDATE ON seats.subscriptions FOR EACH ROW EXECUTE FUNCTION test.react();
+SELECT test.assign_with('SELECT 1', 'first@example.com');
+SELECT test.assign_with('ANALYZE seats.subscriptions; ANALYZE seats.customer_seats; ANALYZE seats.events;
+	SELECT seats.assign_seat(test.id(660), email => ''a@example.com'')', 'second@example.com');
+SELECT test.assign_with('UPDATE seats.subscriptions SET seats = 6 WHERE id = test.id(661)', 'third@example.com');
+SELECT test.assign_with('UPDATE seats.subscriptions SET seats = 6 WHERE id = test.id(653)', 'fourth@example.com');
+SELECT test.counts();
+SELECT test.assign_with('UPDATE seats.subscriptions SET assigned_seats = assigned_seats + 1 WHERE id = test.id(661)', 'x@example.com');
+SELECT test.assign_with('UPDATE seats.subscriptions SET assigned_seats = assigned_seats + 1 WHERE id = test.id(653)', 'x@example.com');
+DROP TRIGGER react ON seats.subscriptions;
+
+-- Before it, and before the extension's own trigger.
+CREATE TRIGGER a_reaction BEFORE UPDATE ON seats.subscriptions FOR EACH ROW EXECUTE FUNCTION test.react();
+SELECT test.assign_with('SELECT seats.assign_seat(test.id(660), email => ''b@example.com'')', 'fifth@example.com');
+SELECT test.assign_with('UPDATE seats.subscriptions SET assigned_seats = assigned_seats + 1 WHERE id = test.id(661)', 'x@example.com');
+SELECT test.counts();
+DROP TRIGGER a_reaction ON seats.subscriptions;
+
+-- One that suppresses the change of a seat makes the call fail as a whole.
+CREATE FUNCTION test.suppress() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+SELECT invitation_token AS token FROM seats.assign_seat(test.id(662), email => 'c@example.com') \gset
+CREATE TRIGGER suppress BEFORE INSERT OR UPDATE ON seats.customer_seats FOR EACH ROW EXECUTE FUNCTION test.suppress();
+SELECT * FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
+SELECT state FROM test.outcome('SELECT seats.assign_seat(test.id(662), email => ''d@example.com'')');
+SELECT state FROM test.outcome('SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE subscription_id = test.id(662)');
+DROP TRIGGER suppress ON seats.customer_seats;
+
+-- So does a result type that was altered, until that is undone.
+ALTER TYPE seats.seat_claim_info ADD ATTRIBUTE more text;
+SELECT * FROM test.outcome(format('SELECT seats.claim_info(%L)', :'token'));
+ALTER TYPE seats.seat_claim_info DROP ATTRIBUTE more;
+SELECT state FROM test.outcome(format('SELECT seats.claim_info(%L)', :'token'));
+ALTER TYPE seats.customer_seat_claim_response ADD ATTRIBUTE more text;
+SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
+ALTER TYPE seats.customer_seat_claim_response DROP ATTRIBUTE more;
+ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE integer;
+SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
+ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE text;
+SELECT (c.seat).customer_email FROM seats.claim_seat(:'token') AS c;
+
+SELECT test.clear();
+DROP FUNCTION test.add_subscription, test.react, test.assign_with, test.counts, test.suppress;
+DROP TABLE test.reaction;

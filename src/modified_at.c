@@ -47,5 +47,5 @@ set_modified_at(const TriggerData *trigger)
 Datum
 seats_keep_modified_at(PG_FUNCTION_ARGS)
 {
-	return PointerGetDatum(set_modified_at(trigger_data(fcinfo)));
+	return PointerGetDatum(set_modified_at(row_trigger_data(fcinfo, false)));
 }

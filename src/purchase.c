@@ -94,12 +94,15 @@ purchase_compare(const PurchaseId *a, const PurchaseId *b)
 	return memcmp(&a->id, &b->id, sizeof(pg_uuid_t));
 }
 
-/* Tells which kind of purchase a table holds. */
-PurchaseKind
-purchase_kind_of(Relation table)
+/* Tells which kind of purchase a table holds; false where it holds none. */
+bool
+purchase_kind_of(Relation table, PurchaseKind *kind)
 {
-	return strcmp(RelationGetRelationName(table), "orders") == 0 ? PURCHASE_ORDER
-																 : PURCHASE_SUBSCRIPTION;
+	const char *name = RelationGetRelationName(table);
+	bool order = strcmp(name, "orders") == 0;
+
+	*kind = order ? PURCHASE_ORDER : PURCHASE_SUBSCRIPTION;
+	return order || strcmp(name, "subscriptions") == 0;
 }
 
 /*
@@ -173,7 +176,7 @@ purchase_count(CountChange change)
 /* The columns of a purchase's row that its trigger looks at. */
 typedef struct PurchaseRow
 {
-	PurchaseId id;
+	pg_uuid_t id;
 	int32 seats;
 	int32 assigned_seats;
 	char *status;
@@ -194,8 +197,7 @@ read_purchase(Relation table, HeapTuple row, PurchaseRow *result)
 		if (isnull)
 			return false;
 	}
-	result->id.kind = purchase_kind_of(table);
-	result->id.id = *DatumGetUUIDP(values[0]);
+	result->id = *DatumGetUUIDP(values[0]);
 	result->seats = DatumGetInt32(values[1]);
 	result->assigned_seats = DatumGetInt32(values[2]);
 	result->status = TextDatumGetCString(values[3]);
@@ -247,7 +249,7 @@ refuse_count(Relation table)
 
 /* Returns the row that an UPDATE by anybody is to write; see seats_keep_purchase(). */
 static HeapTuple
-keep_updated(const TriggerData *trigger)
+keep_updated(const TriggerData *trigger, PurchaseKind kind)
 {
 	Relation table = trigger->tg_relation;
 	PurchaseRow old;
@@ -260,7 +262,7 @@ keep_updated(const TriggerData *trigger)
 		!read_purchase(table, trigger->tg_newtuple, &new))
 		return trigger->tg_newtuple;
 
-	change = take_expected(new.id);
+	change = take_expected((PurchaseId){kind, new.id});
 	if (new.assigned_seats - old.assigned_seats != change)
 		refuse_count(table);
 	if (change > 0)
@@ -285,10 +287,13 @@ keep_updated(const TriggerData *trigger)
 Datum
 seats_keep_purchase(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = trigger_data(fcinfo);
+	const TriggerData *trigger = row_trigger_data(fcinfo, true);
+	PurchaseKind kind;
 
+	if (!purchase_kind_of(trigger->tg_relation, &kind))
+		refuse_trigger(fcinfo);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		return PointerGetDatum(row_with(trigger->tg_relation, trigger->tg_trigtuple,
 										"assigned_seats", Int32GetDatum(0)));
-	return PointerGetDatum(keep_updated(trigger));
+	return PointerGetDatum(keep_updated(trigger, kind));
 }

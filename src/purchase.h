@@ -49,6 +49,6 @@ extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
 extern void purchase_count(CountChange change);
 extern bool purchase_status_is_ended(const char *status);
-extern PurchaseKind purchase_kind_of(Relation table);
+extern bool purchase_kind_of(Relation table, PurchaseKind *kind);
 
 #endif

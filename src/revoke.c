@@ -181,17 +181,18 @@ revoke_all(PurchaseId purchase)
 Datum
 seats_end_purchase(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = trigger_data(fcinfo);
+	const TriggerData *trigger = row_trigger_data(fcinfo, false);
 	TupleDesc columns = RelationGetDescr(trigger->tg_relation);
 	PurchaseId purchase;
 	char *status;
 	bool isnull;
 
+	if (!purchase_kind_of(trigger->tg_relation, &purchase.kind))
+		refuse_trigger(fcinfo);
 	status = SPI_getvalue(trigger->tg_newtuple, columns, SPI_fnumber(columns, "status"));
 	if (!purchase_status_is_ended(status))
 		return PointerGetDatum(NULL);
 
-	purchase.kind = purchase_kind_of(trigger->tg_relation);
 	purchase.id = *DatumGetUUIDP(
 		SPI_getbinval(trigger->tg_newtuple, columns, SPI_fnumber(columns, "id"), &isnull));
 	SPI_connect();

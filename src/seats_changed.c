@@ -165,7 +165,7 @@ end_sessions_of(List *seats)
 Datum
 seats_changed(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = trigger_data(fcinfo);
+	const TriggerData *trigger = statement_trigger_data(fcinfo, "customer_seats");
 	SeatChanges changes = {0};
 
 	SPI_connect();

@@ -11,22 +11,56 @@
 
 #include "trigger.h"
 
+/* Raises 39P01: a trigger function was called for something that it does not know. */
+void
+refuse_trigger(FunctionCallInfo fcinfo)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("function %s() is only for the triggers of the extension seats",
+					get_func_name(fcinfo->flinfo->fn_oid))));
+}
+
 /*
  * Returns what a trigger function was called with; raises 39P01 where it was not called as a
- * trigger on a table of its own schema, whose columns it knows.
+ * trigger on a table of its own schema, or not for a statement or a row as it should be.
  */
-const TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
+static const TriggerData *
+trigger_data(FunctionCallInfo fcinfo, bool for_row)
 {
 	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
-	Oid function = fcinfo->flinfo->fn_oid;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		RelationGetNamespace(trigger->tg_relation) != get_func_namespace(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function %s() is for triggers on tables of the extension seats",
-						get_func_name(function))));
+		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) != 0) != for_row ||
+		RelationGetNamespace(trigger->tg_relation) !=
+			get_func_namespace(fcinfo->flinfo->fn_oid))
+		refuse_trigger(fcinfo);
+	return trigger;
+}
+
+/* Returns what a trigger for each statement on one table was called with, or raises 39P01. */
+const TriggerData *
+statement_trigger_data(FunctionCallInfo fcinfo, const char *table)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, false);
+
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), table) != 0)
+		refuse_trigger(fcinfo);
+	return trigger;
+}
+
+/*
+ * Returns what a trigger for each row was called with, which is an UPDATE, or if allowed an
+ * INSERT; else raises 39P01.
+ */
+const TriggerData *
+row_trigger_data(FunctionCallInfo fcinfo, bool or_insert)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, true);
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+		!(or_insert && TRIGGER_FIRED_BY_INSERT(trigger->tg_event)))
+		refuse_trigger(fcinfo);
 	return trigger;
 }
 

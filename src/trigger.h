@@ -8,7 +8,9 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 
-extern const TriggerData *trigger_data(FunctionCallInfo fcinfo);
+extern _Noreturn void refuse_trigger(FunctionCallInfo fcinfo);
+extern const TriggerData *statement_trigger_data(FunctionCallInfo fcinfo, const char *table);
+extern const TriggerData *row_trigger_data(FunctionCallInfo fcinfo, bool or_insert);
 extern HeapTuple row_with(Relation table, HeapTuple row, const char *column, Datum value);
 
 #endif

@@ -75,6 +75,22 @@ SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
 ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE text;
 SELECT (c.seat).customer_email FROM seats.claim_seat(:'token') AS c;
 
+-- The extension's own trigger functions know their tables and events, and refuse others.
+CREATE FUNCTION test.misuse(trigger text, statement text) RETURNS text
+LANGUAGE sql AS $$SELECT state || ' ' || message FROM test.outcome('CREATE TRIGGER misuse ' || trigger || '; ' || statement)$$;
+SELECT trigger, test.misuse(trigger, statement)
+FROM (VALUES
+	('BEFORE INSERT ON seats.customers FOR EACH ROW EXECUTE FUNCTION seats.keep_modified_at()', 'INSERT INTO seats.customers (organization_id) VALUES (test.id(650))'),
+	('BEFORE DELETE ON seats.products FOR EACH ROW EXECUTE FUNCTION seats.keep_modified_at()', 'DELETE FROM seats.products'),
+	('AFTER UPDATE ON seats.products FOR EACH STATEMENT EXECUTE FUNCTION seats.keep_modified_at()', 'UPDATE seats.products SET name = name'),
+	('BEFORE UPDATE ON seats.products FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase()', 'UPDATE seats.products SET name = name'),
+	('BEFORE DELETE ON seats.orders FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase()', 'DELETE FROM seats.orders'),
+	('AFTER UPDATE ON seats.products FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'UPDATE seats.products SET name = name'),
+	('AFTER INSERT ON seats.customers FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'INSERT INTO seats.customers (organization_id) VALUES (test.id(650))'),
+	('AFTER UPDATE ON seats.products REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION seats.seats_changed()', 'UPDATE seats.products SET name = name'),
+	('AFTER UPDATE ON test.reaction FOR EACH STATEMENT EXECUTE FUNCTION seats.seats_changed()', 'UPDATE test.reaction SET statement = statement')
+) AS misuses (trigger, statement);
+
 SELECT test.clear();
-DROP FUNCTION test.add_subscription, test.react, test.assign_with, test.counts, test.suppress;
+DROP FUNCTION test.add_subscription, test.react, test.assign_with, test.counts, test.suppress, test.misuse;
 DROP TABLE test.reaction;

@@ -86,6 +86,16 @@ SELECT seats.claim_seat(:'late_token');
 :check \gset
 
 \echo
+\echo '   It is sent again: a new token, and from now on the old one is unknown.'
+\echo
+UPDATE seats.organizations SET invitation_ttl = NULL WHERE id = :'organization';
+SELECT id AS late_seat FROM seats.customer_seats WHERE customer_email = 'alan@example.com' \gset
+\set ECHO queries
+SELECT invitation_token AS new_token FROM seats.resend_invitation(:'late_seat') \gset
+SELECT (seat).customer_email, (seat).status FROM seats.claim_seat(:'new_token');
+\set ECHO none
+
+\echo
 \echo '7. A token with its last character mistyped. It ends in a checksum, so no table is read.'
 \echo
 SELECT left(:'late_token', -1) || CASE right(:'late_token', 1) WHEN 'x' THEN 'y' ELSE 'x' END
@@ -108,7 +118,23 @@ SELECT seats.claim_seat(:'mistyped_token');
 SELECT * FROM seats.authenticate(:'session_token');
 \set ECHO none
 
-\echo '9. What happened: an event for each change, written in the transaction of the change.'
+\echo '9. What was bought, and who has it. The third seat goes to two addresses at once, which is refused:'
+\echo '   assign_seats() gives all or none, and names the address that is the first without a seat.'
+\echo
+\set ECHO queries
+\set ON_ERROR_STOP off
+SELECT seats.assign_seats(:'subscription', NULL, ARRAY['barbara@example.com', 'edsger@example.com']);
+\set ON_ERROR_STOP on
+\set ECHO none
+\echo 'SQLSTATE:' :SQLSTATE
+:check \gset
+\pset expanded off
+\set ECHO queries
+SELECT s.status, s.customer_email, l.available_seats, l.total_seats
+FROM seats.list_seats(:'subscription') AS l, unnest(l.seats) AS s;
+\set ECHO none
+
+\echo '10. What happened: an event for each change, written in the transaction of the change.'
 \echo '   The calls that failed left none.'
 \echo
 \pset expanded off

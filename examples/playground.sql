@@ -40,7 +40,7 @@ FROM seats.assign_seat(:'subscription', email => 'edsger@example.com') \gset
 
 -- Expired, which is still pending.
 UPDATE seats.organizations SET invitation_ttl = '1 ms' WHERE id = :'org';
-SELECT invitation_token AS expired_invitation
+SELECT (seat).id AS expired_seat, invitation_token AS expired_invitation
 FROM seats.assign_seat(:'subscription', email => 'niklaus@example.com') \gset
 UPDATE seats.organizations SET invitation_ttl = NULL WHERE id = :'org';
 SELECT seats.revoke_seat(:'revoked_seat') AS ignored \gset
@@ -51,7 +51,8 @@ SELECT CASE WHEN subscription_id IS NULL THEN 'order' ELSE 'subscription' END AS
 	customer_email, status,
 	status = 'pending' AND invitation_token_expires_at <= clock_timestamp() AS expired
 FROM seats.customer_seats ORDER BY created_at;
-\echo 'Ids are in the variables :org :product :payer :subscription :order :claimed_seat :revoked_seat,'
+\echo 'Ids are in the variables :org :product :payer :subscription :order :claimed_seat :expired_seat'
+\echo ':revoked_seat,'
 \echo 'tokens in :invitation :order_invitation :claimed_invitation :expired_invitation'
 \echo ':revoked_invitation :session. Try:'
 \echo
@@ -60,6 +61,9 @@ FROM seats.customer_seats ORDER BY created_at;
 \echo '  SELECT seats.claim_seat(:''expired_invitation'');           refused, as are the others'
 \echo '  SELECT * FROM seats.authenticate(:''session'');'
 \echo '  SELECT * FROM seats.assign_seat(:''subscription'', email => ''you@example.com'');'
+\echo '  SELECT * FROM seats.assign_seats(:''subscription'', NULL, ARRAY[''a@example.com'', ''b@example.com'']);'
+\echo '  SELECT * FROM seats.resend_invitation(:''expired_seat'');   then claim with the new token'
+\echo '  SELECT s.* FROM seats.list_seats(:''subscription'') AS l, unnest(l.seats) AS s;'
 \echo '  SELECT * FROM seats.revoke_seat(:''claimed_seat'');         then authenticate again'
 \echo '  UPDATE seats.subscriptions SET seats = 1;                 refused'
 \echo '  UPDATE seats.subscriptions SET status = ''canceled'';       ends all its seats'

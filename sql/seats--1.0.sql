@@ -61,8 +61,8 @@ CREATE TYPE seats.seat_invitation AS (
 	invitation_token text
 );
 COMMENT ON TYPE seats.seat_invitation IS
-'Answer of assign_seat(): the seat and the token to be sent to its customer';
-COMMENT ON COLUMN seats.seat_invitation.seat IS 'The assigned seat';
+'Answer of assign_seat(), assign_seats() and resend_invitation(): the seat and the token to be sent to its customer';
+COMMENT ON COLUMN seats.seat_invitation.seat IS 'The seat that the invitation is for';
 COMMENT ON COLUMN seats.seat_invitation.invitation_token IS 'Invitation token in clear, given once; null for a seat claimed at once';
 
 CREATE TYPE seats.seat_claim_info AS (
@@ -88,7 +88,7 @@ CREATE TYPE seats.seats_list AS (
 	total_seats integer
 );
 COMMENT ON TYPE seats.seats_list IS
-'The seats of one subscription or order';
+'Answer of list_seats(): the seats of one subscription or order';
 COMMENT ON COLUMN seats.seats_list.seats IS 'All its seats, revoked ones too, by (created_at, id)';
 COMMENT ON COLUMN seats.seats_list.available_seats IS 'How many more can be assigned';
 COMMENT ON COLUMN seats.seats_list.total_seats IS 'How many were bought';
@@ -261,12 +261,13 @@ COMMENT ON CONSTRAINT orders_status_check ON seats.orders IS 'The statuses that 
 
 -- No index mentions a column that a claim changes, and pages keep room for new versions: a claim is a HOT
 -- update. A revoked seat has no customer, so the two unique indexes on the customer allow it any number of
--- times, and find a revoked row to give again.
+-- times, and find a revoked row to give again. They are partial, since each seat needs only one of them.
 CREATE TABLE seats.customer_seats (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customer_seats_pkey PRIMARY KEY,
 	organization_id uuid NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	status seats.seat_status NOT NULL,
+	expiry_watched boolean NOT NULL DEFAULT true,
 	modified_at timestamptz,
 	subscription_id uuid,
 	order_id uuid,
@@ -277,9 +278,8 @@ CREATE TABLE seats.customer_seats (
 	claimed_at timestamptz,
 	revoked_at timestamptz,
 	seat_metadata jsonb,
+	claim_key_hash bytea,
 	CONSTRAINT customer_seats_invitation_token_hash_key UNIQUE (invitation_token_hash),
-	CONSTRAINT customer_seats_subscription_customer_key UNIQUE (subscription_id, customer_id),
-	CONSTRAINT customer_seats_order_customer_key UNIQUE (order_id, customer_id),
 	CONSTRAINT customer_seats_subscription_fkey
 		FOREIGN KEY (organization_id, subscription_id)
 		REFERENCES seats.subscriptions (organization_id, id) ON DELETE CASCADE,
@@ -296,18 +296,26 @@ CREATE TABLE seats.customer_seats (
 			WHEN 'pending' THEN customer_id IS NOT NULL
 				AND invitation_token_hash IS NOT NULL
 				AND invitation_token_expires_at IS NOT NULL
-				AND claimed_at IS NULL AND revoked_at IS NULL
+				AND claimed_at IS NULL AND revoked_at IS NULL AND expiry_watched
 			WHEN 'claimed' THEN customer_id IS NOT NULL
 				AND claimed_at IS NOT NULL AND revoked_at IS NULL
 			ELSE revoked_at IS NOT NULL
 				AND customer_id IS NULL AND customer_email IS NULL
 			END)
 ) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX customer_seats_subscription_customer_key
+	ON seats.customer_seats (subscription_id, customer_id) WHERE subscription_id IS NOT NULL;
+CREATE UNIQUE INDEX customer_seats_order_customer_key
+	ON seats.customer_seats (order_id, customer_id) WHERE order_id IS NOT NULL;
+CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id);
+CREATE INDEX customer_seats_expiry_idx
+	ON seats.customer_seats (invitation_token_expires_at) WHERE expiry_watched;
 COMMENT ON TABLE seats.customer_seats IS 'The seats that were given; written by the extension''s functions alone';
 COMMENT ON COLUMN seats.customer_seats.id IS 'Identifies the seat';
 COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of its subscription or order, and of its customer';
 COMMENT ON COLUMN seats.customer_seats.created_at IS 'When the seat was first assigned';
 COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry is derived from invitation_token_expires_at, never written';
+COMMENT ON COLUMN seats.customer_seats.expiry_watched IS 'Whether release_expired_seats() still has to look at the seat when its invitation has expired; a claim leaves it set';
 COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null until then';
 COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The subscription that the seat belongs to, or null';
 COMMENT ON COLUMN seats.customer_seats.order_id IS 'The order that the seat belongs to, or null';
@@ -318,10 +326,13 @@ COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the 
 COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when it is revoked';
 COMMENT ON COLUMN seats.customer_seats.revoked_at IS 'When the seat was revoked';
 COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
+COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the idempotency key of its claim; null where that had none';
 COMMENT ON CONSTRAINT customer_seats_pkey ON seats.customer_seats IS 'An id names one seat';
 COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'A token opens one seat';
-COMMENT ON CONSTRAINT customer_seats_subscription_customer_key ON seats.customer_seats IS 'A customer holds at most one seat of a subscription; revoked seats have no customer';
-COMMENT ON CONSTRAINT customer_seats_order_customer_key ON seats.customer_seats IS 'A customer holds at most one seat of an order; revoked seats have no customer';
+COMMENT ON INDEX seats.customer_seats_subscription_customer_key IS 'A customer holds at most one seat of a subscription; revoked seats have no customer';
+COMMENT ON INDEX seats.customer_seats_order_customer_key IS 'A customer holds at most one seat of an order; revoked seats have no customer';
+COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer: for my_seats, and when one is deleted';
+COMMENT ON INDEX seats.customer_seats_expiry_idx IS 'Finds the seats whose invitation expired';
 COMMENT ON CONSTRAINT customer_seats_subscription_fkey ON seats.customer_seats IS 'The subscription is of the same organization; deleting it removes its seats';
 COMMENT ON CONSTRAINT customer_seats_order_fkey ON seats.customer_seats IS 'The order is of the same organization; deleting it removes its seats';
 COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS 'The customer is of the same organization, and is not deleted while holding the seat';
@@ -339,6 +350,7 @@ CREATE TABLE seats.customer_sessions (
 	expires_at timestamptz NOT NULL
 );
 CREATE INDEX customer_sessions_seat_id_idx ON seats.customer_sessions (seat_id);
+CREATE INDEX customer_sessions_expires_at_idx ON seats.customer_sessions (expires_at);
 COMMENT ON TABLE seats.customer_sessions IS 'Sessions that claims opened; written by the extension''s functions alone';
 COMMENT ON COLUMN seats.customer_sessions.token_hash IS 'SHA-256 of the session token';
 COMMENT ON COLUMN seats.customer_sessions.seat_id IS 'The seat whose claim opened the session';
@@ -348,6 +360,7 @@ COMMENT ON COLUMN seats.customer_sessions.created_at IS 'When the session was op
 COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session ends by itself';
 COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A token opens one session';
 COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions to end with a seat';
+COMMENT ON INDEX seats.customer_sessions_expires_at_idx IS 'Finds the sessions that expired';
 
 CREATE TABLE seats.events (
 	id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT events_pkey PRIMARY KEY,
@@ -367,7 +380,7 @@ COMMENT ON COLUMN seats.events.seat_id IS 'The seat that changed';
 COMMENT ON COLUMN seats.events.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.events.customer_id IS 'The customer whose seat it was';
 COMMENT ON COLUMN seats.events.occurred_at IS 'The moment of the state change, the same as in the seat and the session';
-COMMENT ON COLUMN seats.events.metadata IS 'Circumstances of the change; never a token';
+COMMENT ON COLUMN seats.events.metadata IS 'role: the PostgreSQL role; over PostgREST also address and user_agent, as far as the request has them; never a token';
 COMMENT ON SEQUENCE seats.events_id_seq IS 'Numbers the events';
 COMMENT ON CONSTRAINT events_pkey ON seats.events IS 'An id names one event';
 COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of event that there are';
@@ -406,12 +419,51 @@ AS 'MODULE_PATHNAME', 'seats_assign_seat';
 COMMENT ON FUNCTION seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boolean) IS
 'Gives a free seat of a subscription or order to a customer and returns the invitation token, once; raises PT400, PT403, PT404, PT422';
 
+CREATE FUNCTION seats.assign_seats(
+	subscription_id uuid,
+	order_id uuid,
+	emails text[],
+	metadata jsonb DEFAULT NULL)
+RETURNS SETOF seats.seat_invitation
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_assign_seats';
+COMMENT ON FUNCTION seats.assign_seats(uuid, uuid, text[], jsonb) IS
+'Gives a free seat to each of some e-mail addresses, all or none, and returns the invitation tokens in their order, once; raises PT400, PT403, PT404, PT422';
+
+CREATE FUNCTION seats.resend_invitation(seat_id uuid)
+RETURNS seats.seat_invitation
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_resend_invitation';
+COMMENT ON FUNCTION seats.resend_invitation(uuid) IS
+'Gives a pending seat a new invitation token, which is returned once, and a new expiry; the old token is unknown from then on; raises PT400, PT403, PT404, PT422';
+
 CREATE FUNCTION seats.revoke_seat(seat_id uuid)
 RETURNS seats.customer_seat
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_revoke_seat';
 COMMENT ON FUNCTION seats.revoke_seat(uuid) IS
 'Ends a seat and its sessions; a seat revoked already is returned as it is; raises PT403, PT404, PT422';
+
+CREATE FUNCTION seats.revoke_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_revoke_seats';
+COMMENT ON FUNCTION seats.revoke_seats(uuid, uuid) IS
+'Ends all seats of a subscription or order and their sessions, and returns how many; raises PT404, PT422';
+
+CREATE FUNCTION seats.list_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS seats.seats_list
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_list_seats';
+COMMENT ON FUNCTION seats.list_seats(uuid, uuid) IS
+'Lists the seats of a subscription or order, revoked ones too; raises PT403, PT404, PT422';
+
+CREATE FUNCTION seats.get_seat(seat_id uuid)
+RETURNS seats.customer_seat
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_get_seat';
+COMMENT ON FUNCTION seats.get_seat(uuid) IS
+'Returns one seat, in whichever state; raises PT403, PT404, PT422';
 
 CREATE FUNCTION seats.authenticate(customer_session_token text)
 RETURNS seats.customer_session
@@ -427,6 +479,27 @@ AS 'MODULE_PATHNAME', 'seats_end_session';
 COMMENT ON FUNCTION seats.end_session(text) IS
 'Signs out: ends the session of a token; false when there was none; raises PT422';
 
+CREATE FUNCTION seats.release_expired_seats(older_than interval DEFAULT '0')
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_release_expired_seats';
+COMMENT ON FUNCTION seats.release_expired_seats(interval) IS
+'Revokes pending seats whose invitation expired at least so long ago, a bounded number, but those that are in use just now; returns how many; raises PT422';
+
+CREATE FUNCTION seats.purge_expired_sessions()
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_purge_expired_sessions';
+COMMENT ON FUNCTION seats.purge_expired_sessions() IS
+'Deletes at most 10,000 sessions that expired, but those that are in use just now; returns how many';
+
+CREATE FUNCTION seats.purge_events(older_than interval)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_purge_events';
+COMMENT ON FUNCTION seats.purge_events(interval) IS
+'Deletes those of the 10,000 first events that happened at least so long ago, but those that are in use just now; returns how many; raises PT422';
+
 CREATE FUNCTION seats.token_route(token text)
 RETURNS integer
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -440,6 +513,42 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_organization_route';
 COMMENT ON FUNCTION seats.organization_route(uuid) IS
 'The number by which a router finds the shard of an organization: the first four bytes, big-endian, of the SHA-256 of its id';
+
+
+-- What a customer sees -----------------------------------------------------------------------------------
+
+CREATE FUNCTION seats.current_customer_id()
+RETURNS uuid
+LANGUAGE C STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_current_customer_id';
+COMMENT ON FUNCTION seats.current_customer_id() IS
+'The customer that the JWT of PostgREST''s request names as its subject (request.jwt.claims), or null';
+
+-- Row security is for customers: whoever else may read a column of seats at all owns the table. The
+-- subselect makes the function be called once for a statement, and its value be looked up in an index.
+ALTER TABLE seats.customer_seats ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_seats ON seats.customer_seats FOR SELECT
+	USING (customer_id = (SELECT seats.current_customer_id()));
+COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees the seats that are its own';
+
+CREATE VIEW seats.my_seats WITH (security_invoker = true, security_barrier = true) AS
+SELECT created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
+	invitation_token_expires_at, claimed_at, revoked_at, seat_metadata
+FROM seats.customer_seats
+WHERE customer_id = (SELECT seats.current_customer_id());
+COMMENT ON VIEW seats.my_seats IS 'The pending and claimed seats of the customer that request.jwt.claims names as sub, with the fields of the type customer_seat';
+COMMENT ON COLUMN seats.my_seats.created_at IS 'When the seat was first assigned';
+COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null until then';
+COMMENT ON COLUMN seats.my_seats.id IS 'Identifies the seat';
+COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The subscription that the seat belongs to, or null';
+COMMENT ON COLUMN seats.my_seats.order_id IS 'The order that the seat belongs to, or null';
+COMMENT ON COLUMN seats.my_seats.status IS 'pending or claimed; a revoked seat is nobody''s';
+COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer whose seat it is';
+COMMENT ON COLUMN seats.my_seats.customer_email IS 'The customer''s e-mail address when the seat was assigned';
+COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires or expired; null for a seat claimed at once';
+COMMENT ON COLUMN seats.my_seats.claimed_at IS 'When the seat was claimed';
+COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat is nobody''s';
+COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
 
 
 -- Triggers -----------------------------------------------------------------------------------------------
@@ -520,6 +629,52 @@ COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Counts deleted seat
 COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'TRUNCATE would leave counts wrong';
 
 
+-- Roles --------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION seats.grant_access(
+	anonymous regrole DEFAULT NULL,
+	backend regrole DEFAULT NULL,
+	customer regrole DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	grantee regrole;
+BEGIN
+	FOREACH grantee IN ARRAY ARRAY[anonymous, backend, customer] LOOP
+		CONTINUE WHEN grantee IS NULL;
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE oid = grantee) THEN
+			RAISE undefined_object USING MESSAGE = 'role does not exist', HINT = 'Create the role first.';
+		END IF;
+		EXECUTE format('GRANT USAGE ON SCHEMA seats TO %s', grantee);
+	END LOOP;
+	IF anonymous IS NOT NULL THEN
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info TO %s', anonymous);
+	END IF;
+	IF backend IS NOT NULL THEN
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON seats.organizations, seats.products, '
+			'seats.customers, seats.subscriptions, seats.orders TO %s', backend);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
+			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
+			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
+			'seats.authenticate, seats.end_session, seats.release_expired_seats, '
+			'seats.purge_expired_sessions, seats.purge_events, '
+			'seats.token_route, seats.organization_route TO %s', backend);
+	END IF;
+	IF customer IS NOT NULL THEN
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
+			'seats.current_customer_id TO %s', customer);
+		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
+		EXECUTE format('GRANT SELECT (created_at, modified_at, id, subscription_id, order_id, status, '
+			'customer_id, customer_email, invitation_token_expires_at, claimed_at, revoked_at, '
+			'seat_metadata) ON seats.customer_seats TO %s', customer);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
+'Gives roles what they need and no more: anonymous claims seats, backend keeps the application''s records and calls everything, customer reads its own seats; run it as the owner';
+
+
 -- Privileges: nothing to PUBLIC ----------------------------------------------------------------------------
 
 -- Tables and sequences give PUBLIC nothing by themselves; functions do. They are named one by one, since
@@ -528,11 +683,21 @@ REVOKE ALL ON FUNCTION
 	seats.claim_seat(text, text),
 	seats.claim_info(text),
 	seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boolean),
+	seats.assign_seats(uuid, uuid, text[], jsonb),
+	seats.resend_invitation(uuid),
 	seats.revoke_seat(uuid),
+	seats.revoke_seats(uuid, uuid),
+	seats.list_seats(uuid, uuid),
+	seats.get_seat(uuid),
 	seats.authenticate(text),
 	seats.end_session(text),
+	seats.release_expired_seats(interval),
+	seats.purge_expired_sessions(),
+	seats.purge_events(interval),
 	seats.token_route(text),
 	seats.organization_route(uuid),
+	seats.current_customer_id(),
+	seats.grant_access(regrole, regrole, regrole),
 	seats.keep_modified_at(),
 	seats.keep_purchase(),
 	seats.end_purchase(),

@@ -7,7 +7,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #if PG_VERSION_NUM >= 160000
@@ -28,15 +31,27 @@ faults_start(Faults *faults)
 	initStringInfo(&faults->list);
 }
 
-/* Adds a ValidationError; all three are constants that need no escaping in JSON. */
-void
-fault_add(Faults *faults, const char *argument, const char *message, const char *type)
+/*
+ * Adds a ValidationError of an argument, or where index is not negative of that element of one,
+ * counted from 0 as in JSON.  The strings are constants that need no escaping in JSON.
+ */
+static void
+fault_add_at(Faults *faults, const char *argument, int index, const char *message,
+			 const char *type)
 {
 	if (faults->list.len > 0)
 		appendStringInfoString(&faults->list, ", ");
-	appendStringInfo(&faults->list,
-					 "{\"loc\": [\"body\", \"%s\"], \"msg\": \"%s\", \"type\": \"%s\"}",
-					 argument, message, type);
+	appendStringInfo(&faults->list, "{\"loc\": [\"body\", \"%s\"", argument);
+	if (index >= 0)
+		appendStringInfo(&faults->list, ", %d", index);
+	appendStringInfo(&faults->list, "], \"msg\": \"%s\", \"type\": \"%s\"}", message, type);
+}
+
+/* Adds a ValidationError of an argument. */
+void
+fault_add(Faults *faults, const char *argument, const char *message, const char *type)
+{
+	fault_add_at(faults, argument, -1, message, type);
 }
 
 /* Raises PT422 if there is any fault. */
@@ -69,26 +84,35 @@ check_length(Faults *faults, const text *value, const char *name)
 }
 
 /*
- * Returns a token argument that is neither null nor empty nor over-long, else raises PT422.
- * Nothing is said yet of its form.
+ * Returns a token argument; adds a fault where it is null, empty or over-long.  Nothing is said
+ * yet of its form.
  */
 const text *
-token_argument(FunctionCallInfo fcinfo, int argno, const char *name)
+check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
 {
-	const text *token = NULL;
+	const text *token;
+
+	if (PG_ARGISNULL(argno))
+	{
+		fault_add(faults, name, "Input should be a valid string", "string_type");
+		return NULL;
+	}
+	token = PG_GETARG_TEXT_PP(argno);
+	if (VARSIZE_ANY_EXHDR(token) == 0)
+		fault_add(faults, name, "String should have at least 1 character", "string_too_short");
+	check_length(faults, token, name);
+	return token;
+}
+
+/* Returns the one argument of a function, a token; raises PT422 as check_token() says. */
+const text *
+token_argument(FunctionCallInfo fcinfo, const char *name)
+{
+	const text *token;
 	Faults faults;
 
 	faults_start(&faults);
-	if (PG_ARGISNULL(argno))
-		fault_add(&faults, name, "Input should be a valid string", "string_type");
-	else
-	{
-		token = PG_GETARG_TEXT_PP(argno);
-		if (VARSIZE_ANY_EXHDR(token) == 0)
-			fault_add(&faults, name, "String should have at least 1 character",
-					  "string_too_short");
-		check_length(&faults, token, name);
-	}
+	token = check_token(fcinfo, 0, &faults, name);
 	faults_raise(&faults);
 	return token;
 }
@@ -107,6 +131,29 @@ id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 		faults_raise(&faults);
 	}
 	return PG_GETARG_UUID_P(argno);
+}
+
+/*
+ * Returns the purchase that the first two arguments name; adds a fault unless it is exactly one of
+ * a subscription and an order.
+ */
+PurchaseId
+purchase_argument(FunctionCallInfo fcinfo, Faults *faults)
+{
+	bool subscription = !PG_ARGISNULL(0);
+	bool order = !PG_ARGISNULL(1);
+	PurchaseId purchase = {0};
+
+	if (subscription == order)
+	{
+		fault_add(faults, "subscription_id",
+				  "Value error, exactly one of subscription_id and order_id is required",
+				  "value_error");
+		return purchase;
+	}
+	purchase.kind = subscription ? PURCHASE_SUBSCRIPTION : PURCHASE_ORDER;
+	purchase.id = *PG_GETARG_UUID_P(subscription ? 0 : 1);
+	return purchase;
 }
 
 /* Tells whether a Unicode character is a space, a line separator or a control character. */
@@ -153,13 +200,49 @@ has_one_at(const text *value)
 		memchr(at + 1, '@', end - (at + 1)) == NULL;
 }
 
+/* Adds a fault where an e-mail address, or that element of several, is malformed or over-long. */
+static void
+check_email_at(Faults *faults, const text *email, const char *name, int index)
+{
+	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !has_one_at(email) ||
+		has_space_or_control(email))
+		fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
+}
+
 /* Adds a fault where an e-mail address is malformed or over-long. */
 void
 check_email(Faults *faults, const text *email, const char *name)
 {
-	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !has_one_at(email) ||
-		has_space_or_control(email))
-		fault_add(faults, name, "value is not a valid email address", "value_error");
+	check_email_at(faults, email, name, -1);
+}
+
+/*
+ * Returns how many addresses an argument of type text[] holds; adds a fault for each that is
+ * null, malformed or over-long, or one where the argument is null or no plain list.
+ */
+int
+check_emails(Faults *faults, NullableDatum emails, const char *name)
+{
+	ArrayType *array = emails.isnull ? NULL : DatumGetArrayTypeP(emails.value);
+	Datum *elements;
+	bool *nulls;
+	int count;
+
+	if (array == NULL || ARR_NDIM(array) > 1)
+	{
+		fault_add(faults, name, "Input should be a valid list", "list_type");
+		return 0;
+	}
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[i])
+			fault_add_at(faults, name, i, "Input should be a valid string", "string_type");
+		else
+			check_email_at(faults, DatumGetTextPP(elements[i]), name, i);
+	}
+	return count;
 }
 
 /* Adds a fault where metadata is no object, has over 10 keys or is over 1 KB as text. */

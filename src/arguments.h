@@ -10,6 +10,8 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+#include "purchase.h"
+
 /* The faults found so far in one call's arguments. */
 typedef struct Faults
 {
@@ -21,10 +23,14 @@ extern void fault_add(Faults *faults, const char *argument, const char *message,
 					  const char *type);
 extern void faults_raise(const Faults *faults);
 
-extern const text *token_argument(FunctionCallInfo fcinfo, int argno, const char *name);
+extern const text *check_token(FunctionCallInfo fcinfo, int argno, Faults *faults,
+							   const char *name);
+extern const text *token_argument(FunctionCallInfo fcinfo, const char *name);
 extern const pg_uuid_t *id_argument(FunctionCallInfo fcinfo, int argno, const char *name);
+extern PurchaseId purchase_argument(FunctionCallInfo fcinfo, Faults *faults);
 extern void check_length(Faults *faults, const text *value, const char *name);
 extern void check_email(Faults *faults, const text *email, const char *name);
+extern int check_emails(Faults *faults, NullableDatum emails, const char *name);
 extern void check_metadata(Faults *faults, Jsonb *metadata, const char *name);
 
 #endif

@@ -1,140 +1,69 @@
 /*
  * assign.c
- *		Assigning a seat of a subscription or order to a customer.
+ *		Assigning seats of a subscription or order: to one customer, or to many addresses.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "array.h"
 #include "customer.h"
 #include "errors.h"
-#include "event.h"
+#include "give.h"
 #include "kept_plan.h"
 #include "purchase.h"
 #include "row.h"
-#include "seat.h"
-#include "settings.h"
-#include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_assign_seat);
+PG_FUNCTION_INFO_V1(seats_assign_seats);
 
-/* The arguments of assign_seat(), in its order. */
+/* The arguments of assign_seat() after those that name the purchase, in its order. */
 enum
 {
-	SUBSCRIPTION_ID_ARGUMENT,
-	ORDER_ID_ARGUMENT,
-	EMAIL_ARGUMENT,
+	EMAIL_ARGUMENT = 2,
 	EXTERNAL_CUSTOMER_ID_ARGUMENT,
 	CUSTOMER_ID_ARGUMENT,
 	METADATA_ARGUMENT,
 	IMMEDIATE_CLAIM_ARGUMENT
 };
 
-/* What a seat is assigned with. */
-typedef struct Assignment
+/* The arguments of assign_seats(), likewise. */
+enum
 {
-	PurchaseId purchase;
-	CustomerIdentifier customer;
-	NullableDatum metadata;
-	bool immediate_claim;
-} Assignment;
+	EMAILS_ARGUMENT = 2,
+	METADATA_OF_ALL_ARGUMENT
+};
 
-#define FIND_SEAT_OF(purchase) \
-	"SELECT FROM seats.customer_seats " \
-	"WHERE " purchase EQ "$1 AND customer_id" EQ "$2"
+/* The first of some customers who hold a seat of the purchase already. */
+#define FIND_HOLDER(purchase) \
+	"SELECT c.position::pg_catalog.int4 " \
+	"FROM pg_catalog.unnest($2) WITH ORDINALITY AS c (id, position) " \
+	"WHERE EXISTS (SELECT FROM seats.customer_seats AS s " \
+	"WHERE s." purchase EQ "$1 AND s.customer_id" EQ "c.id OFFSET 0) " \
+	"ORDER BY c.position LIMIT 1"
 
-static KeptPlan find_seat_of[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_SEAT_OF("subscription_id"),
+static KeptPlan find_holder[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_HOLDER("subscription_id"),
 							   .nargs = 2,
-							   .argtypes = {UUIDOID, UUIDOID}},
-	[PURCHASE_ORDER] = {.sql = FIND_SEAT_OF("order_id"),
+							   .argtypes = {UUIDOID, UUIDARRAYOID}},
+	[PURCHASE_ORDER] = {.sql = FIND_HOLDER("order_id"),
 						.nargs = 2,
-						.argtypes = {UUIDOID, UUIDOID}},
+						.argtypes = {UUIDOID, UUIDARRAYOID}},
 };
 
-/* A revoked seat has no customer, and an index finds it by that. */
-#define LOCK_REVOKED(purchase) \
-	"SELECT id FROM seats.customer_seats " \
-	"WHERE " purchase EQ "$1 AND customer_id IS NULL LIMIT 1 FOR NO KEY UPDATE"
-
-static KeptPlan lock_revoked[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = LOCK_REVOKED("subscription_id"),
-							   .nargs = 1,
-							   .argtypes = {UUIDOID}},
-	[PURCHASE_ORDER] = {.sql = LOCK_REVOKED("order_id"), .nargs = 1, .argtypes = {UUIDOID}},
-};
-
-/* Both start with what an assigned seat has; then comes which row, or where it belongs. */
-#define INSERT_SEAT_ARGUMENTS 11
-#define SEAT_ARGUMENT_TYPES \
-	UUIDOID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, \
-		TIMESTAMPTZOID
-
-static KeptPlan give_again = {
-	.sql = "UPDATE seats.customer_seats AS s "
-		   "SET customer_id = $1, customer_email = $2, status = $3::seats.seat_status, "
-		   "invitation_token_hash = $4, invitation_token_expires_at = $5, claimed_at = $6, "
-		   "seat_metadata = $7, modified_at = $8, revoked_at = NULL "
-		   "WHERE s.id" EQ "$9 RETURNING " SEAT_COLUMNS,
-	.nargs = 9,
-	.argtypes = {SEAT_ARGUMENT_TYPES, UUIDOID},
-};
-
-static KeptPlan insert_seat = {
-	.sql = "INSERT INTO seats.customer_seats AS s "
-		   "(customer_id, customer_email, status, invitation_token_hash, "
-		   "invitation_token_expires_at, claimed_at, seat_metadata, created_at, "
-		   "organization_id, subscription_id, order_id) "
-		   "VALUES ($1, $2, $3::seats.seat_status, $4, $5, $6, $7, $8, $9, $10, $11) "
-		   "RETURNING " SEAT_COLUMNS,
-	.nargs = INSERT_SEAT_ARGUMENTS,
-	.argtypes = {SEAT_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
-};
-
-/* Reads which purchase is meant; adds a fault unless it is exactly one. */
+/* Adds a fault unless exactly one argument of assign_seat() says whom the seat is for. */
 static void
-read_purchase(FunctionCallInfo fcinfo, Assignment *assignment, Faults *faults)
+check_identifiers(FunctionCallInfo fcinfo, Faults *faults)
 {
-	bool subscription = !PG_ARGISNULL(SUBSCRIPTION_ID_ARGUMENT);
-	bool order = !PG_ARGISNULL(ORDER_ID_ARGUMENT);
+	int given = !PG_ARGISNULL(EMAIL_ARGUMENT) + !PG_ARGISNULL(EXTERNAL_CUSTOMER_ID_ARGUMENT) +
+		!PG_ARGISNULL(CUSTOMER_ID_ARGUMENT);
 
-	if (subscription == order)
-	{
-		fault_add(faults, "subscription_id",
-				  "Value error, exactly one of subscription_id and order_id is required",
-				  "value_error");
-		return;
-	}
-	assignment->purchase.kind = subscription ? PURCHASE_SUBSCRIPTION : PURCHASE_ORDER;
-	assignment->purchase.id = *PG_GETARG_UUID_P(subscription ? SUBSCRIPTION_ID_ARGUMENT
-															 : ORDER_ID_ARGUMENT);
-}
-
-/* Reads whom the seat is for; adds a fault unless it is exactly one customer. */
-static void
-read_customer(FunctionCallInfo fcinfo, Assignment *assignment, Faults *faults)
-{
-	static const int arguments[CUSTOMER_IDENTIFIER_KINDS] = {
-		[CUSTOMER_BY_EMAIL] = EMAIL_ARGUMENT,
-		[CUSTOMER_BY_EXTERNAL_ID] = EXTERNAL_CUSTOMER_ID_ARGUMENT,
-		[CUSTOMER_BY_ID] = CUSTOMER_ID_ARGUMENT,
-	};
-	int given = 0;
-
-	for (int kind = 0; kind < CUSTOMER_IDENTIFIER_KINDS; kind++)
-	{
-		if (PG_ARGISNULL(arguments[kind]))
-			continue;
-		given++;
-		assignment->customer.kind = kind;
-		assignment->customer.value = PG_GETARG_DATUM(arguments[kind]);
-	}
 	if (given != 1)
 		fault_add(faults, "email",
 				  "Value error, exactly one of email, external_customer_id and customer_id "
@@ -144,23 +73,13 @@ read_customer(FunctionCallInfo fcinfo, Assignment *assignment, Faults *faults)
 		check_email(faults, PG_GETARG_TEXT_PP(EMAIL_ARGUMENT), "email");
 }
 
-/* Reads the arguments of assign_seat(); raises PT422 with all that is wrong with them. */
-static Assignment
-read_assignment(FunctionCallInfo fcinfo)
+/* Returns an argument that holds metadata, or null; adds a fault where it is malformed. */
+static NullableDatum
+metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
 {
-	Assignment assignment = {0};
-	Faults faults;
-
-	faults_start(&faults);
-	read_purchase(fcinfo, &assignment, &faults);
-	read_customer(fcinfo, &assignment, &faults);
-	assignment.metadata = fcinfo->args[METADATA_ARGUMENT];
-	if (!assignment.metadata.isnull)
-		check_metadata(&faults, DatumGetJsonbP(assignment.metadata.value), "metadata");
-	assignment.immediate_claim = !PG_ARGISNULL(IMMEDIATE_CLAIM_ARGUMENT) &&
-		PG_GETARG_BOOL(IMMEDIATE_CLAIM_ARGUMENT);
-	faults_raise(&faults);
-	return assignment;
+	if (!PG_ARGISNULL(argno))
+		check_metadata(faults, PG_GETARG_JSONB_P(argno), "metadata");
+	return fcinfo->args[argno];
 }
 
 /*
@@ -171,130 +90,52 @@ read_assignment(FunctionCallInfo fcinfo)
 static Purchase
 lock_assignable(PurchaseId id)
 {
-	bool order = id.kind == PURCHASE_ORDER;
 	Purchase purchase;
 
 	if (!purchase_lock(id, &purchase))
-		raise_error(order ? ORDER_NOT_FOUND : SUBSCRIPTION_NOT_FOUND);
+		purchase_raise_not_found(id);
 	if (!purchase.pricing_enabled)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	if (!purchase.assignable)
-		raise_error(order ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
+		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
 	return purchase;
 }
 
-/* Raises the error that keeps a customer from being given a seat, if there is one. */
-static void
-check_free_seat(const Purchase *purchase, const Customer *customer)
+/* Returns the position of the first customer who holds a seat of the purchase, or -1. */
+static int
+first_holder(const Gift *gift)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&purchase->id.id), false},
-		{UUIDPGetDatum(&customer->id), false},
+		{UUIDPGetDatum(&gift->purchase.id.id), false},
+		uuid_array(&gift->customers->id, sizeof(Customer), gift->count),
 	};
 
-	if (kept_plan_execute(&find_seat_of[purchase->id.kind], arguments) > 0)
-		raise_error(SEAT_ALREADY_ASSIGNED);
-	if (purchase->assigned_seats >= purchase->seats)
-		raise_error(NO_AVAILABLE_SEATS);
+	if (kept_plan_execute(&find_holder[gift->purchase.id.kind], arguments) == 0)
+		return -1;
+	return DatumGetInt32(row_value(1).value) - 1;
 }
 
-/* Returns when an invitation to a seat of this purchase, given now, expires. */
-static TimestampTz
-invitation_expiry(const Purchase *purchase, TimestampTz now)
+/* Finds the customer of assign_seat(), who may have to be made, or raises customer_not_found. */
+static Customer *
+find_customer(FunctionCallInfo fcinfo, const pg_uuid_t *organization_id)
 {
-	if (purchase->invitation_ttl == NULL)
-		return settings_invitation_expiry(now);
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
-							IntervalPGetDatum(purchase->invitation_ttl)));
-}
+	Customer *customer;
+	NullableDatum email;
+	int repeated;
 
-/* Returns a value that is null unless a condition holds. */
-static NullableDatum
-value_if(bool condition, Datum value)
-{
-	NullableDatum result = {condition ? value : (Datum) 0, !condition};
-
-	return result;
-}
-
-/*
- * Locks a revoked seat of a purchase, whose row can be given again; returns its id, null where
- * there is none.
- */
-static NullableDatum
-lock_revoked_seat(const Purchase *purchase)
-{
-	NullableDatum purchase_id = {UUIDPGetDatum(&purchase->id.id), false};
-
-	if (kept_plan_execute(&lock_revoked[purchase->id.kind], &purchase_id) == 0)
-		return value_if(false, (Datum) 0);
-	return row_value(1);
-}
-
-/*
- * Writes a seat: into the row of a revoked one if there is one, else into a new one.  "values"
- * are the first eight arguments of give_again and insert_seat, with room for three more.
- */
-static void
-write_seat(const Purchase *purchase, NullableDatum revoked, NullableDatum *values)
-{
-	bool order = purchase->id.kind == PURCHASE_ORDER;
-	Datum purchase_id = UUIDPGetDatum(&purchase->id.id);
-
-	if (!revoked.isnull)
+	if (!PG_ARGISNULL(EMAIL_ARGUMENT))
 	{
-		values[8] = revoked;
-		kept_plan_change(&give_again, values);
-		return;
+		email = datum_array(&fcinfo->args[EMAIL_ARGUMENT], 1, TEXTOID);
+		return customers_by_email(organization_id, email.value, 1, &repeated);
 	}
-	values[8] = value_if(true, UUIDPGetDatum(&purchase->organization_id));
-	values[9] = value_if(!order, purchase_id);
-	values[10] = value_if(order, purchase_id);
-	kept_plan_change(&insert_seat, values);
-}
-
-/* Returns a new invitation token in a memory context, or NULL for a seat claimed at once. */
-static text *
-issue_invitation(const Purchase *purchase, const Assignment *assignment, MemoryContext context,
-				 bytea **hash)
-{
-	*hash = NULL;
-	if (assignment->immediate_claim)
-		return NULL;
-	return token_issue(TOKEN_INVITATION, organization_route(&purchase->organization_id),
-					   context, hash);
-}
-
-/*
- * Gives a seat of a locked purchase to a customer and records the event; returns the seat in a
- * memory context.  "hash" is of its invitation token, NULL for a seat claimed at once.
- */
-static Datum
-give_seat(const Purchase *purchase, const Customer *customer, const Assignment *assignment,
-		  const bytea *hash, Oid seat_type, MemoryContext context)
-{
-	NullableDatum revoked = lock_revoked_seat(purchase);
-	TimestampTz now = GetCurrentTimestamp();
-	bool claimed = assignment->immediate_claim;
-	NullableDatum values[INSERT_SEAT_ARGUMENTS] = {
-		value_if(true, UUIDPGetDatum(&customer->id)),
-		customer->email,
-		value_if(true, CStringGetTextDatum(claimed ? "claimed" : "pending")),
-		value_if(!claimed, PointerGetDatum(hash)),
-		value_if(!claimed, TimestampTzGetDatum(invitation_expiry(purchase, now))),
-		value_if(claimed, TimestampTzGetDatum(now)),
-		assignment->metadata,
-		value_if(true, TimestampTzGetDatum(now)),
-	};
-	Datum seat;
-
-	write_seat(purchase, revoked, values);
-	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, context);
-	event_record(claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
-				 DatumGetUUIDP(row_value(SEAT_ID_COLUMN).value), &purchase->organization_id,
-				 &customer->id, now);
-	return seat;
+	customer = palloc(sizeof(Customer));
+	if (!PG_ARGISNULL(CUSTOMER_ID_ARGUMENT))
+		*customer = customer_find(organization_id, CUSTOMER_BY_ID,
+								  PG_GETARG_DATUM(CUSTOMER_ID_ARGUMENT));
+	else
+		*customer = customer_find(organization_id, CUSTOMER_BY_EXTERNAL_ID,
+								  PG_GETARG_DATUM(EXTERNAL_CUSTOMER_ID_ARGUMENT));
+	return customer;
 }
 
 /*
@@ -310,25 +151,109 @@ Datum
 seats_assign_seat(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	Gift gift = {.count = 1};
 	TupleDesc type;
-	Assignment assignment;
-	Purchase purchase;
-	Customer customer;
-	text *token;
-	bytea *hash;
-	Datum seat;
+	PurchaseId purchase;
+	Faults faults;
+	GivenSeat *given;
 
 	PreventCommandIfReadOnly("assign_seat()");
 	type = result_type(fcinfo);
-	assignment = read_assignment(fcinfo);
+	faults_start(&faults);
+	purchase = purchase_argument(fcinfo, &faults);
+	check_identifiers(fcinfo, &faults);
+	gift.metadata = metadata_argument(fcinfo, METADATA_ARGUMENT, &faults);
+	gift.claimed = !PG_ARGISNULL(IMMEDIATE_CLAIM_ARGUMENT) &&
+		PG_GETARG_BOOL(IMMEDIATE_CLAIM_ARGUMENT);
+	faults_raise(&faults);
 
 	SPI_connect();
-	purchase = lock_assignable(assignment.purchase);
-	customer = customer_find(&purchase.organization_id, assignment.customer);
-	check_free_seat(&purchase, &customer);
-	token = issue_invitation(&purchase, &assignment, caller, &hash);
-	seat = give_seat(&purchase, &customer, &assignment, hash, TupleDescAttr(type, 0)->atttypid,
-					 caller);
+	gift.purchase = lock_assignable(purchase);
+	gift.customers = find_customer(fcinfo, &gift.purchase.organization_id);
+	if (first_holder(&gift) >= 0)
+		raise_error(SEAT_ALREADY_ASSIGNED);
+	if (gift.purchase.assigned_seats >= gift.purchase.seats)
+		raise_error(NO_AVAILABLE_SEATS);
+	given = give_seats(&gift, TupleDescAttr(type, 0)->atttypid, caller);
 	SPI_finish();
-	return result_with_seat(type, seat, token);
+	return result_with_seat(type, given->seat, given->token);
+}
+
+/* Raises seat_already_assigned, naming the address by its place. */
+static void
+refuse_address(int position)
+{
+	raise_error_with_hint(
+		SEAT_ALREADY_ASSIGNED,
+		psprintf("Leave out [\"body\", \"emails\", %d]: its customer holds a "
+				 "seat of this subscription or order, or stands there twice.",
+				 position));
+}
+
+/* Raises the error that keeps addresses from being given seats, if there is one. */
+static void
+check_addresses(const Gift *gift, int repeated)
+{
+	int holder = first_holder(gift);
+	int free_seats = gift->purchase.seats - gift->purchase.assigned_seats;
+
+	if (holder >= 0 && (repeated < 0 || holder < repeated))
+		refuse_address(holder);
+	if (repeated >= 0)
+		refuse_address(repeated);
+	if (gift->count > free_seats)
+		raise_error_with_hint(NO_AVAILABLE_SEATS,
+							  psprintf("Free seats: %d, addresses: %d. [\"body\", \"emails\", "
+									   "%d] is the first without a seat. Buy more seats or "
+									   "revoke some first.",
+									   free_seats, gift->count, free_seats));
+}
+
+/* Gives seats of a locked purchase to addresses, and adds them to the function's result. */
+static void
+give_to_addresses(Gift *gift, Datum emails, const ReturnSetInfo *set, MemoryContext context)
+{
+	TupleDesc type = set->setDesc;
+	const GivenSeat *given;
+	int repeated;
+
+	gift->customers = customers_by_email(&gift->purchase.organization_id, emails, gift->count,
+										 &repeated);
+	check_addresses(gift, repeated);
+	given = give_seats(gift, TupleDescAttr(type, 0)->atttypid, context);
+	for (int i = 0; i < gift->count; i++)
+		result_set_add(set, result_with_seat(type, given[i].seat, given[i].token));
+}
+
+/*
+ * assign_seats(...): gives a free seat to each of some e-mail addresses, all or none, in the order
+ * given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises
+ * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ *
+ * Locks: the subscription or order; then, in the order of lower(email), the customers FOR KEY
+ * SHARE (or makes them); then revoked seats to give again, in the order of their ids.
+ */
+Datum
+seats_assign_seats(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Gift gift = {0};
+	PurchaseId purchase;
+	Faults faults;
+
+	PreventCommandIfReadOnly("assign_seats()");
+	InitMaterializedSRF(fcinfo, MAT_SRF_BLESS);
+	faults_start(&faults);
+	purchase = purchase_argument(fcinfo, &faults);
+	gift.count = check_emails(&faults, fcinfo->args[EMAILS_ARGUMENT], "emails");
+	gift.metadata = metadata_argument(fcinfo, METADATA_OF_ALL_ARGUMENT, &faults);
+	faults_raise(&faults);
+
+	SPI_connect();
+	gift.purchase = lock_assignable(purchase);
+	if (gift.count > 0)
+		give_to_addresses(&gift, PG_GETARG_DATUM(EMAILS_ARGUMENT),
+						  (const ReturnSetInfo *) fcinfo->resultinfo, caller);
+	SPI_finish();
+	return (Datum) 0;
 }

@@ -9,14 +9,19 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "arguments.h"
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "request.h"
 #include "row.h"
 #include "seat.h"
 #include "session.h"
+#include "settings.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_claim_seat);
@@ -25,17 +30,18 @@ PG_FUNCTION_INFO_V1(seats_claim_info);
 /* The seat that an invitation opens, as it is once it is locked. */
 typedef struct Invitation
 {
-	pg_uuid_t seat_id;
-	pg_uuid_t organization_id;
-	pg_uuid_t customer_id; /* of a seat that is not revoked */
+	SeatIds seat; /* its customer is set if it is not revoked */
 	char *status;
 	TimestampTz expires_at; /* of a pending seat */
+	TimestampTz claimed_at; /* of a claimed seat */
+	bytea *key_hash;		/* of the idempotency key of its claim, or NULL */
 	bool pricing_enabled;
 } Invitation;
 
 static KeptPlan lock_invitation = {
 	.sql = "SELECT s.id, s.organization_id, s.customer_id, s.status::pg_catalog.text, "
-		   "s.invitation_token_expires_at, o.seat_based_pricing_enabled "
+		   "s.invitation_token_expires_at, s.claimed_at, s.claim_key_hash, "
+		   "o.seat_based_pricing_enabled "
 		   "FROM seats.customer_seats AS s "
 		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
 		   "WHERE s.invitation_token_hash" EQ "$1 FOR NO KEY UPDATE OF s",
@@ -45,10 +51,16 @@ static KeptPlan lock_invitation = {
 
 static KeptPlan set_claimed = {
 	.sql = "UPDATE seats.customer_seats AS s "
-		   "SET status = 'claimed', claimed_at = $2, modified_at = $2 "
+		   "SET status = 'claimed', claimed_at = $2, modified_at = $2, claim_key_hash = $3 "
 		   "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
-	.nargs = 2,
-	.argtypes = {UUIDOID, TIMESTAMPTZOID},
+	.nargs = 3,
+	.argtypes = {UUIDOID, TIMESTAMPTZOID, BYTEAOID},
+};
+
+static KeptPlan read_seat = {
+	.sql = "SELECT " SEAT_COLUMNS " FROM seats.customer_seats AS s WHERE s.id" EQ "$1",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
 };
 
 static KeptPlan describe_invitation = {
@@ -83,102 +95,165 @@ lock_seat_of(const bytea *hash)
 {
 	NullableDatum arguments[] = {{PointerGetDatum(hash), false}};
 	Invitation invitation = {0};
-	NullableDatum customer_id;
-	NullableDatum expires_at;
+	NullableDatum value;
 
 	if (kept_plan_execute(&lock_invitation, arguments) == 0)
 		raise_error(INVITATION_INVALID);
-	invitation.seat_id = *DatumGetUUIDP(row_value(1).value);
-	invitation.organization_id = *DatumGetUUIDP(row_value(2).value);
-	customer_id = row_value(3);
-	if (!customer_id.isnull)
-		invitation.customer_id = *DatumGetUUIDP(customer_id.value);
+	invitation.seat.id = *DatumGetUUIDP(row_value(1).value);
+	invitation.seat.organization_id = *DatumGetUUIDP(row_value(2).value);
+	value = row_value(3);
+	if (!value.isnull)
+		invitation.seat.customer_id = *DatumGetUUIDP(value.value);
 	invitation.status = TextDatumGetCString(row_value(4).value);
-	expires_at = row_value(5);
-	if (!expires_at.isnull)
-		invitation.expires_at = DatumGetTimestampTz(expires_at.value);
-	invitation.pricing_enabled = DatumGetBool(row_value(6).value);
+	value = row_value(5);
+	if (!value.isnull)
+		invitation.expires_at = DatumGetTimestampTz(value.value);
+	value = row_value(6);
+	if (!value.isnull)
+		invitation.claimed_at = DatumGetTimestampTz(value.value);
+	value = row_value(7);
+	if (!value.isnull)
+		invitation.key_hash = DatumGetByteaPP(value.value);
+	invitation.pricing_enabled = DatumGetBool(row_value(8).value);
 	return invitation;
+}
+
+/*
+ * Tells whether a call repeats the claim that succeeded: the seat is claimed, by the same
+ * idempotency key, and not long before "now".
+ */
+static bool
+is_retry(const Invitation *invitation, const bytea *key_hash, TimestampTz now)
+{
+	return strcmp(invitation->status, "claimed") == 0 && key_hash != NULL &&
+		invitation->key_hash != NULL &&
+		VARSIZE_ANY_EXHDR(key_hash) == VARSIZE_ANY_EXHDR(invitation->key_hash) &&
+		memcmp(VARDATA_ANY(key_hash), VARDATA_ANY(invitation->key_hash),
+			   VARSIZE_ANY_EXHDR(key_hash)) == 0 &&
+		settings_claim_retry_is_open(invitation->claimed_at, now);
 }
 
 /* Raises the error that keeps a seat from being claimed at "now", if there is one. */
 static void
-check_claimable(const Invitation *invitation, TimestampTz now)
+check_claimable(const Invitation *invitation, bool retry, TimestampTz now)
 {
 	if (strcmp(invitation->status, "revoked") == 0)
 		raise_error(SEAT_REVOKED);
-	if (strcmp(invitation->status, "claimed") == 0)
+	if (strcmp(invitation->status, "claimed") == 0 && !retry)
 		raise_error(SEAT_ALREADY_CLAIMED);
-	if (invitation->expires_at <= now)
+	if (invitation->expires_at <= now && !retry)
 		raise_error(INVITATION_EXPIRED);
 	if (!invitation->pricing_enabled)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 }
 
-/* Makes the seat claimed at "now"; returns it as a composite value in a memory context. */
+/*
+ * Makes the seat claimed at "now", records the event, and returns the seat as a composite value
+ * in a memory context.
+ */
 static Datum
-claim(const Invitation *invitation, TimestampTz now, Oid seat_type, MemoryContext context)
+claim(const Invitation *invitation, const bytea *key_hash, TimestampTz now, Oid seat_type,
+	  MemoryContext context)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&invitation->seat_id), false},
+		{UUIDPGetDatum(&invitation->seat.id), false},
 		{TimestampTzGetDatum(now), false},
+		{PointerGetDatum(key_hash), key_hash == NULL},
 	};
+	Datum seat;
 
-	kept_plan_change(&set_claimed, arguments);
+	kept_plan_change(&set_claimed, arguments, 1);
+	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, context);
+	event_record(EVENT_CLAIMED, &invitation->seat, now);
+	return seat;
+}
+
+/*
+ * Answers a claim again: ends the session that the first answer opened, and returns the seat as
+ * it is, as a composite value in a memory context.  The claim was recorded then.
+ *
+ * Locks: the session.
+ */
+static Datum
+claim_again(const Invitation *invitation, Oid seat_type, MemoryContext context)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&invitation->seat.id), false}};
+
+	sessions_end(&invitation->seat.id);
+	kept_plan_execute(&read_seat, arguments);
 	return row_composite(seat_type, SEAT_COLUMN_COUNT, context);
 }
 
-/* Raises PT422 where the idempotency key is over-long. */
-static void
-check_idempotency_key(FunctionCallInfo fcinfo, int argno)
+/*
+ * Returns the idempotency key of a claim, or NULL for none: the argument, or else PostgREST's
+ * header of the request.  An empty one is none.  Adds a fault where it is over-long.
+ */
+static const text *
+check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
 {
-	Faults faults;
+	static const char *const headers[] = {"idempotency-key"};
+	const text *key = PG_ARGISNULL(argno) ? NULL : PG_GETARG_TEXT_PP(argno);
+	char *header;
 
-	if (PG_ARGISNULL(argno))
-		return;
-	faults_start(&faults);
-	check_length(&faults, PG_GETARG_TEXT_PP(argno), "idempotency_key");
-	faults_raise(&faults);
+	if (key == NULL || VARSIZE_ANY_EXHDR(key) == 0)
+	{
+		request_read(REQUEST_HEADERS, headers, &header, lengthof(headers));
+		if (header == NULL || header[0] == '\0')
+			return NULL;
+		key = cstring_to_text(header);
+	}
+	check_length(faults, key, "idempotency_key");
+	return key;
 }
 
 /*
  * claim_seat(invitation_token text, idempotency_key text): claims the seat, opens a session,
  * records the event; returns the seat and the session token.  Of any number of simultaneous
- * claims of one token exactly one succeeds.  Raises PT400, PT403 and PT422, and 25006 in a
- * read-only transaction.
+ * claims of one token exactly one succeeds.  One that repeats it with the same idempotency key,
+ * soon enough, is answered again, with a new session in place of the first.  Raises PT400, PT403
+ * and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the seat's row and nothing else, so a claim holds up nobody but who wants this seat.
- * The clock is read when the lock is held: waiting for it may take an invitation past its end.
+ * Locks: the seat's row and nothing else, so a claim holds up nobody but who wants this seat;
+ * one that is answered again also locks the session that it ends.  The clock is read when the
+ * lock is held: waiting for it may take an invitation past its end.
  */
 Datum
 seats_claim_seat(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc type;
+	Oid seat_type;
+	Faults faults;
 	const text *token;
+	const text *key;
 	uint32 route;
 	bytea *hash;
+	bytea *key_hash;
 	Invitation invitation;
 	TimestampTz now;
+	bool retry;
 	Datum seat;
 	text *session_token;
 
 	PreventCommandIfReadOnly("claim_seat()");
 	type = result_type(fcinfo);
-	token = token_argument(fcinfo, 0, "invitation_token");
-	check_idempotency_key(fcinfo, 1);
+	seat_type = TupleDescAttr(type, 0)->atttypid;
+	faults_start(&faults);
+	token = check_token(fcinfo, 0, &faults, "invitation_token");
+	key = check_idempotency_key(fcinfo, 1, &faults);
+	faults_raise(&faults);
 	if (!token_read(token, TOKEN_INVITATION, &route, &hash))
 		raise_error(INVITATION_INVALID);
+	key_hash = key == NULL ? NULL : token_hash_with(token, key);
 
 	SPI_connect();
 	invitation = lock_seat_of(hash);
 	now = GetCurrentTimestamp();
-	check_claimable(&invitation, now);
-	seat = claim(&invitation, now, TupleDescAttr(type, 0)->atttypid, caller);
-	session_token = session_open(&invitation.seat_id, &invitation.customer_id,
-								 &invitation.organization_id, route, now, caller);
-	event_record(EVENT_CLAIMED, &invitation.seat_id, &invitation.organization_id,
-				 &invitation.customer_id, now);
+	retry = is_retry(&invitation, key_hash, now);
+	check_claimable(&invitation, retry, now);
+	seat = retry ? claim_again(&invitation, seat_type, caller)
+				 : claim(&invitation, key_hash, now, seat_type, caller);
+	session_token = session_open(&invitation.seat, route, now, caller);
 	SPI_finish();
 	return result_with_seat(type, seat, session_token);
 }
@@ -193,7 +268,7 @@ seats_claim_info(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc type = result_type(fcinfo);
-	const text *token = token_argument(fcinfo, 0, "invitation_token");
+	const text *token = token_argument(fcinfo, "invitation_token");
 	NullableDatum arguments[2] = {0};
 	uint32 route;
 	bytea *hash;

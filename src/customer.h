@@ -1,27 +1,20 @@
 /*
  * customer.h
- *		Finding the customer whom a seat is for.
+ *		Finding the customers whom seats are for.
  */
 #ifndef SEATS_CUSTOMER_H
 #define SEATS_CUSTOMER_H
 
 #include "utils/uuid.h"
 
-/* How callers name a customer. */
+/* How callers name one customer, other than by e-mail address. */
 typedef enum CustomerIdentifierKind
 {
-	CUSTOMER_BY_EMAIL,
 	CUSTOMER_BY_EXTERNAL_ID,
 	CUSTOMER_BY_ID
 } CustomerIdentifierKind;
 
-#define CUSTOMER_IDENTIFIER_KINDS 3
-
-typedef struct CustomerIdentifier
-{
-	CustomerIdentifierKind kind;
-	Datum value; /* text, text or uuid */
-} CustomerIdentifier;
+#define CUSTOMER_IDENTIFIER_KINDS 2
 
 typedef struct Customer
 {
@@ -29,6 +22,9 @@ typedef struct Customer
 	NullableDatum email; /* as the customer has it, which may differ in case */
 } Customer;
 
-extern Customer customer_find(const pg_uuid_t *organization_id, CustomerIdentifier identifier);
+extern Customer customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind,
+							  Datum identifier);
+extern Customer *customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count,
+									int *repeated);
 
 #endif

@@ -41,6 +41,8 @@ static const struct
 							   "seat_already_assigned",
 							   "The customer holds a seat of this subscription or order; "
 							   "nothing needs to be done."},
+	[SEAT_NOT_PENDING] = {BAD_REQUEST, "Seat not pending", "seat_not_pending",
+						  "Only the invitation to a pending seat can be sent again."},
 	[SUBSCRIPTION_NOT_ACTIVE] = {BAD_REQUEST, "Subscription not active",
 								 "subscription_not_active",
 								 "Seats are assigned while the subscription is trialing, "
@@ -66,13 +68,20 @@ static const struct
 						"Check the id of the seat."},
 };
 
-/* Raises one of the errors; does not return. */
+/* Raises one of the errors with a hint of the caller's; does not return. */
 void
-raise_error(SeatsError error)
+raise_error_with_hint(SeatsError error, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(errors[error].sqlstate),
 			 errmsg_internal("%s", errors[error].message),
 			 errdetail_internal("%s", errors[error].reason),
-			 errhint("%s", errors[error].hint)));
+			 errhint("%s", hint)));
+}
+
+/* Raises one of the errors; does not return. */
+void
+raise_error(SeatsError error)
+{
+	raise_error_with_hint(error, errors[error].hint);
 }

@@ -13,6 +13,7 @@ typedef enum SeatsError
 	SEAT_REVOKED,
 	NO_AVAILABLE_SEATS,
 	SEAT_ALREADY_ASSIGNED,
+	SEAT_NOT_PENDING,
 	SUBSCRIPTION_NOT_ACTIVE,
 	ORDER_NOT_PAID,
 	SESSION_INVALID,
@@ -25,5 +26,6 @@ typedef enum SeatsError
 } SeatsError;
 
 extern _Noreturn void raise_error(SeatsError error);
+extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
 
 #endif

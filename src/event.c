@@ -5,11 +5,14 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "array.h"
 #include "event.h"
+#include "event_metadata.h"
 #include "kept_plan.h"
 #include "settings.h"
 
@@ -17,30 +20,113 @@ static const char *const type_names[] = {
 	[EVENT_ASSIGNED] = "customer_seat.assigned",
 	[EVENT_CLAIMED] = "customer_seat.claimed",
 	[EVENT_REVOKED] = "customer_seat.revoked",
+	[EVENT_INVITATION_RESENT] = "customer_seat.invitation_resent",
 };
+
+#define INSERT_EVENTS \
+	"INSERT INTO seats.events " \
+	"(type, occurred_at, metadata, seat_id, organization_id, customer_id) "
+
+/* All statements take these, and then the ids, one of each or arrays. */
+#define EVENT_ARGUMENTS 6
+#define EVENT_ARGUMENT_TYPES TEXTOID, TIMESTAMPTZOID, JSONBOID
 
 static KeptPlan insert_event = {
-	.sql =
-		"INSERT INTO seats.events (type, seat_id, organization_id, customer_id, occurred_at) "
-		"VALUES ($1, $2, $3, $4, $5)",
-	.nargs = 5,
-	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID},
+	.sql = INSERT_EVENTS "VALUES ($1, $2, $3, $4, $5, $6)",
+	.nargs = EVENT_ARGUMENTS,
+	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
 };
 
+#define FROM_EVENTS \
+	"FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) " \
+	"AS s (id, organization_id, customer_id)"
+
+static KeptPlan insert_events = {
+	.sql = INSERT_EVENTS
+	"SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS,
+	.nargs = EVENT_ARGUMENTS,
+	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID},
+};
+
+/* The same columns in the same order as the table's, as a JSON object. */
+static KeptPlan emit_events = {
+	.sql =
+		"SELECT pg_catalog.pg_logical_emit_message(true, 'seats', "
+		"pg_catalog.row_to_json(e)::pg_catalog.text) "
+		"FROM (SELECT pg_catalog.nextval('seats.events_id_seq'::pg_catalog.regclass) AS id, "
+		"$1 AS type, s.id AS seat_id, s.organization_id, s.customer_id, "
+		"$2 AS occurred_at, $3 AS metadata " FROM_EVENTS ") AS e",
+	.nargs = EVENT_ARGUMENTS,
+	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID},
+};
+
+/* Fills the arguments that all events of a statement have in common. */
+static void
+common_arguments(EventType type, TimestampTz occurred_at, NullableDatum *arguments)
+{
+	memset(arguments, 0, EVENT_ARGUMENTS * sizeof(NullableDatum));
+	arguments[0].value = CStringGetTextDatum(type_names[type]);
+	arguments[1].value = TimestampTzGetDatum(occurred_at);
+	arguments[2].value = JsonbPGetDatum(event_metadata());
+}
+
 /*
- * Records an event where seats.event_sink says.  Inside SPI_connect() and SPI_finish().  Locks
- * nothing that another session waits for.
+ * Warns, once a session, where messages for logical decoding go nowhere.  Not an error: people
+ * claim their seats all the same.
+ */
+static void
+warn_unless_decoded(void)
+{
+	static bool warned = false;
+
+	if (warned || XLogLogicalInfoActive())
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("events of seats cannot be decoded"),
+			 errdetail("seats.event_sink is logical, but wal_level is not."),
+			 errhint("Set wal_level to logical.")));
+}
+
+/*
+ * Records one event for each seat, all at one moment, where seats.event_sink says.  Inside
+ * SPI_connect() and SPI_finish().  Locks nothing that another session waits for.
  */
 void
-event_record(EventType type, const pg_uuid_t *seat_id, const pg_uuid_t *organization_id,
-			 const pg_uuid_t *customer_id, TimestampTz occurred_at)
+event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)
 {
-	NullableDatum arguments[] = {
-		{CStringGetTextDatum(type_names[type]), false}, {UUIDPGetDatum(seat_id), false},
-		{UUIDPGetDatum(organization_id), false},		{UUIDPGetDatum(customer_id), false},
-		{TimestampTzGetDatum(occurred_at), false},
-	};
+	NullableDatum arguments[EVENT_ARGUMENTS];
 
-	if (setting_event_sink == EVENT_SINK_TABLE)
-		kept_plan_execute(&insert_event, arguments);
+	if (setting_event_sink == EVENT_SINK_NONE || count == 0)
+		return;
+	common_arguments(type, occurred_at, arguments);
+	arguments[3] = uuid_array(&seats->id, sizeof(SeatIds), count);
+	arguments[4] = uuid_array(&seats->organization_id, sizeof(SeatIds), count);
+	arguments[5] = uuid_array(&seats->customer_id, sizeof(SeatIds), count);
+	if (setting_event_sink == EVENT_SINK_LOGICAL)
+	{
+		warn_unless_decoded();
+		kept_plan_execute(&emit_events, arguments);
+	}
+	else
+		kept_plan_execute(&insert_events, arguments);
+}
+
+/* Records one event; see event_record_all(). */
+void
+event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
+{
+	NullableDatum arguments[EVENT_ARGUMENTS];
+
+	if (setting_event_sink != EVENT_SINK_TABLE)
+	{
+		event_record_all(type, seat, 1, occurred_at);
+		return;
+	}
+	common_arguments(type, occurred_at, arguments);
+	arguments[3].value = UUIDPGetDatum(&seat->id);
+	arguments[4].value = UUIDPGetDatum(&seat->organization_id);
+	arguments[5].value = UUIDPGetDatum(&seat->customer_id);
+	kept_plan_execute(&insert_event, arguments);
 }

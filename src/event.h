@@ -6,17 +6,19 @@
 #define SEATS_EVENT_H
 
 #include "datatype/timestamp.h"
-#include "utils/uuid.h"
+
+#include "seat.h"
 
 typedef enum EventType
 {
 	EVENT_ASSIGNED,
 	EVENT_CLAIMED,
-	EVENT_REVOKED
+	EVENT_REVOKED,
+	EVENT_INVITATION_RESENT
 } EventType;
 
-extern void event_record(EventType type, const pg_uuid_t *seat_id,
-						 const pg_uuid_t *organization_id, const pg_uuid_t *customer_id,
-						 TimestampTz occurred_at);
+extern void event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at);
+extern void event_record_all(EventType type, const SeatIds *seats, int count,
+							 TimestampTz occurred_at);
 
 #endif

@@ -29,17 +29,21 @@ prepare(const KeptPlan *statement)
 }
 
 /*
- * Makes the plan of a statement that has none, or whose plan went stale.  It is made without
- * sequential scans: it is kept while tables grow from nothing, and every statement finds its
- * rows by an index.
+ * Makes the plan of a statement that has none, or whose plan went stale.  It is kept while tables
+ * grow from nothing, and every statement finds its rows by an index, one after the other: so it
+ * is made without what reads tables as a whole.
  */
 static void
 make_plan(SPIPlanPtr plan)
 {
+	static const char *const avoided[] = {"enable_seqscan", "enable_bitmapscan",
+										  "enable_hashjoin", "enable_mergejoin",
+										  "enable_material"};
 	int settings = NewGUCNestLevel();
 
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (size_t i = 0; i < lengthof(avoided); i++)
+		(void) set_config_option(avoided[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
 	AtEOXact_GUC(true, settings);
 }
@@ -88,18 +92,25 @@ kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments)
 	return execute(statement, arguments, false);
 }
 
+/* Raises 09000: a trigger that somebody added does not let a seat be written as it must be. */
+void
+refuse_seat_trigger(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("a trigger on seats.customer_seats prevented the change of a seat"),
+			 errhint("Look for a trigger that returns null or changes ids.")));
+}
+
 /*
- * Executes a statement that changes one row and gives it; raises 09000 where a trigger that
- * somebody added prevents that.
+ * Executes a statement that changes so many seats; raises 09000 where a trigger that somebody
+ * added prevents that.
  */
 void
-kept_plan_change(KeptPlan *statement, const NullableDatum *arguments)
+kept_plan_change(KeptPlan *statement, const NullableDatum *arguments, uint64 count)
 {
-	if (execute(statement, arguments, false) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger on seats.customer_seats prevented the change of a seat"),
-				 errhint("Look for a trigger that returns null.")));
+	if (execute(statement, arguments, false) != count)
+		refuse_seat_trigger();
 }
 
 /*

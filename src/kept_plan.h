@@ -7,7 +7,7 @@
 
 #include "executor/spi.h"
 
-#define KEPT_PLAN_MAX_ARGUMENTS 11
+#define KEPT_PLAN_MAX_ARGUMENTS 12
 
 /* A statement and, once used, its plan.  Keep it in a static variable beside what uses it. */
 typedef struct KeptPlan
@@ -18,11 +18,14 @@ typedef struct KeptPlan
 	SPIPlanPtr plan;
 } KeptPlan;
 
-/* The operator = as these statements write it, so that a search path cannot change it. */
+/* Operators as these statements write them, so that a search path cannot change them. */
 #define EQ " OPERATOR(pg_catalog.=) "
+#define LE " OPERATOR(pg_catalog.<=) "
 
 extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
-extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments);
+extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments,
+							 uint64 count);
+extern _Noreturn void refuse_seat_trigger(void);
 extern uint64 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments);
 
 #endif

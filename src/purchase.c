@@ -14,6 +14,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "errors.h"
 #include "kept_plan.h"
 #include "modified_at.h"
 #include "purchase.h"
@@ -131,11 +132,9 @@ bool
 purchase_lock(PurchaseId id, Purchase *purchase)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}};
-	NullableDatum ttl;
 
 	if (kept_plan_execute(&lock_purchase[id.kind], arguments) == 0)
 		return false;
-	ttl = row_value(6);
 	purchase->id = id;
 	purchase->organization_id = *DatumGetUUIDP(row_value(1).value);
 	purchase->assignable = status_is_in(TextDatumGetCString(row_value(2).value),
@@ -143,8 +142,15 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 	purchase->seats = DatumGetInt32(row_value(3).value);
 	purchase->assigned_seats = DatumGetInt32(row_value(4).value);
 	purchase->pricing_enabled = DatumGetBool(row_value(5).value);
-	purchase->invitation_ttl = ttl.isnull ? NULL : DatumGetIntervalP(ttl.value);
+	purchase->invitation_ttl = row_value(6);
 	return true;
+}
+
+/* Raises the error for a purchase that does not exist. */
+void
+purchase_raise_not_found(PurchaseId id)
+{
+	raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_FOUND : SUBSCRIPTION_NOT_FOUND);
 }
 
 /*

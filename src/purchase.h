@@ -36,17 +36,18 @@ typedef struct Purchase
 {
 	PurchaseId id;
 	pg_uuid_t organization_id;
-	bool assignable;		  /* its status lets seats be assigned */
-	int32 seats;			  /* bought */
-	int32 assigned_seats;	  /* pending and claimed */
-	bool pricing_enabled;	  /* of its organization */
-	Interval *invitation_ttl; /* its organization's own, or NULL */
+	bool assignable;			  /* its status lets seats be assigned */
+	int32 seats;				  /* bought */
+	int32 assigned_seats;		  /* pending and claimed */
+	bool pricing_enabled;		  /* of its organization */
+	NullableDatum invitation_ttl; /* its organization's own interval, or null */
 } Purchase;
 
 extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
+extern _Noreturn void purchase_raise_not_found(PurchaseId id);
 extern void purchase_count(CountChange change);
 extern bool purchase_status_is_ended(const char *status);
 extern bool purchase_kind_of(Relation table, PurchaseKind *kind);

@@ -1,6 +1,6 @@
 /*
  * revoke.c
- *		Revoking one seat, or all of a purchase that ends.
+ *		Revoking one seat, or all of a purchase, also where it ends.
  *
  * The count of the purchase and the sessions of the seat follow by themselves; see
  * seats_changed.c.
@@ -15,15 +15,18 @@
 #include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "array.h"
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
 #include "purchase.h"
+#include "revoke.h"
 #include "row.h"
 #include "seat.h"
 #include "trigger.h"
 
 PG_FUNCTION_INFO_V1(seats_revoke_seat);
+PG_FUNCTION_INFO_V1(seats_revoke_seats);
 PG_FUNCTION_INFO_V1(seats_end_purchase);
 
 static KeptPlan find_purchase = {
@@ -42,7 +45,7 @@ static KeptPlan lock_seat = {
 #define SET_REVOKED \
 	"UPDATE seats.customer_seats AS s " \
 	"SET status = 'revoked', customer_id = NULL, customer_email = NULL, " \
-	"revoked_at = $2, modified_at = $2 "
+	"expiry_watched = false, revoked_at = $2, modified_at = $2 "
 
 static KeptPlan set_revoked = {
 	.sql = SET_REVOKED "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
@@ -50,29 +53,23 @@ static KeptPlan set_revoked = {
 	.argtypes = {UUIDOID, TIMESTAMPTZOID},
 };
 
+static KeptPlan set_all_revoked = {
+	.sql = SET_REVOKED "WHERE s.id" EQ "ANY ($1)",
+	.nargs = 2,
+	.argtypes = {UUIDARRAYOID, TIMESTAMPTZOID},
+};
+
 /* A seat that is not revoked has a customer, and an index finds it by that. */
 #define LOCK_SEATS(purchase) \
-	"SELECT id, organization_id, customer_id FROM seats.customer_seats " \
-	"WHERE " purchase EQ "$1 AND customer_id IS NOT NULL " \
-	"ORDER BY id FOR NO KEY UPDATE"
+	"SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
+	"WHERE s." purchase EQ "$1 AND s.customer_id IS NOT NULL " \
+	"ORDER BY s.id FOR NO KEY UPDATE"
 
 static KeptPlan lock_seats[PURCHASE_KINDS] = {
 	[PURCHASE_SUBSCRIPTION] = {.sql = LOCK_SEATS("subscription_id"),
 							   .nargs = 1,
 							   .argtypes = {UUIDOID}},
 	[PURCHASE_ORDER] = {.sql = LOCK_SEATS("order_id"), .nargs = 1, .argtypes = {UUIDOID}},
-};
-
-#define REVOKE_SEATS(purchase) \
-	SET_REVOKED "WHERE s." purchase EQ "$1 AND s.customer_id IS NOT NULL"
-
-static KeptPlan revoke_seats[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = REVOKE_SEATS("subscription_id"),
-							   .nargs = 2,
-							   .argtypes = {UUIDOID, TIMESTAMPTZOID}},
-	[PURCHASE_ORDER] = {.sql = REVOKE_SEATS("order_id"),
-						.nargs = 2,
-						.argtypes = {UUIDOID, TIMESTAMPTZOID}},
 };
 
 /*
@@ -93,19 +90,18 @@ lock_seat_and_purchase(const pg_uuid_t *seat_id)
 	return purchase;
 }
 
-/* Revokes a locked seat that is not revoked yet, whose customer this is, and records it. */
+/* Revokes a locked seat that is not revoked yet, and records it. */
 static void
-revoke_one(const pg_uuid_t *seat_id, const pg_uuid_t *organization_id,
-		   const pg_uuid_t *customer_id)
+revoke_one(const SeatIds *seat)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(seat_id), false},
+		{UUIDPGetDatum(&seat->id), false},
 		{TimestampTzGetDatum(now), false},
 	};
 
-	event_record(EVENT_REVOKED, seat_id, organization_id, customer_id, now);
-	kept_plan_change(&set_revoked, arguments);
+	event_record(EVENT_REVOKED, seat, now);
+	kept_plan_change(&set_revoked, arguments, 1);
 }
 
 /*
@@ -122,6 +118,7 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 	const pg_uuid_t *seat_id;
 	Purchase purchase;
 	NullableDatum customer_id;
+	SeatIds ids;
 	Datum seat;
 
 	PreventCommandIfReadOnly("revoke_seat()");
@@ -133,42 +130,87 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
 	if (!customer_id.isnull)
-		revoke_one(seat_id, &purchase.organization_id, DatumGetUUIDP(customer_id.value));
+	{
+		ids.id = *seat_id;
+		ids.organization_id = purchase.organization_id;
+		ids.customer_id = *DatumGetUUIDP(customer_id.value);
+		revoke_one(&ids);
+	}
 	seat = row_composite(result_type(fcinfo)->tdtypeid, SEAT_COLUMN_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(seat);
 }
 
 /*
- * Revokes all pending and claimed seats of a purchase and records an event for each.  Inside
- * SPI_connect() and SPI_finish(), with the purchase locked.
+ * Revokes the seats that a statement locks and gives, all pending or claimed, and records an event
+ * for each; returns how many.  Inside SPI_connect() and SPI_finish(), with their purchases locked.
+ *
+ * Locks: what the statement does, then the sessions of the seats.
+ */
+int
+revoke_found(KeptPlan *lock, const NullableDatum *arguments)
+{
+	int count = (int) kept_plan_execute(lock, arguments);
+	SeatIds *seats = palloc(count * sizeof(SeatIds));
+	TimestampTz now = GetCurrentTimestamp();
+	NullableDatum revocation[2] = {0};
+
+	if (count == 0)
+		return 0;
+	for (int i = 0; i < count; i++)
+	{
+		seats[i].id = *DatumGetUUIDP(rows_value(i, 1).value);
+		seats[i].organization_id = *DatumGetUUIDP(rows_value(i, 2).value);
+		seats[i].customer_id = *DatumGetUUIDP(rows_value(i, 3).value);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	event_record_all(EVENT_REVOKED, seats, count, now);
+	revocation[0] = uuid_array(&seats->id, sizeof(SeatIds), count);
+	revocation[1].value = TimestampTzGetDatum(now);
+	kept_plan_change(&set_all_revoked, revocation, count);
+	return count;
+}
+
+/*
+ * Revokes all pending and claimed seats of a locked purchase; returns how many.
  *
  * Locks: the seats, in the order of their ids, then their sessions.
  */
-static void
+static int
 revoke_all(PurchaseId purchase)
 {
-	NullableDatum arguments[2] = {{UUIDPGetDatum(&purchase.id), false}};
-	uint64 count = kept_plan_execute(&lock_seats[purchase.kind], arguments);
-	SPITupleTable *seats = SPI_tuptable;
-	TimestampTz now = GetCurrentTimestamp();
+	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
 
-	for (uint64 i = 0; i < count; i++)
-	{
-		bool isnull;
-		Datum seat_id = SPI_getbinval(seats->vals[i], seats->tupdesc, 1, &isnull);
-		Datum organization_id = SPI_getbinval(seats->vals[i], seats->tupdesc, 2, &isnull);
-		Datum customer_id = SPI_getbinval(seats->vals[i], seats->tupdesc, 3, &isnull);
+	return revoke_found(&lock_seats[purchase.kind], arguments);
+}
 
-		event_record(EVENT_REVOKED, DatumGetUUIDP(seat_id), DatumGetUUIDP(organization_id),
-					 DatumGetUUIDP(customer_id), now);
-	}
-	if (count > 0)
-	{
-		arguments[1].value = TimestampTzGetDatum(now);
-		kept_plan_execute(&revoke_seats[purchase.kind], arguments);
-	}
-	SPI_freetuptable(seats);
+/*
+ * revoke_seats(subscription_id uuid, order_id uuid): ends all pending and claimed seats of a
+ * subscription or order, and their sessions; returns how many.  As where the subscription ends,
+ * it does so whatever the organization may use.  Raises PT404 and PT422, and 25006 in a
+ * read-only transaction.
+ *
+ * Locks: the subscription or order, then the seats in the order of their ids, then their sessions.
+ */
+Datum
+seats_revoke_seats(PG_FUNCTION_ARGS)
+{
+	PurchaseId id;
+	Purchase purchase;
+	Faults faults;
+	int count;
+
+	PreventCommandIfReadOnly("revoke_seats()");
+	faults_start(&faults);
+	id = purchase_argument(fcinfo, &faults);
+	faults_raise(&faults);
+
+	SPI_connect();
+	if (!purchase_lock(id, &purchase))
+		purchase_raise_not_found(id);
+	count = revoke_all(id);
+	SPI_finish();
+	PG_RETURN_INT32(count);
 }
 
 /*

@@ -1,6 +1,6 @@
 /*
  * row.c
- *		The first row that the last SQL statement gave, and results made of it.
+ *		The rows that the last SQL statement gave, and results made of them.
  */
 #include "postgres.h"
 
@@ -12,15 +12,24 @@
 
 #include "row.h"
 
-/* Returns a column of the row, counted from 1; it lives until SPI_finish(). */
+/*
+ * Returns a column, counted from 1, of a row, counted from 0; it lives until SPI_finish().
+ */
 NullableDatum
-row_value(int column)
+rows_value(uint64 row, int column)
 {
 	NullableDatum result;
 
-	result.value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column,
+	result.value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column,
 								 &result.isnull);
 	return result;
+}
+
+/* Returns a column of the first row. */
+NullableDatum
+row_value(int column)
+{
+	return rows_value(0, column);
 }
 
 /* Raises 42804: a type that results are made of was altered. */
@@ -63,11 +72,11 @@ form_composite(TupleDesc type, const NullableDatum *fields, const Oid *field_typ
 }
 
 /*
- * Returns the row's first "count" columns as a value of a composite type, in a memory context.
+ * Returns the first "count" columns of a row as a value of a composite type, in a memory context.
  * Raises 42804 where the type is not as the extension made it.
  */
 Datum
-row_composite(Oid type_id, int count, MemoryContext context)
+rows_composite(uint64 row, Oid type_id, int count, MemoryContext context)
 {
 	NullableDatum *fields = palloc(count * sizeof(NullableDatum));
 	Oid *field_types = palloc(count * sizeof(Oid));
@@ -80,7 +89,7 @@ row_composite(Oid type_id, int count, MemoryContext context)
 	type = lookup_rowtype_tupdesc(type_id, -1);
 	for (int i = 0; i < count; i++)
 	{
-		fields[i] = row_value(i + 1);
+		fields[i] = rows_value(row, i + 1);
 		field_types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
 	}
 	caller = MemoryContextSwitchTo(context);
@@ -88,6 +97,13 @@ row_composite(Oid type_id, int count, MemoryContext context)
 	MemoryContextSwitchTo(caller);
 	ReleaseTupleDesc(type);
 	return result;
+}
+
+/* Returns columns of the first row; see rows_composite(). */
+Datum
+row_composite(Oid type_id, int count, MemoryContext context)
+{
+	return rows_composite(0, type_id, count, context);
 }
 
 /* Returns the composite type that the function being called returns. */
@@ -109,4 +125,14 @@ result_with_seat(TupleDesc type, Datum seat, const text *token)
 	Oid field_types[] = {TupleDescAttr(type, 0)->atttypid, TEXTOID};
 
 	return form_composite(type, fields, field_types, lengthof(fields));
+}
+
+/* Adds a composite value to the rows that a function returns as a set. */
+void
+result_set_add(const ReturnSetInfo *set, Datum row)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+
+	tuplestore_puttuple(set->setResult, &tuple);
 }

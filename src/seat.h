@@ -1,9 +1,19 @@
 /*
  * seat.h
- *		The columns of a seat that callers see.
+ *		A seat: what identifies it, and its columns that callers see.
  */
 #ifndef SEATS_SEAT_H
 #define SEATS_SEAT_H
+
+#include "utils/uuid.h"
+
+/* Which seat, of whom it was bought, and whose it is. */
+typedef struct SeatIds
+{
+	pg_uuid_t id;
+	pg_uuid_t organization_id;
+	pg_uuid_t customer_id;
+} SeatIds;
 
 /* The fields of the type seats.customer_seat, in its order, of a row called s. */
 #define SEAT_COLUMNS \

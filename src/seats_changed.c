@@ -27,8 +27,8 @@ PG_FUNCTION_INFO_V1(seats_refuse_truncate);
 /* What a statement did to seats. */
 typedef struct SeatChanges
 {
-	List *counts;  /* of CountChange */
-	List *claimed; /* of pg_uuid_t: the seats that were claimed before it */
+	List *counts;			  /* of CountChange */
+	ArrayBuildState *claimed; /* ids of the seats that were claimed before it, or NULL */
 } SeatChanges;
 
 /* A seat that is still claimed keeps the sessions of its customer. */
@@ -88,12 +88,8 @@ add_seat(SeatChanges *changes, TupleTableSlot *seat, int32 change)
 						 &purchase))
 		add_count(changes, purchase, change);
 	if (change < 0 && !seat_value(seat, "claimed_at").isnull)
-	{
-		pg_uuid_t *claimed = palloc(sizeof(pg_uuid_t));
-
-		*claimed = *DatumGetUUIDP(seat_value(seat, "id").value);
-		changes->claimed = lappend(changes->claimed, claimed);
-	}
+		changes->claimed = accumArrayResult(changes->claimed, seat_value(seat, "id").value,
+											false, UUIDOID, CurrentMemoryContext);
 }
 
 /* Adds all rows of a transition table, which the statement may not have. */
@@ -142,15 +138,10 @@ apply_counts(List *counts)
 
 /* Ends the sessions of those among some seats that are no longer claimed. */
 static void
-end_sessions_of(List *seats)
+end_sessions_of(ArrayBuildState *seats)
 {
-	NullableDatum arguments[1] = {0};
-	Datum *ids = palloc(list_length(seats) * sizeof(Datum));
+	NullableDatum arguments[] = {{makeArrayResult(seats, CurrentMemoryContext), false}};
 
-	for (int i = 0; i < list_length(seats); i++)
-		ids[i] = UUIDPGetDatum(list_nth(seats, i));
-	arguments[0].value = PointerGetDatum(
-		construct_array(ids, list_length(seats), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
 	kept_plan_execute(&end_sessions, arguments);
 }
 
@@ -172,7 +163,7 @@ seats_changed(PG_FUNCTION_ARGS)
 	add_seats(&changes, trigger->tg_relation, trigger->tg_oldtable, -1);
 	add_seats(&changes, trigger->tg_relation, trigger->tg_newtable, 1);
 	apply_counts(changes.counts);
-	if (changes.claimed != NIL)
+	if (changes.claimed != NULL)
 		end_sessions_of(changes.claimed);
 	SPI_finish();
 	return PointerGetDatum(NULL);

@@ -45,6 +45,12 @@ static KeptPlan find_session = {
 	.argtypes = {BYTEAOID},
 };
 
+static KeptPlan delete_sessions_of_seat = {
+	.sql = "DELETE FROM seats.customer_sessions WHERE seat_id" EQ "$1",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
 static KeptPlan delete_session = {
 	.sql = "DELETE FROM seats.customer_sessions WHERE token_hash" EQ "$1",
 	.nargs = 1,
@@ -52,27 +58,38 @@ static KeptPlan delete_session = {
 };
 
 /*
- * Opens a session from "now" on and returns its token in clear, in a memory context.  Inside
- * SPI_connect() and SPI_finish(), with the seat locked.
+ * Opens a session of a seat's customer from "now" on and returns its token in clear, in a memory
+ * context.  Inside SPI_connect() and SPI_finish(), with the seat locked.
  */
 text *
-session_open(const pg_uuid_t *seat_id, const pg_uuid_t *customer_id,
-			 const pg_uuid_t *organization_id, uint32 route, TimestampTz now,
-			 MemoryContext context)
+session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context)
 {
 	bytea *hash;
 	text *token = token_issue(TOKEN_SESSION, route, context, &hash);
 	NullableDatum arguments[] = {
 		{PointerGetDatum(hash), false},
-		{UUIDPGetDatum(seat_id), false},
-		{UUIDPGetDatum(customer_id), false},
-		{UUIDPGetDatum(organization_id), false},
+		{UUIDPGetDatum(&seat->id), false},
+		{UUIDPGetDatum(&seat->customer_id), false},
+		{UUIDPGetDatum(&seat->organization_id), false},
 		{TimestampTzGetDatum(now), false},
 		{TimestampTzGetDatum(settings_session_expiry(now)), false},
 	};
 
 	kept_plan_execute(&insert_session, arguments);
 	return token;
+}
+
+/*
+ * Ends the sessions of a seat.  Inside SPI_connect() and SPI_finish(), with the seat locked.
+ *
+ * Locks: the sessions' rows.
+ */
+void
+sessions_end(const pg_uuid_t *seat_id)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+
+	kept_plan_execute(&delete_sessions_of_seat, arguments);
 }
 
 /*
@@ -83,7 +100,7 @@ session_open(const pg_uuid_t *seat_id, const pg_uuid_t *customer_id,
 Datum
 seats_authenticate(PG_FUNCTION_ARGS)
 {
-	const text *token = token_argument(fcinfo, 0, "customer_session_token");
+	const text *token = token_argument(fcinfo, "customer_session_token");
 	NullableDatum arguments[1] = {0};
 	TupleDesc type = result_type(fcinfo);
 	MemoryContext caller = CurrentMemoryContext;
@@ -122,7 +139,7 @@ seats_end_session(PG_FUNCTION_ARGS)
 	uint64 ended;
 
 	PreventCommandIfReadOnly("end_session()");
-	token = token_argument(fcinfo, 0, "customer_session_token");
+	token = token_argument(fcinfo, "customer_session_token");
 	if (!token_read(token, TOKEN_SESSION, &route, &hash))
 		PG_RETURN_BOOL(false);
 

@@ -6,10 +6,11 @@
 #define SEATS_SESSION_H
 
 #include "datatype/timestamp.h"
-#include "utils/uuid.h"
 
-extern text *session_open(const pg_uuid_t *seat_id, const pg_uuid_t *customer_id,
-						  const pg_uuid_t *organization_id, uint32 route, TimestampTz now,
+#include "seat.h"
+
+extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now,
 						  MemoryContext context);
+extern void sessions_end(const pg_uuid_t *seat_id);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -23,11 +24,19 @@ static int setting_invitation_ttl;
 /* How long a customer session lives, in seconds; it is never extended. */
 static int setting_customer_session_ttl;
 
+/*
+ * How long after a claim the same call with the same idempotency key is answered again, in
+ * seconds; zero: never.
+ */
+static int setting_claim_retry_window;
+
 /* Where events go, an EventSink. */
 int setting_event_sink;
 
 static const struct config_enum_entry event_sinks[] = {
 	{"table", EVENT_SINK_TABLE, false},
+	{"logical", EVENT_SINK_LOGICAL, false},
+	{"none", EVENT_SINK_NONE, false},
 	{NULL, 0, false},
 };
 
@@ -51,9 +60,16 @@ settings_define(void)
 							SECS_PER_HOUR, 1, SECONDS_PER_YEAR,
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("seats.claim_retry_window",
+							"How long after a claim its answer can be asked for again.",
+							"It takes the idempotency key of the claim. Zero turns it off.",
+							&setting_claim_retry_window,
+							10 * SECS_PER_MINUTE, 0, SECS_PER_DAY,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
 	DefineCustomEnumVariable("seats.event_sink",
 							 "Where events are recorded.",
-							 NULL,
+							 "A table, messages for logical decoding, or nowhere.",
 							 &setting_event_sink,
 							 EVENT_SINK_TABLE, event_sinks,
 							 PGC_SUSET, 0,
@@ -61,11 +77,17 @@ settings_define(void)
 	MarkGUCPrefixReserved("seats");
 }
 
-/* Returns when an invitation given at "from" expires by the setting. */
+/*
+ * Returns when an invitation given at "from" expires: by its organization's own lifetime, or by
+ * the setting where that is null.
+ */
 TimestampTz
-settings_invitation_expiry(TimestampTz from)
+settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl)
 {
-	return from + setting_invitation_ttl * USECS_PER_SEC;
+	if (own_ttl.isnull)
+		return from + setting_invitation_ttl * USECS_PER_SEC;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(from), own_ttl.value));
 }
 
 /* Returns when a session opened at "from" expires. */
@@ -73,4 +95,11 @@ TimestampTz
 settings_session_expiry(TimestampTz from)
 {
 	return from + setting_customer_session_ttl * USECS_PER_SEC;
+}
+
+/* Tells whether a claim made at "claimed_at" can be retried at "now". */
+bool
+settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now)
+{
+	return now < claimed_at + setting_claim_retry_window * USECS_PER_SEC;
 }

@@ -10,13 +10,16 @@
 /* Where events go. */
 typedef enum EventSink
 {
-	EVENT_SINK_TABLE
+	EVENT_SINK_TABLE,	/* rows of seats.events */
+	EVENT_SINK_LOGICAL, /* messages for logical decoding */
+	EVENT_SINK_NONE
 } EventSink;
 
 extern int setting_event_sink;
 
 extern void settings_define(void);
-extern TimestampTz settings_invitation_expiry(TimestampTz from);
+extern TimestampTz settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl);
 extern TimestampTz settings_session_expiry(TimestampTz from);
+extern bool settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now);
 
 #endif

@@ -40,6 +40,25 @@ token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash)
 }
 
 /*
+ * Returns the hash of a token and an idempotency key beside it, so that equal keys of different
+ * tokens cannot be told by it.
+ */
+bytea *
+token_hash_with(const text *token, const text *key)
+{
+	size_t token_length = VARSIZE_ANY_EXHDR(token);
+	size_t key_length = VARSIZE_ANY_EXHDR(key);
+	char *both = palloc(token_length + key_length);
+	bytea *hash;
+
+	memcpy(both, VARDATA_ANY(token), token_length);
+	memcpy(both + token_length, VARDATA_ANY(key), key_length);
+	hash = pgcrypto_sha256(both, token_length + key_length);
+	pfree(both);
+	return hash;
+}
+
+/*
  * Issues a new token for an organization's route; returns it in clear, in a memory context of
  * the caller's choice, and its hash.
  */

@@ -9,6 +9,7 @@
 #include "utils/uuid.h"
 
 extern bool token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash);
+extern bytea *token_hash_with(const text *token, const text *key);
 extern text *token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash);
 extern uint32 organization_route(const pg_uuid_t *organization_id);
 

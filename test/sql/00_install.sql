@@ -11,7 +11,7 @@ FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'seats')
 	AND NOT EXISTS (SELECT FROM pg_type LEFT JOIN pg_class ON pg_class.oid = typrelid
-		WHERE classid = 'pg_type'::regclass AND pg_type.oid = objid AND (typcategory = 'A' OR relkind = 'r'));
+		WHERE classid = 'pg_type'::regclass AND pg_type.oid = objid AND (typcategory = 'A' OR relkind IN ('r', 'v')));
 SELECT pg_describe_object(classid, objid, 0) AS member FROM members ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 
 -- Everything that belongs to it is in the schema seats.

@@ -67,7 +67,7 @@ SELECT status, customer_id, customer_email, revoked_at = modified_at AS same_tim
 FROM seats.revoke_seat(:'seat');
 SELECT r.revoked_at = s.revoked_at AS as_it_was FROM seats.customer_seats AS s, seats.revoke_seat(s.id) AS r;
 SELECT assigned_seats, modified_at FROM seats.subscriptions;
-SELECT type, count(*), count(*) FILTER (WHERE customer_id = :'customer') AS of_the_customer, bool_and(metadata = '{}') AS no_metadata
+SELECT type, count(*), count(*) FILTER (WHERE customer_id = :'customer') AS of_the_customer, bool_and(metadata = jsonb_build_object('role', current_user)) AS by_this_role
 FROM seats.events GROUP BY type ORDER BY type;
 
 -- A revoked seat's row is given again; the old token is then unknown.

@@ -85,6 +85,7 @@ SELECT (test.outcome($$SELECT seats.claim_seat(repeat('x', 255))$$)).detail;
 SELECT (test.outcome($$SELECT seats.claim_seat(repeat('ü', 255))$$)).detail;
 SELECT * FROM test.outcome($$SELECT seats.claim_seat('x', repeat('x', 256))$$);
 SELECT (test.outcome($$SELECT seats.claim_seat('x', repeat('x', 255))$$)).detail;
+SELECT * FROM test.outcome($$SELECT seats.claim_seat(NULL, repeat('x', 256))$$);
 SELECT * FROM test.outcome('SELECT seats.claim_info(NULL)');
 SELECT * FROM test.outcome($$SELECT seats.claim_info('')$$);
 SELECT * FROM test.outcome($$SELECT seats.claim_info(repeat('x', 256))$$);

@@ -61,6 +61,13 @@ SELECT (test.outcome(format('SELECT seats.assign_seat(test.id(503), email => %L)
 		(SELECT jsonb_object_agg(k, k) FROM generate_series(1, 10000) AS k)))).state AS many_keys,
 	(test.outcome(format('SELECT seats.claim_seat(%L, %L)', :'token', repeat('x', 1048576)))).state AS idempotency_key;
 
+SELECT what, (test.outcome(format('SELECT seats.assign_seats(test.id(503), NULL, %s)', emails))).state
+FROM (VALUES (1, 'two dimensions', '''{{a@x,b@x},{c@x,d@x}}'''), (2, 'only nulls', '''{NULL,NULL}'''), (3, 'an empty one', '''{""}'''),
+	(4, '1 MB', $$ARRAY[repeat('x', 1048576) || '@y']$$), (5, '20,000 malformed', $$array_fill('x'::text, '{20000}')$$),
+	(6, '20,000 the same', $$array_fill('x@y'::text, '{20000}')$$), (7, '20,000 too many', $$ARRAY(SELECT n || '@y' FROM generate_series(1, 20000) AS n)$$),
+	(8, 'a token', $$ARRAY['seats_inv_' || repeat('0', 55)]$$)) AS v (n, what, emails)
+ORDER BY n;
+
 -- After all that the token is as good as before.
 SELECT (c.seat).status FROM seats.claim_seat(:'token') AS c;
 

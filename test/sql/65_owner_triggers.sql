@@ -60,7 +60,22 @@ CREATE TRIGGER suppress BEFORE INSERT OR UPDATE ON seats.customer_seats FOR EACH
 SELECT * FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
 SELECT state FROM test.outcome('SELECT seats.assign_seat(test.id(662), email => ''d@example.com'')');
 SELECT state FROM test.outcome('SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE subscription_id = test.id(662)');
+SELECT statement, state FROM unnest(ARRAY['assign_seats(test.id(662), NULL, ''{d@example.com}'')', 'revoke_seats(test.id(662))',
+	'resend_invitation((SELECT id FROM seats.customer_seats WHERE subscription_id = test.id(662)))']) AS statement,
+	LATERAL test.outcome('SELECT seats.' || statement);
 DROP TRIGGER suppress ON seats.customer_seats;
+-- One that lets some through, or gives a seat to somebody else, too.
+CREATE FUNCTION test.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.customer_email = 'skip@example.com' THEN RETURN NULL; END IF;
+	IF NEW.customer_email = 'steal@example.com' THEN NEW.customer_id = test.id(652); END IF;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER meddle BEFORE INSERT ON seats.customer_seats FOR EACH ROW EXECUTE FUNCTION test.meddle();
+SELECT emails, state FROM unnest(ARRAY['{d@example.com,skip@example.com}', '{steal@example.com,d@example.com}', '{d@example.com}']) AS emails,
+	LATERAL test.outcome(format('SELECT seats.assign_seats(test.id(662), NULL, %L)', emails));
+DROP TRIGGER meddle ON seats.customer_seats;
 
 -- So does a result type that was altered, until that is undone.
 ALTER TYPE seats.seat_claim_info ADD ATTRIBUTE more text;
@@ -70,8 +85,18 @@ SELECT state FROM test.outcome(format('SELECT seats.claim_info(%L)', :'token'));
 ALTER TYPE seats.customer_seat_claim_response ADD ATTRIBUTE more text;
 SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
 ALTER TYPE seats.customer_seat_claim_response DROP ATTRIBUTE more;
+ALTER TYPE seats.seat_invitation ADD ATTRIBUTE more text;
+SELECT state FROM test.outcome('SELECT seats.assign_seats(test.id(662), NULL, ''{e@example.com}'')');
+ALTER TYPE seats.seat_invitation DROP ATTRIBUTE more;
+SELECT state FROM test.outcome('SELECT seats.assign_seats(test.id(662), NULL, ''{e@example.com}'')');
+ALTER TYPE seats.seats_list ADD ATTRIBUTE more text;
+SELECT state FROM test.outcome('SELECT seats.list_seats(test.id(662))');
+ALTER TYPE seats.seats_list DROP ATTRIBUTE more;
+SELECT array_length(seats, 1) FROM seats.list_seats(test.id(662));
 ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE integer;
 SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
+SELECT statement, state FROM unnest(ARRAY['list_seats(test.id(662))', 'get_seat((SELECT id FROM seats.customer_seats WHERE subscription_id = test.id(662) LIMIT 1))',
+	'assign_seats(test.id(662), NULL, ''{f@example.com}'')']) AS statement, LATERAL test.outcome('SELECT seats.' || statement);
 ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE text;
 SELECT (c.seat).customer_email FROM seats.claim_seat(:'token') AS c;
 
@@ -92,5 +117,5 @@ FROM (VALUES
 ) AS misuses (trigger, statement);
 
 SELECT test.clear();
-DROP FUNCTION test.add_subscription, test.react, test.assign_with, test.counts, test.suppress, test.misuse;
+DROP FUNCTION test.add_subscription, test.react, test.assign_with, test.counts, test.suppress, test.meddle, test.misuse;
 DROP TABLE test.reaction;

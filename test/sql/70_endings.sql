@@ -11,7 +11,7 @@ $$;
 CREATE FUNCTION test.show(purchase uuid) RETURNS text
 LANGUAGE sql AS $$
 	SELECT format('assigned %s, %s, sessions %s, revoked events %s', p.assigned_seats,
-		(SELECT string_agg(status::text, ' ' ORDER BY created_at) FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id)),
+		(SELECT string_agg(status::text, ' ' ORDER BY status) FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id)),
 		(SELECT count(*) FROM seats.customer_sessions WHERE seat_id IN (SELECT id FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id))),
 		(SELECT count(*) FROM seats.events WHERE type = 'customer_seat.revoked' AND seat_id IN (SELECT id FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id))))
 	FROM (SELECT * FROM seats.subscriptions UNION ALL SELECT * FROM seats.orders) AS p WHERE p.id = purchase
@@ -80,7 +80,25 @@ MERGE INTO seats.subscriptions AS s USING (SELECT test.id(703) AS id) AS ended O
 WHEN MATCHED THEN UPDATE SET status = 'unpaid';
 INSERT INTO seats.subscriptions SELECT * FROM seats.subscriptions WHERE id = test.id(713)
 ON CONFLICT (id) DO UPDATE SET status = 'incomplete_expired';
-SELECT id, assigned_seats FROM seats.subscriptions ORDER BY id;
+SELECT test.show(id) FROM seats.subscriptions ORDER BY id;
+-- Orders too; and by a data-modifying WITH and through a view.
+UPDATE seats.orders SET status = 'paid', seats = 5;
+SELECT count(test.fill(NULL, id)) FROM seats.orders WHERE assigned_seats = 0;
+SELECT test.show(id) FROM seats.orders ORDER BY id;
+MERGE INTO seats.orders AS o USING (VALUES (test.id(704), 'refunded'), (test.id(714), 'void')) AS ended (id, status) ON o.id = ended.id
+WHEN MATCHED AND o.status = 'paid' THEN UPDATE SET status = ended.status, seats = 0;
+SELECT test.show(id), seats FROM seats.orders ORDER BY id;
+UPDATE seats.orders SET status = 'paid', seats = 5;
+SELECT count(test.fill(NULL, id)) FROM seats.orders;
+INSERT INTO seats.orders SELECT * FROM seats.orders WHERE id = test.id(704)
+ON CONFLICT (id) DO UPDATE SET status = 'refunded';
+CREATE VIEW test.open_orders AS SELECT * FROM seats.orders WHERE status = 'paid';
+WITH ended AS (UPDATE test.open_orders SET status = 'void' RETURNING id) SELECT count(*) FROM ended;
+DROP VIEW test.open_orders;
+SELECT test.show(id) FROM seats.orders ORDER BY id;
+-- One event for each seat that was revoked, of the customer whose it was.
+SELECT count(*) AS events, count(DISTINCT (seat_id, occurred_at)) AS revocations, count(*) FILTER (WHERE e.customer_id IS NULL) AS nobodys
+FROM seats.events AS e WHERE type = 'customer_seat.revoked';
 
 -- Rolled back, nothing happened.
 UPDATE seats.subscriptions SET status = 'active';

@@ -12,6 +12,15 @@ BEGIN
 	answers := answers || (seats.authenticate(session)).customer_email || (seats.end_session(session))::text;
 	answers := answers || (seats.revoke_seat((invitation.seat).id)).status::text;
 	invitation := seats.assign_seat(order_id => test.id(804), external_customer_id => 'payer');
+	invitation := seats.resend_invitation((invitation.seat).id);
+	session := (seats.claim_seat(invitation.invitation_token, 'key')).customer_session_token;
+	answers := answers || ((seats.claim_seat(invitation.invitation_token, 'key')).seat).status::text;
+	SELECT answers || count(*)::text INTO answers FROM seats.assign_seats(NULL, test.id(804), '{one@example.com,two@example.com}');
+	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending' AND order_id = test.id(804);
+	answers := answers || (seats.release_expired_seats())::text || (seats.list_seats(order_id => test.id(804))).available_seats::text;
+	answers := answers || (seats.get_seat((invitation.seat).id)).status::text || (seats.revoke_seats(order_id => test.id(804)))::text;
+	SELECT answers || count(*)::text INTO answers FROM seats.assign_seats(NULL, test.id(804), '{one@example.com,two@example.com}');
+	answers := answers || (seats.purge_expired_sessions())::text || (seats.purge_events('1 day'))::text;
 	UPDATE seats.orders SET status = 'void' WHERE id = test.id(804);
 	UPDATE seats.orders SET status = 'paid' WHERE id = test.id(804);
 	RETURN array_to_string(answers, ' ');
@@ -67,7 +76,10 @@ BEGIN
 	FOREACH signature IN ARRAY ARRAY['equal(uuid, uuid) RETURNS boolean', 'equal(bytea, bytea) RETURNS boolean',
 		'equal(text, text) RETURNS boolean', 'equal(timestamptz, timestamptz) RETURNS boolean',
 		'add(integer, integer) RETURNS integer', 'lower(text) RETURNS text', 'digest(bytea, text) RETURNS bytea',
-		'gen_random_bytes(integer) RETURNS bytea', 'gen_random_uuid() RETURNS uuid', 'now() RETURNS timestamptz'] LOOP
+		'gen_random_bytes(integer) RETURNS bytea', 'gen_random_uuid() RETURNS uuid', 'now() RETURNS timestamptz',
+		'unnest(uuid[]) RETURNS SETOF uuid', 'unnest(text[]) RETURNS SETOF text', 'unnest(bytea[]) RETURNS SETOF bytea',
+		'row_to_json(record) RETURNS json', 'nextval(regclass) RETURNS bigint', 'format(text, regrole) RETURNS text',
+		'current_customer_id() RETURNS uuid', 'equal(oid, oid) RETURNS boolean', 'equal(regrole, oid) RETURNS boolean'] LOOP
 		EXECUTE format('CREATE FUNCTION hostile.%s LANGUAGE plpgsql AS %L', signature, 'BEGIN RAISE ''hijacked''; END');
 	END LOOP;
 END
@@ -76,6 +88,9 @@ CREATE OPERATOR hostile.= (FUNCTION = hostile.equal, LEFTARG = uuid, RIGHTARG = 
 CREATE OPERATOR hostile.= (FUNCTION = hostile.equal, LEFTARG = bytea, RIGHTARG = bytea);
 CREATE OPERATOR hostile.= (FUNCTION = hostile.equal, LEFTARG = text, RIGHTARG = text);
 CREATE OPERATOR hostile.> (FUNCTION = hostile.equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR hostile.= (FUNCTION = hostile.equal, LEFTARG = oid, RIGHTARG = oid);
+CREATE OPERATOR hostile.<= (FUNCTION = hostile.equal, LEFTARG = timestamptz, RIGHTARG = timestamptz);
+CREATE OPERATOR hostile.- (FUNCTION = hostile.add, LEFTARG = integer, RIGHTARG = integer);
 CREATE OPERATOR hostile.<> (FUNCTION = hostile.equal, LEFTARG = text, RIGHTARG = text);
 CREATE OPERATOR hostile.+ (FUNCTION = hostile.add, LEFTARG = integer, RIGHTARG = integer);
 CREATE TYPE hostile.text AS (hijacked integer);
@@ -84,6 +99,7 @@ CREATE TABLE hostile.customer_seats (hijacked integer);
 
 -- The functions themselves, and the triggers of the caller's own statements, resolve nothing there.
 SELECT invitation_token AS token FROM seats.assign_seat(test.id(803), email => 'hostile@example.com') \gset
+CREATE ROLE seats_customer;
 SET search_path = hostile, pg_catalog;
 SELECT lower('A');
 SELECT 'a'::pg_catalog.text = 'b', now();
@@ -96,11 +112,28 @@ SELECT :'authenticated' AS authenticated;
 SELECT status FROM seats.revoke_seat(:'seat');
 SELECT seats.end_session(:'session') AS ended;
 SELECT (i.seat).status FROM seats.assign_seat('00000000-0000-4000-8000-000000000803', email => 'Hostile@Example.com') AS i;
+SELECT (i.seat).customer_email, (seats.resend_invitation((i.seat).id)).invitation_token AS token
+FROM seats.assign_seats('00000000-0000-4000-8000-000000000803', NULL, '{many@example.com}') AS i \gset
+SELECT (c.seat).status FROM seats.claim_seat(:'token', 'key') AS c;
+SELECT (c.seat).customer_email, (seats.get_seat((c.seat).id)).status FROM seats.claim_seat(:'token', 'key') AS c;
+SELECT available_seats FROM seats.list_seats('00000000-0000-4000-8000-000000000803');
+SELECT seats.release_expired_seats('1 s'), seats.purge_expired_sessions(), seats.purge_events('1 day');
+SET seats.event_sink = 'logical';
+SET client_min_messages = error;
+SELECT seats.revoke_seats('00000000-0000-4000-8000-000000000803');
+RESET client_min_messages;
+RESET seats.event_sink;
+SELECT seats.grant_access(customer => 'seats_customer');
+SET ROLE seats_customer;
+SELECT count(*) FROM seats.my_seats;
+RESET ROLE;
 UPDATE seats.subscriptions SET status = 'canceled';
 UPDATE seats.subscriptions SET status = 'active', seats = 4;
 DELETE FROM seats.subscriptions;
 RESET search_path;
 SELECT count(*) AS seats FROM seats.customer_seats WHERE subscription_id IS NOT NULL;
+DROP OWNED BY seats_customer;
+DROP ROLE seats_customer;
 SET client_min_messages = warning;
 DROP SCHEMA hostile CASCADE;
 RESET client_min_messages;

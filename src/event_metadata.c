@@ -1,0 +1,87 @@
+/*
+ * event_metadata.c
+ *		Who caused an event, and from where: the PostgreSQL role, and over PostgREST the address
+ *		and the user agent that the request came with.
+ *
+ * Both are headers, so whoever sends the request may write into them what he likes, a token too.
+ * Of an address only what can be one is kept, and a user agent that has something like a token
+ * in it is left out.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "event_metadata.h"
+#include "request.h"
+#include "token_format.h"
+
+#define MAX_ADDRESS_LENGTH 45 /* INET6_ADDRSTRLEN without its terminator */
+#define MAX_USER_AGENT_CHARACTERS 255
+
+/*
+ * Returns the address of the client, the first of X-Forwarded-For, or NULL where it can be none.
+ * Proxies add their clients' at the end; what a client writes itself comes first, unless the
+ * first proxy replaces it.
+ */
+static char *
+client_address(char *forwarded_for)
+{
+	size_t length;
+
+	if (forwarded_for == NULL)
+		return NULL;
+	forwarded_for += strspn(forwarded_for, " \t");
+	length = strcspn(forwarded_for, ", \t");
+	if (length == 0 || length > MAX_ADDRESS_LENGTH ||
+		strspn(forwarded_for, "0123456789abcdefABCDEF.:") < length)
+		return NULL;
+	return pnstrdup(forwarded_for, length);
+}
+
+/* Returns the user agent, shortened if need be, or NULL where something like a token is in it. */
+static char *
+clean_user_agent(char *user_agent)
+{
+	int length;
+
+	if (user_agent == NULL || user_agent[0] == '\0' || token_prefix_is_in(user_agent))
+		return NULL;
+	length = (int) strlen(user_agent);
+	return pnstrdup(user_agent,
+					pg_mbcharcliplen(user_agent, length, MAX_USER_AGENT_CHARACTERS));
+}
+
+/* Adds a field to an object, unless its value is NULL. */
+static void
+add_field(JsonbParseState **object, char *name, char *value)
+{
+	JsonbValue json = {.type = jbvString};
+
+	if (value == NULL)
+		return;
+	json.val.string.val = name;
+	json.val.string.len = (int) strlen(name);
+	pushJsonbValue(object, WJB_KEY, &json);
+	json.val.string.val = value;
+	json.val.string.len = (int) strlen(value);
+	pushJsonbValue(object, WJB_VALUE, &json);
+}
+
+/* Returns what events of the statement being executed say of their circumstances. */
+Jsonb *
+event_metadata(void)
+{
+	static const char *const headers[] = {"x-forwarded-for", "user-agent"};
+	char *values[lengthof(headers)];
+	JsonbParseState *object = NULL;
+
+	request_read(REQUEST_HEADERS, headers, values, lengthof(headers));
+	pushJsonbValue(&object, WJB_BEGIN_OBJECT, NULL);
+	/* The role that called, whatever function with another's rights it came through. */
+	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));
+	add_field(&object, "address", client_address(values[0]));
+	add_field(&object, "user_agent", clean_user_agent(values[1]));
+	return JsonbValueToJsonb(pushJsonbValue(&object, WJB_END_OBJECT, NULL));
+}

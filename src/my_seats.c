@@ -1,0 +1,43 @@
+/*
+ * my_seats.c
+ *		Which customer a request comes from, for row security and the view seats.my_seats.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/uuid.h"
+
+#include "request.h"
+
+PG_FUNCTION_INFO_V1(seats_current_customer_id);
+
+/* Tells whether a string is a uuid in its usual form, so that reading it is no error. */
+static bool
+is_uuid(const char *string)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < lengthof(form) - 1; i++)
+	{
+		if (form[i] == '-' ? string[i] != '-' : !isxdigit((unsigned char) string[i]))
+			return false;
+	}
+	return string[lengthof(form) - 1] == '\0';
+}
+
+/*
+ * current_customer_id(): the customer that the JWT of PostgREST's request names as its subject,
+ * or null where there is none.  Reads no table, and raises no error, which would quote the claim.
+ */
+Datum
+seats_current_customer_id(PG_FUNCTION_ARGS)
+{
+	static const char *const claims[] = {"sub"};
+	char *subject;
+
+	request_read(REQUEST_CLAIMS, claims, &subject, lengthof(claims));
+	if (subject == NULL || !is_uuid(subject))
+		PG_RETURN_NULL();
+	return DirectFunctionCall1(uuid_in, CStringGetDatum(subject));
+}

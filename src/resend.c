@@ -1,0 +1,114 @@
+/*
+ * resend.c
+ *		Sending an invitation again: a new token takes the place of the old one.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "arguments.h"
+#include "errors.h"
+#include "event.h"
+#include "kept_plan.h"
+#include "row.h"
+#include "seat.h"
+#include "settings.h"
+#include "token.h"
+
+PG_FUNCTION_INFO_V1(seats_resend_invitation);
+
+/* The seat to be invited to, once it is locked. */
+typedef struct Invitee
+{
+	SeatIds seat;
+	NullableDatum invitation_ttl; /* its organization's own interval, or null */
+} Invitee;
+
+static KeptPlan lock_invitee = {
+	.sql = "SELECT s.organization_id, s.customer_id, s.status" EQ "'pending', "
+		   "o.seat_based_pricing_enabled, o.invitation_ttl "
+		   "FROM seats.customer_seats AS s "
+		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
+		   "WHERE s.id" EQ "$1 FOR NO KEY UPDATE OF s",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+static KeptPlan set_invited = {
+	.sql =
+		"UPDATE seats.customer_seats AS s "
+		"SET invitation_token_hash = $2, invitation_token_expires_at = $3, modified_at = $4 "
+		"WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
+	.nargs = 4,
+	.argtypes = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+};
+
+/*
+ * Locks a pending seat; raises the error where it is not there, not allowed or not pending.
+ *
+ * Locks: the seat's row, FOR NO KEY UPDATE.
+ */
+static Invitee
+lock_pending_seat(const pg_uuid_t *seat_id)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	Invitee invitee;
+
+	if (kept_plan_execute(&lock_invitee, arguments) == 0)
+		raise_error(SEAT_NOT_FOUND);
+	if (!DatumGetBool(row_value(4).value))
+		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
+	if (!DatumGetBool(row_value(3).value))
+		raise_error(SEAT_NOT_PENDING);
+	invitee.seat.id = *seat_id;
+	invitee.seat.organization_id = *DatumGetUUIDP(row_value(1).value);
+	invitee.seat.customer_id = *DatumGetUUIDP(row_value(2).value);
+	invitee.invitation_ttl = row_value(5);
+	return invitee;
+}
+
+/*
+ * resend_invitation(seat_id uuid): gives a pending seat, whether its invitation expired or not, a
+ * new token with a full new lifetime, and records the event; returns the seat and the token,
+ * once.  The old token is unknown from then on.  Raises PT400, PT403, PT404 and PT422, and 25006
+ * in a read-only transaction.
+ *
+ * Locks: the seat's row and nothing else.  The clock is read when the lock is held.
+ */
+Datum
+seats_resend_invitation(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	TupleDesc type;
+	const pg_uuid_t *seat_id;
+	Invitee invitee;
+	TimestampTz now;
+	bytea *hash;
+	text *token;
+	NullableDatum arguments[4] = {0};
+	Datum seat;
+
+	PreventCommandIfReadOnly("resend_invitation()");
+	type = result_type(fcinfo);
+	seat_id = id_argument(fcinfo, 0, "seat_id");
+
+	SPI_connect();
+	invitee = lock_pending_seat(seat_id);
+	now = GetCurrentTimestamp();
+	token = token_issue(TOKEN_INVITATION, organization_route(&invitee.seat.organization_id),
+						caller, &hash);
+	arguments[0].value = UUIDPGetDatum(seat_id);
+	arguments[1].value = PointerGetDatum(hash);
+	arguments[2].value = TimestampTzGetDatum(
+		settings_invitation_expiry(now, invitee.invitation_ttl));
+	arguments[3].value = TimestampTzGetDatum(now);
+	kept_plan_change(&set_invited, arguments, 1);
+	seat = row_composite(TupleDescAttr(type, 0)->atttypid, SEAT_COLUMN_COUNT, caller);
+	event_record(EVENT_INVITATION_RESENT, &invitee.seat, now);
+	SPI_finish();
+	return result_with_seat(type, seat, token);
+}

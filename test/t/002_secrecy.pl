@@ -51,10 +51,12 @@ sub new_invitation
 	return $tokens[-1];
 }
 
-# Runs a script with :token as a parameter of its statements; returns output and errors.
+# Runs a script with :token, and other variables, as parameters of its statements; returns output
+# and errors.
 sub run_with
 {
-	my ($token, $script) = @_;
+	my ($token, $script, %others) = @_;
+	my @variables = map { ('-D', "$_=$others{$_}") } sort keys %others;
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
 	my ($output, $errors);
 
@@ -63,7 +65,7 @@ sub run_with
 	IPC::Run::run(
 		[
 			'pgbench', '-n', '-t', 1, '-M', 'extended', '-D', "token=$token",
-			'-f', $file, $node->connstr('postgres')
+			@variables, '-f', $file, $node->connstr('postgres')
 		],
 		'>', \$output, '2>', \$errors);
 	$printed .= $errors;
@@ -93,6 +95,31 @@ my ($output) = run_with($token, q{
 my ($session) = $output =~ /^(seats_cst_\w{55})$/m;
 ok(defined $session, 'the whole story runs with parameters');
 push @tokens, $session;
+
+# The other functions that give invitations, and a retry whose idempotency key is a secret of the
+# client's; the headers of its request have everything in them.
+my $many = join ',', map { "many$_\@example.com" } 1 .. 2;
+push @tokens, split /\n/, query(
+	"SELECT invitation_token FROM seats.assign_seats('${\ID}', NULL, '{$many}')");
+push @tokens, query(q{
+	SELECT invitation_token FROM seats.resend_invitation(
+		(SELECT id FROM seats.customer_seats WHERE customer_email = 'many1@example.com'))
+});
+my $resent = $tokens[-1];
+my $key = join '', map { chr(ord('a') + rand 26) } 1 .. 43;
+my $all = "$key $resent $session";
+($output) = run_with($resent, q{
+	SELECT set_config('request.headers', :headers, false);
+	SELECT customer_session_token AS first FROM seats.claim_seat(:token) \gset
+	SELECT customer_session_token AS second FROM seats.claim_seat(:token, :key) \gset
+	\shell echo :first :second
+},
+	key => $key,
+	headers => qq({"idempotency-key": "$key", "user-agent": "$all", "referer": "$all",)
+	  . qq( "x-forwarded-for": "$all", "authorization": "Bearer $all"}));
+my @sessions = $output =~ /^(seats_cst_\w{55}) (seats_cst_\w{55})$/m;
+is(scalar @sessions, 2, 'a claim is made and retried by a key in a header and as an argument');
+push @tokens, @sessions;
 
 # Every error that somebody who has a token can meet.
 my $claim = 'SELECT seats.claim_seat(:token)';
@@ -178,7 +205,8 @@ sub forms
 	return @forms;
 }
 
-my $clear = join '|', map { quotemeta } map { forms(substr($_, 16, 43)) } @tokens;
+my $clear = join '|',
+  map { quotemeta } map { forms($_) } $key, map { substr($_, 16, 43) } @tokens;
 
 sub lacks_tokens
 {
@@ -210,6 +238,8 @@ my $rows = table_rows() . query(q{
 my $hash = sha256_hex($kept);
 lacks_tokens('the tables', $rows);
 like($rows, qr/$hash/, 'the hash of a token is in the tables');
+my $key_hash = sha256_hex($resent . $key);
+like($rows, qr/$key_hash/, 'and that of a key beside its token');
 
 my ($dump) = run_command([ 'pg_dump', $node->connstr('postgres') ]);
 lacks_tokens('a dump', $dump);

@@ -92,8 +92,14 @@ query(q{
 });
 my @invitations = rows(q{
 	SELECT b.organization_id, invitation_token
-	FROM seats.subscriptions AS b, generate_series(1, 10) AS n,
+	FROM seats.subscriptions AS b, generate_series(1, 7) AS n,
 		seats.assign_seat(b.id, email => n || '@example.com')
+	WHERE b.id <> '00000000-0000-0000-0000-000000000001'
+});
+push @invitations, rows(q{
+	SELECT b.organization_id, invitation_token
+	FROM seats.subscriptions AS b,
+		seats.assign_seats(b.id, NULL, '{8@example.com,9@example.com,10@example.com}')
 	WHERE b.id <> '00000000-0000-0000-0000-000000000001'
 });
 my @claimed = @invitations[ map { $_ * 5 } 0 .. 599 ];

@@ -81,6 +81,16 @@ cmp_ok($many, '<=', 1.3 * $few,
 	"the 100,000th touches $many pages, the 11th of another subscription $few");
 cmp_ok($many, '<=', 1.5 * $small, "the 10th touched $small while indexes were less deep");
 
+# Many in one statement: each costs no more than one alone.
+my $bulk = median_pages(1, map {
+	my $call = $_;
+	"SELECT * FROM seats.assign_seats('$shop', NULL, "
+	  . "ARRAY(SELECT 'bulk$call-' || n || '\@example.com' FROM generate_series(1, 1000) AS n))"
+} 1 .. 4);
+is(assigned_seats(), '104005', 'then 4,000 more');
+cmp_ok($bulk / 1000, '<=', $many,
+	"a thousand at once touch $bulk pages, a thousandth of that for each");
+
 # A seat that is given again.
 query(qq{
 	SELECT seats.revoke_seat(id)
@@ -89,7 +99,7 @@ query(qq{
 my $again = median_pages(5, map { assignment($shop) } 1 .. 10);
 cmp_ok($again, '<=', 1.3 * $few, "giving a revoked one of 100,000 again touches $again");
 is(query("SELECT count(*) FROM seats.customer_seats WHERE subscription_id = '$shop'"),
-	'100005', 'the rows of revoked ones were used again');
+	'104005', 'the rows of revoked ones were used again');
 
 # Claims of seats that lie side by side, each in its own transaction.
 my ($last, @tokens) = split /\n/, query(qq{

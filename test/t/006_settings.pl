@@ -33,9 +33,10 @@ is( outcome(qq{
 		$load
 		SHOW seats.invitation_ttl;
 		SHOW seats.customer_session_ttl;
+		SHOW seats.claim_retry_window;
 		SHOW seats.event_sink;
 	}),
-	"1d\n1h\ntable",
+	"1d\n1h\n10min\ntable",
 	'the defaults');
 setting_is(q(seats.invitation_ttl = '1s'), '1s');
 setting_is(q(seats.invitation_ttl = '3650d'), '3650d');
@@ -48,7 +49,13 @@ setting_is(q(seats.customer_session_ttl = '365d'), '365d');
 setting_refused(q(seats.customer_session_ttl = '0'));
 setting_refused(q(seats.customer_session_ttl = '-1h'));
 setting_refused(q(seats.customer_session_ttl = '367d'));
+setting_is(q(seats.claim_retry_window = '0'), '0');
+setting_is(q(seats.claim_retry_window = '1d'), '1d');
+setting_refused(q(seats.claim_retry_window = '-1'));
+setting_refused(q(seats.claim_retry_window = '25h'));
 setting_is(q(seats.event_sink = 'TABLE'), 'table');
+setting_is(q(seats.event_sink = 'logical'), 'logical');
+setting_is(q(seats.event_sink = 'none'), 'none');
 setting_refused(q(seats.event_sink = 'nowhere'));
 setting_refused('seats.customer_session_tll = 1');
 
@@ -107,6 +114,13 @@ is(session_length('plain', q{
 	}, 'SELECT public.longer'),
 	'none', 'and a function with such a setting cannot be made');
 
+foreach my $other ("seats.claim_retry_window = '1d'", "seats.event_sink = 'none'")
+{
+	my ($name) = $other =~ /(\S+)/;
+	is(outcome("$load SET $other", extra_params => [ '-U', 'plain' ]),
+		qq(42501 permission denied to set parameter "$name"), "nor can it: $other");
+}
+
 # By the clock: a session ends when it ends, also for a transaction that began before.
 my $token = assign('late@example.com');
 is( outcome(qq{
@@ -131,6 +145,20 @@ is( outcome(qq{
 	}),
 	"t\nslept\nf\nPT400 invitation_expired",
 	'an invitation of a second is good for a second');
+
+# A claim can be retried by its key as long as the window says.
+$token = assign('retry@example.com');
+is( outcome(qq{
+		$load
+		SET seats.claim_retry_window = '1s';
+		BEGIN;
+		SELECT (seat).status FROM seats.claim_seat('$token', 'key');
+		SELECT (seat).status FROM seats.claim_seat('$token', 'key');
+		SELECT 'slept' FROM pg_sleep(1);
+		SELECT (seat).status FROM seats.claim_seat('$token', 'key');
+	}),
+	"claimed\nclaimed\nslept\nPT400 seat_already_claimed",
+	'a window of a second is open for a second');
 
 # How long an invitation lives.
 my $ttl = qq{

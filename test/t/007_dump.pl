@@ -18,7 +18,8 @@ create_shop(10);
 # records that were changed.
 my $order = '00000000-0000-0000-0000-000000000002';
 my $canceled = '00000000-0000-0000-0000-000000000003';
-my $session = claim(assign('claimed@example.com'));
+my $retried = assign('claimed@example.com');
+my $session = query("SELECT customer_session_token FROM seats.claim_seat('$retried', 'key')");
 my $pending = assign('pending@example.com');
 my $claimed = assign('again@example.com');
 claim($claimed);
@@ -45,7 +46,27 @@ query(qq{
 	SELECT seats.assign_seat(order_id => '$order', email => 'claimed\@example.com',
 		immediate_claim => true);
 	UPDATE seats.organizations SET name = 'Acme Ltd', invitation_ttl = '2 days';
+	CREATE ROLE anonymous;
+	CREATE ROLE backend;
+	CREATE ROLE customer;
+	SELECT seats.grant_access('anonymous', 'backend', 'customer');
 });
+
+# Who may do what with everything in the schema, and with it.
+my $rights = q{
+	SELECT 'schema', nspname, nspacl FROM pg_namespace WHERE nspname = 'seats'
+	UNION ALL
+	SELECT relkind::text, relname, relacl FROM pg_class
+		WHERE relnamespace = 'seats'::regnamespace
+	UNION ALL
+	SELECT 'column', attrelid::regclass || '.' || attname, attacl
+		FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
+		WHERE relnamespace = 'seats'::regnamespace AND attacl IS NOT NULL
+	UNION ALL
+	SELECT 'function', oid::regprocedure::text, proacl FROM pg_proc
+		WHERE pronamespace = 'seats'::regnamespace
+	ORDER BY 1, 2
+};
 is( query('SELECT status, count(*) FROM seats.customer_seats GROUP BY 1 ORDER BY 1'),
 	"pending|4\nclaimed|2\nrevoked|2",
 	'seats are in all states');
@@ -60,6 +81,10 @@ is( query(q{
 # tables refer to each other, and so need triggers out of the way.
 my $rows = table_rows();
 my $objects = query('\dx+ seats');
+my $granted = query($rights);
+my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
+is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
+	42, 'three roles were granted what they need');
 my $file = "$PostgreSQL::Test::Utils::tmp_check/seats.dump";
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');
@@ -79,6 +104,9 @@ foreach my $copy ('parallel', 'plain')
 	in_database($copy);
 	is(table_rows(), $rows, "$copy: all rows are as they were, counts of seats too");
 	is(query('\dx+ seats'), $objects, "$copy: so is what belongs to the extension");
+	is(query($rights), $granted, "$copy: and who may do what with it");
+	is(query('SELECT last_value, is_called FROM seats.events_id_seq'),
+		$sequence, "$copy: the sequence is where it was");
 }
 
 # Life goes on in the restored database.
@@ -88,6 +116,10 @@ is(outcome("SELECT seats.claim_seat('$claimed')"),
 	'PT400 seat_revoked', 'one whose seat was revoked cannot');
 is(outcome("SELECT customer_email FROM seats.authenticate('$session')"),
 	'claimed@example.com', 'a session from before the dump is good');
+is(outcome("SELECT (seat).customer_email FROM seats.claim_seat('$retried', 'key')"),
+	'claimed@example.com', 'a claim from before the dump is retried by its key');
+is(outcome("SELECT seats.authenticate('$session')"),
+	'PT401 session_invalid', 'which ends its first session');
 is(query('SELECT max(id) = count(*) FROM seats.events'), 't', "the events' numbers go on");
 is(outcome("SELECT seats.assign_seat(order_id => '$order', email => 'third\@example.com')"),
 	'PT400 no_available_seats', 'a full order is full');

@@ -6,18 +6,13 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
+#include "utils/array.h"
 
+#include "array.h"
 #include "customer.h"
 #include "errors.h"
 #include "kept_plan.h"
 #include "row.h"
-
-/*
- * How often customers are made who are not there afterwards, since somebody deletes them or a
- * trigger prevents it, before we give up.
- */
-#define MAX_TRIES 5
 
 /* KEY SHARE keeps a customer from being deleted until the seat refers to it. */
 #define FIND_CUSTOMER(condition) \
@@ -33,34 +28,29 @@ static KeptPlan find_customer[CUSTOMER_IDENTIFIER_KINDS] = {
 						.argtypes = {UUIDOID, UUIDOID}},
 };
 
-/* Looked up for each address, whatever the planner thinks of it. */
-#define CUSTOMER_OF_ADDRESS \
-	"FROM seats.customers AS c " \
-	"WHERE c.organization_id" EQ "$1 AND pg_catalog.lower(c.email)" EQ \
-	"pg_catalog.lower(a.email) OFFSET 0"
-
-/*
- * The order is that in which two calls wait for each other's new customers, whichever addresses
- * they have in common.  Somebody else may make one meanwhile, and then it stays theirs.
- */
-static KeptPlan make_customers = {
-	.sql = "INSERT INTO seats.customers (organization_id, email) "
-		   "SELECT $1, a.email FROM pg_catalog.unnest($2) AS a (email) "
-		   "WHERE NOT EXISTS (SELECT " CUSTOMER_OF_ADDRESS ") "
-		   "ORDER BY pg_catalog.lower(a.email) "
-		   "ON CONFLICT (organization_id, pg_catalog.lower(email)) DO NOTHING",
-	.nargs = 2,
-	.argtypes = {UUIDOID, TEXTARRAYOID},
-};
-
-/* Addresses that are the same come one after the other. */
+/* Addresses that are the same come one after the other.  Each is looked up, and then locked. */
 static KeptPlan find_customers = {
 	.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 "
 		   "FROM (SELECT u.email, u.position "
 		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS u (email, position) "
 		   "ORDER BY pg_catalog.lower(u.email), u.position) AS a "
-		   "CROSS JOIN LATERAL (SELECT c.id, c.email " CUSTOMER_OF_ADDRESS
-		   " FOR KEY SHARE) AS c",
+		   "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
+		   "WHERE c.organization_id" EQ "$1 "
+		   "AND pg_catalog.lower(c.email)" EQ "pg_catalog.lower(a.email) FOR KEY SHARE) AS c",
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTARRAYOID},
+};
+
+/*
+ * Somebody else may have made one meanwhile.  That is locked then and there, in its turn: if it
+ * were left for later and gone by then, it would have to be made out of turn.
+ */
+static KeptPlan make_customers = {
+	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
+		   "SELECT DISTINCT ON (pg_catalog.lower(a.email)) $1, a.email "
+		   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY pg_catalog.lower(a.email) "
+		   "ON CONFLICT (organization_id, pg_catalog.lower(email)) "
+		   "DO UPDATE SET email = c.email WHERE false",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -88,14 +78,14 @@ customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind, Dat
 }
 
 /*
- * Reads what find_customers gave; returns the customers in the order of their addresses.
- * Sets "repeated" to the first position whose customer has an earlier one too, or to -1.
+ * Reads the customers that find_customers gave into their places; returns how many it found.  Sets
+ * "repeated" to the first position whose customer has an earlier one too, or to -1.
  */
-static Customer *
-read_customers(int count, int *repeated)
+static int
+read_customers(const NullableDatum *arguments, Customer *customers, bool *found, int *repeated)
 {
-	Customer *customers = palloc(count * sizeof(Customer));
-	pg_uuid_t last = {0};
+	int count = (int) kept_plan_execute(&find_customers, arguments);
+	const pg_uuid_t *last = NULL;
 
 	*repeated = -1;
 	for (int i = 0; i < count; i++)
@@ -105,12 +95,31 @@ read_customers(int count, int *repeated)
 
 		customer->id = *DatumGetUUIDP(rows_value(i, 1).value);
 		customer->email = rows_value(i, 2);
-		if (i > 0 && memcmp(&customer->id, &last, sizeof(last)) == 0 &&
+		found[position] = true;
+		if (last != NULL && memcmp(&customer->id, last, sizeof(pg_uuid_t)) == 0 &&
 			(*repeated < 0 || position < *repeated))
 			*repeated = position;
-		last = customer->id;
+		last = &customer->id;
 	}
-	return customers;
+	return count;
+}
+
+/* Returns those addresses of an array that were not found, an array too. */
+static NullableDatum
+missing_addresses(Datum emails, int count, const bool *found)
+{
+	NullableDatum *missing = palloc0(count * sizeof(NullableDatum));
+	int missing_count = 0;
+	Datum *elements;
+
+	deconstruct_array(DatumGetArrayTypeP(emails), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!found[i])
+			missing[missing_count++].value = elements[i];
+	}
+	return datum_array(missing, missing_count, TEXTOID);
 }
 
 /*
@@ -120,8 +129,10 @@ read_customers(int count, int *repeated)
  * SPI_finish(), where the result lives.  Raises 09000 where a trigger that somebody added
  * prevents a customer from being made.
  *
- * Locks: the customers' rows, FOR KEY SHARE; waits for other transactions that are making
- * customers with the same addresses.  Both in the order of lower(email).
+ * Locks: the customers' rows, FOR KEY SHARE; then makes those that are missing, which waits for
+ * other transactions that are making one with the same address, or locks what they made FOR NO
+ * KEY UPDATE.  Both in the order of lower(email).  Calls wait for each other only where they
+ * make customers, in which no one has an address that comes later than the one it waits for.
  */
 Customer *
 customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count, int *repeated)
@@ -130,16 +141,18 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count, in
 		{UUIDPGetDatum(organization_id), false},
 		{emails, false},
 	};
+	Customer *customers = palloc(count * sizeof(Customer));
+	bool *found = palloc0(count * sizeof(bool));
 
-	for (int i = 0; i < MAX_TRIES; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		kept_plan_execute(&make_customers, arguments);
-		if (kept_plan_execute(&find_customers, arguments) == (uint64) count)
-			return read_customers(count, repeated);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("a customer with the given address was made and is not there"),
-			 errhint("Look for a trigger on seats.customers that changes addresses.")));
+	if (read_customers(arguments, customers, found, repeated) == count)
+		return customers;
+	arguments[1] = missing_addresses(emails, count, found);
+	kept_plan_execute(&make_customers, arguments);
+	arguments[1].value = emails;
+	if (read_customers(arguments, customers, found, repeated) != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a customer with the given address was made and is not there"),
+				 errhint("Look for a trigger on seats.customers that changes addresses.")));
+	return customers;
 }

@@ -4,10 +4,12 @@
  *		and the user agent that the request came with.
  *
  * Both are headers, so whoever sends the request may write into them what he likes, a token too.
- * Of an address only what can be one is kept, and a user agent that has something like a token
- * in it is left out.
+ * Of an address only what can be one is kept, and a user agent that may have a secret in it is
+ * left out.
  */
 #include "postgres.h"
+
+#include <ctype.h>
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -40,13 +42,32 @@ client_address(char *forwarded_for)
 	return pnstrdup(forwarded_for, length);
 }
 
-/* Returns the user agent, shortened if need be, or NULL where something like a token is in it. */
+/*
+ * Tells whether a string has as many digits of base62 or base64url without a break as the secret
+ * of a token has, whatever is around them.
+ */
+static bool
+may_hold_secret(const char *string)
+{
+	size_t run = 0;
+
+	for (; *string != '\0' && run < TOKEN_SECRET_LENGTH; string++)
+	{
+		if (isalnum((unsigned char) *string) || *string == '-' || *string == '_')
+			run++;
+		else
+			run = 0;
+	}
+	return run >= TOKEN_SECRET_LENGTH;
+}
+
+/* Returns the user agent, shortened if need be, or NULL where it may have a secret in it. */
 static char *
 clean_user_agent(char *user_agent)
 {
 	int length;
 
-	if (user_agent == NULL || user_agent[0] == '\0' || token_prefix_is_in(user_agent))
+	if (user_agent == NULL || user_agent[0] == '\0' || may_hold_secret(user_agent))
 		return NULL;
 	length = (int) strlen(user_agent);
 	return pnstrdup(user_agent,

@@ -91,10 +91,15 @@ static KeptPlan delete_events = {
 	.argtypes = {TIMESTAMPTZOID},
 };
 
-/* Returns the moment that was as long ago as an argument says; raises PT422 for none such. */
+/*
+ * Returns the moment that was as long ago as an argument says; raises PT422 for none such.  By the
+ * calendar '1 day -24 hours' can lie in the future, and then it is now.
+ */
 static TimestampTz
 older_than_argument(FunctionCallInfo fcinfo, int argno)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz moment;
 	Interval zero = {0};
 	Faults faults;
 
@@ -107,9 +112,9 @@ older_than_argument(FunctionCallInfo fcinfo, int argno)
 		fault_add(&faults, "older_than", "Input should be greater than or equal to 0 seconds",
 				  "greater_than_equal");
 	faults_raise(&faults);
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
-												   TimestampTzGetDatum(GetCurrentTimestamp()),
-												   PG_GETARG_DATUM(argno)));
+	moment = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(argno)));
+	return Min(moment, now);
 }
 
 /* Deletes what a statement finds that is not younger than a moment; returns how many rows. */

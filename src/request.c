@@ -87,6 +87,23 @@ start_parser(char *json)
 }
 
 /*
+ * Tells whether a setting's value can be given to the parser.  PostgreSQL does not check the
+ * encoding of settings that come with a connection.  Before 16 the parser raises an error where
+ * an escape names a character that the database's encoding lacks.
+ */
+static bool
+is_readable(const char *json)
+{
+	if (json == NULL || json[0] == '\0' || !pg_verifymbstr(json, (int) strlen(json), true))
+		return false;
+#if PG_VERSION_NUM < 160000
+	if (GetDatabaseEncoding() != PG_UTF8 && strstr(json, "\\u") != NULL)
+		return false;
+#endif
+	return true;
+}
+
+/*
  * Finds strings by name in the object that one of PostgREST's settings holds; a value is NULL
  * where there is none.
  */
@@ -106,7 +123,7 @@ request_read(const char *setting, const char *const *names, char **values, int c
 	};
 
 	memset(values, 0, count * sizeof(char *));
-	if (json == NULL || json[0] == '\0')
+	if (!is_readable(json))
 		return;
 	if (pg_parse_json(start_parser(pstrdup(json)), &actions) != JSON_SUCCESS)
 		memset(values, 0, count * sizeof(char *));

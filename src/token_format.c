@@ -125,15 +125,3 @@ token_parse(const char *token, size_t length, TokenKind kind, uint32 *route)
 	return read_number(token + TOKEN_PREFIX_LENGTH, route) &&
 		read_number(secret + TOKEN_SECRET_LENGTH, &check) && check == token_check(token);
 }
-
-/* Tells whether a string has something in it that begins as tokens do. */
-bool
-token_prefix_is_in(const char *string)
-{
-	for (size_t kind = 0; kind < lengthof(prefixes); kind++)
-	{
-		if (strstr(string, prefixes[kind]) != NULL)
-			return true;
-	}
-	return false;
-}

@@ -25,6 +25,5 @@ extern size_t token_draw_digits(char *digits, size_t wanted, const uint8 *random
 								size_t available);
 extern void token_format(char *token, TokenKind kind, uint32 route, const char *secret);
 extern bool token_parse(const char *token, size_t length, TokenKind kind, uint32 *route);
-extern bool token_prefix_is_in(const char *string);
 
 #endif

@@ -31,6 +31,17 @@ SELECT ((seats.assign_seat(test.id(453), email => 'g@example.com')).seat).status
 UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending';
 UPDATE seats.organizations SET seat_based_pricing_enabled = false;
 SELECT seats.release_expired_seats();
+UPDATE seats.organizations SET seat_based_pricing_enabled = true;
+
+-- No time is no time, where clocks go forward today as well: there '1 day -24 hours' ago is an hour ahead.
+SELECT ((seats.assign_seat(test.id(453), email => 'h@example.com')).seat).status AS assigned;
+UPDATE seats.customer_seats SET invitation_token_expires_at = now() + interval '30 min' WHERE status = 'pending';
+SELECT set_config('timezone', format('AAA0BBB,J%s/0,J%s/0', n, CASE WHEN n > 350 THEN 1 ELSE n + 12 END), false) <> '' AS set
+FROM (SELECT extract(doy FROM now() AT TIME ZONE 'UTC') - CASE WHEN extract(month FROM now()) > 2
+	AND extract(doy FROM make_date(extract(year FROM now())::integer, 12, 31)) = 366 THEN 1 ELSE 0 END AS n) AS today;
+SELECT seats.release_expired_seats('1 day -24 hours') AS released;
+RESET timezone;
+SELECT status FROM seats.revoke_seat((SELECT id FROM seats.customer_seats WHERE customer_email = 'h@example.com'));
 
 -- Sessions.
 SELECT seats.purge_expired_sessions() AS none;

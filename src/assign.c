@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "give.h"
 #include "kept_plan.h"
+#include "organization.h"
 #include "purchase.h"
 #include "row.h"
 
@@ -83,22 +84,18 @@ metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
 }
 
 /*
- * Locks a purchase whose seats may be assigned; raises PT404, PT403 or PT400 for another.
+ * Locks the purchase of a gift; raises PT404, PT403 or PT400 where its seats may not be assigned.
  *
  * Locks: its row.  Whoever gives or takes away its seats waits here for whoever else does.
  */
-static Purchase
-lock_assignable(PurchaseId id)
+static void
+lock_assignable(PurchaseId id, Gift *gift)
 {
-	Purchase purchase;
-
-	if (!purchase_lock(id, &purchase))
+	if (!purchase_lock(id, &gift->purchase))
 		purchase_raise_not_found(id);
-	if (!purchase.pricing_enabled)
-		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	if (!purchase.assignable)
+	gift->invitation_ttl = organization_allowed(&gift->purchase.organization_id);
+	if (!gift->purchase.assignable)
 		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
-	return purchase;
 }
 
 /* Returns the position of the first customer who holds a seat of the purchase, or -1. */
@@ -168,7 +165,7 @@ seats_assign_seat(PG_FUNCTION_ARGS)
 	faults_raise(&faults);
 
 	SPI_connect();
-	gift.purchase = lock_assignable(purchase);
+	lock_assignable(purchase, &gift);
 	gift.customers = find_customer(fcinfo, &gift.purchase.organization_id);
 	if (first_holder(&gift) >= 0)
 		raise_error(SEAT_ALREADY_ASSIGNED);
@@ -250,7 +247,7 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 	faults_raise(&faults);
 
 	SPI_connect();
-	gift.purchase = lock_assignable(purchase);
+	lock_assignable(purchase, &gift);
 	if (gift.count > 0)
 		give_to_addresses(&gift, PG_GETARG_DATUM(EMAILS_ARGUMENT),
 						  (const ReturnSetInfo *) fcinfo->resultinfo, caller);

@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "organization.h"
 #include "request.h"
 #include "row.h"
 #include "seat.h"
@@ -35,16 +36,13 @@ typedef struct Invitation
 	TimestampTz expires_at; /* of a pending seat */
 	TimestampTz claimed_at; /* of a claimed seat */
 	bytea *key_hash;		/* of the idempotency key of its claim, or NULL */
-	bool pricing_enabled;
 } Invitation;
 
 static KeptPlan lock_invitation = {
 	.sql = "SELECT s.id, s.organization_id, s.customer_id, s.status::pg_catalog.text, "
-		   "s.invitation_token_expires_at, s.claimed_at, s.claim_key_hash, "
-		   "o.seat_based_pricing_enabled "
+		   "s.invitation_token_expires_at, s.claimed_at, s.claim_key_hash "
 		   "FROM seats.customer_seats AS s "
-		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
-		   "WHERE s.invitation_token_hash" EQ "$1 FOR NO KEY UPDATE OF s",
+		   "WHERE s.invitation_token_hash" EQ "$1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {BYTEAOID},
 };
@@ -119,7 +117,6 @@ lock_seat_of(const bytea *hash)
 	value = row_value(7);
 	if (!value.isnull)
 		invitation.key_hash = DatumGetByteaPP(value.value);
-	invitation.pricing_enabled = DatumGetBool(row_value(8).value);
 	return invitation;
 }
 
@@ -148,8 +145,7 @@ check_claimable(const Invitation *invitation, bool retry, TimestampTz now)
 		raise_error(SEAT_ALREADY_CLAIMED);
 	if (invitation->expires_at <= now && !retry)
 		raise_error(INVITATION_EXPIRED);
-	if (!invitation->pricing_enabled)
-		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
+	(void) organization_allowed(&invitation->seat.organization_id);
 }
 
 /*

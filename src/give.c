@@ -121,8 +121,7 @@ gift_arguments(const Writing *writing, int first, int count, NullableDatum *argu
 	const Gift *gift = writing->gift;
 	const Customer *customers = gift->customers + first;
 	NullableDatum *emails = palloc(count * sizeof(NullableDatum));
-	TimestampTz expires_at = settings_invitation_expiry(writing->now,
-														gift->purchase.invitation_ttl);
+	TimestampTz expires_at = settings_invitation_expiry(writing->now, gift->invitation_ttl);
 
 	for (int i = 0; i < count; i++)
 		emails[i] = customers[i].email;

@@ -11,7 +11,8 @@
 /* Who is given seats of what, with what. */
 typedef struct Gift
 {
-	Purchase purchase; /* locked */
+	Purchase purchase;			  /* locked */
+	NullableDatum invitation_ttl; /* its organization's own interval, or null */
 	Customer *customers;
 	int count;
 	NullableDatum metadata;

@@ -41,11 +41,8 @@ static const char *const ended_statuses[] = {
 };
 
 #define LOCK_PURCHASE(table) \
-	"SELECT p.organization_id, p.status, p.seats, p.assigned_seats, " \
-	"o.seat_based_pricing_enabled, o.invitation_ttl " \
-	"FROM seats." table " AS p " \
-	"JOIN seats.organizations AS o ON o.id" EQ "p.organization_id " \
-	"WHERE p.id" EQ "$1 FOR NO KEY UPDATE OF p"
+	"SELECT organization_id, status, seats, assigned_seats " \
+	"FROM seats." table " WHERE id" EQ "$1 FOR NO KEY UPDATE"
 
 static KeptPlan lock_purchase[PURCHASE_KINDS] = {
 	[PURCHASE_SUBSCRIPTION] = {.sql = LOCK_PURCHASE("subscriptions"),
@@ -141,8 +138,6 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 										assignable_statuses, lengthof(assignable_statuses));
 	purchase->seats = DatumGetInt32(row_value(3).value);
 	purchase->assigned_seats = DatumGetInt32(row_value(4).value);
-	purchase->pricing_enabled = DatumGetBool(row_value(5).value);
-	purchase->invitation_ttl = row_value(6);
 	return true;
 }
 

@@ -36,11 +36,9 @@ typedef struct Purchase
 {
 	PurchaseId id;
 	pg_uuid_t organization_id;
-	bool assignable;			  /* its status lets seats be assigned */
-	int32 seats;				  /* bought */
-	int32 assigned_seats;		  /* pending and claimed */
-	bool pricing_enabled;		  /* of its organization */
-	NullableDatum invitation_ttl; /* its organization's own interval, or null */
+	bool assignable;	  /* its status lets seats be assigned */
+	int32 seats;		  /* bought */
+	int32 assigned_seats; /* pending and claimed */
 } Purchase;
 
 extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);

@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "organization.h"
 #include "row.h"
 #include "seat.h"
 #include "settings.h"
@@ -29,11 +30,8 @@ typedef struct Invitee
 } Invitee;
 
 static KeptPlan lock_invitee = {
-	.sql = "SELECT s.organization_id, s.customer_id, s.status" EQ "'pending', "
-		   "o.seat_based_pricing_enabled, o.invitation_ttl "
-		   "FROM seats.customer_seats AS s "
-		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
-		   "WHERE s.id" EQ "$1 FOR NO KEY UPDATE OF s",
+	.sql = "SELECT s.organization_id, s.customer_id, s.status" EQ "'pending' "
+		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
@@ -56,18 +54,20 @@ static Invitee
 lock_pending_seat(const pg_uuid_t *seat_id)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
-	Invitee invitee;
+	Invitee invitee = {0};
+	NullableDatum customer_id;
+	bool pending;
 
 	if (kept_plan_execute(&lock_invitee, arguments) == 0)
 		raise_error(SEAT_NOT_FOUND);
-	if (!DatumGetBool(row_value(4).value))
-		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	if (!DatumGetBool(row_value(3).value))
-		raise_error(SEAT_NOT_PENDING);
 	invitee.seat.id = *seat_id;
 	invitee.seat.organization_id = *DatumGetUUIDP(row_value(1).value);
-	invitee.seat.customer_id = *DatumGetUUIDP(row_value(2).value);
-	invitee.invitation_ttl = row_value(5);
+	customer_id = row_value(2);
+	pending = DatumGetBool(row_value(3).value);
+	invitee.invitation_ttl = organization_allowed(&invitee.seat.organization_id);
+	if (!pending)
+		raise_error(SEAT_NOT_PENDING);
+	invitee.seat.customer_id = *DatumGetUUIDP(customer_id.value);
 	return invitee;
 }
 

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "organization.h"
 #include "purchase.h"
 #include "revoke.h"
 #include "row.h"
@@ -90,7 +91,7 @@ lock_seat_and_purchase(const pg_uuid_t *seat_id)
 	return purchase;
 }
 
-/* Revokes a locked seat that is not revoked yet, and records it. */
+/* Revokes a locked seat that is not revoked yet, and records it; its columns are given then. */
 static void
 revoke_one(const SeatIds *seat)
 {
@@ -115,28 +116,26 @@ Datum
 seats_revoke_seat(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	const pg_uuid_t *seat_id;
-	Purchase purchase;
-	NullableDatum customer_id;
+	Oid seat_type;
 	SeatIds ids;
+	NullableDatum customer_id;
 	Datum seat;
 
 	PreventCommandIfReadOnly("revoke_seat()");
-	seat_id = id_argument(fcinfo, 0, "seat_id");
+	seat_type = result_type(fcinfo)->tdtypeid;
+	ids.id = *id_argument(fcinfo, 0, "seat_id");
 
 	SPI_connect();
-	purchase = lock_seat_and_purchase(seat_id);
-	if (!purchase.pricing_enabled)
-		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
+	ids.organization_id = lock_seat_and_purchase(&ids.id).organization_id;
 	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
+	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, caller);
+	(void) organization_allowed(&ids.organization_id);
 	if (!customer_id.isnull)
 	{
-		ids.id = *seat_id;
-		ids.organization_id = purchase.organization_id;
 		ids.customer_id = *DatumGetUUIDP(customer_id.value);
 		revoke_one(&ids);
+		seat = row_composite(seat_type, SEAT_COLUMN_COUNT, caller);
 	}
-	seat = row_composite(result_type(fcinfo)->tdtypeid, SEAT_COLUMN_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(seat);
 }

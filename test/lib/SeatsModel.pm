@@ -21,10 +21,6 @@ my @tables =
 my %assignable = map { $_ => 1 } qw(trialing active past_due paid partially_refunded);
 my %ended = map { $_ => 1 } qw(canceled unpaid incomplete_expired refunded void);
 
-# The calls that lock something and then ask whether the organization may use seats.
-my %waits =
-  map { $_ => 1 } qw(assign_seat assign_seats claim_seat resend_invitation revoke_seat);
-
 my $invitation_token = qr/^seats_inv_[0-9A-Za-z]{55}$/;
 my $session_token = qr/^seats_cst_[0-9A-Za-z]{55}$/;
 
@@ -32,7 +28,7 @@ sub new
 {
 	my ($class) = @_;
 
-	return bless { journal => [], switched => {}, stale => 0, map { $_ => {} } @tables }, $class;
+	return bless { journal => [], map { $_ => {} } @tables }, $class;
 }
 
 # Tells whether an operation's answer is the one that this state gives; if so the state is
@@ -44,36 +40,11 @@ sub fits
 {
 	my ($self, $operation, $answer) = @_;
 	my $mark = $self->mark;
-	my $fits = $self->fits_now($operation, $answer);
-
-	if (!$fits && $waits{ $operation->{name} } && %{ $self->{switched} })
-	{
-		local $self->{stale} = 1;
-		$fits = $self->fits_now($operation, $answer);
-	}
-	$self->undo($mark) if $operation->{rollback};
-	return $fits;
-}
-
-sub fits_now
-{
-	my ($self, $operation, $answer) = @_;
-	my $mark = $self->mark;
 	my $method = $operation->{name};
 	my $fits = $self->$method($operation, $answer);
 
-	$self->undo($mark) if !$fits;
+	$self->undo($mark) if !$fits || $operation->{rollback};
 	return $fits;
-}
-
-# Tells the model which organizations are switched on or off in a round.  A call reads the switch
-# when it starts, without a lock, and may then wait for others that started later.  So in such a
-# round what may wait may see the switch in either position.
-sub switch_in_round
-{
-	my ($self, @organizations) = @_;
-
-	$self->{switched} = { map { $_ => 1 } @organizations };
 }
 
 # Returns a point to which undo() can return.
@@ -245,10 +216,8 @@ sub seat_of_token
 sub enabled
 {
 	my ($self, $row) = @_;
-	my $id = $row->{organization};
-	my $enabled = $self->{organization}{$id}{enabled} eq 't';
 
-	return $self->{stale} && $self->{switched}{$id} ? !$enabled : $enabled;
+	return $self->{organization}{ $row->{organization} }{enabled} eq 't';
 }
 
 # Returns a seat as the test's SQL function show() writes it.

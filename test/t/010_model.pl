@@ -858,8 +858,6 @@ sub do_round
 			  0 .. $#operations
 		]);
 
-	$model->switch_in_round(map { $_->{organization} }
-		  grep { $_->{name} eq 'enable_pricing' && !$_->{rollback} } @operations);
 	remember_tokens($round{done});
 	$met{"$_->{operation}{name} $_->{answer}{error}"}++ foreach @{ $round{done} };
 	if (find_order(\%round, @{ $round{done} }))

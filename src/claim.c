@@ -8,6 +8,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -129,9 +130,8 @@ is_retry(const Invitation *invitation, const bytea *key_hash, TimestampTz now)
 {
 	return strcmp(invitation->status, "claimed") == 0 && key_hash != NULL &&
 		invitation->key_hash != NULL &&
-		VARSIZE_ANY_EXHDR(key_hash) == VARSIZE_ANY_EXHDR(invitation->key_hash) &&
-		memcmp(VARDATA_ANY(key_hash), VARDATA_ANY(invitation->key_hash),
-			   VARSIZE_ANY_EXHDR(key_hash)) == 0 &&
+		DatumGetBool(DirectFunctionCall2(byteaeq, PointerGetDatum(key_hash),
+										 PointerGetDatum(invitation->key_hash))) &&
 		settings_claim_retry_is_open(invitation->claimed_at, now);
 }
 

@@ -132,7 +132,7 @@ missing_addresses(Datum emails, int count, const bool *found)
  * Locks: the customers' rows, FOR KEY SHARE; then makes those that are missing, which waits for
  * other transactions that are making one with the same address, or locks what they made FOR NO
  * KEY UPDATE.  Both in the order of lower(email).  Calls wait for each other only where they
- * make customers, in which no one has an address that comes later than the one it waits for.
+ * make customers, and one that waits for an address has made none that comes after it.
  */
 Customer *
 customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count, int *repeated)

@@ -36,7 +36,10 @@ PG_FUNCTION_INFO_V1(seats_purge_events);
 	"WHERE e.expiry_watched AND e.invitation_token_expires_at" LE "$1 " \
 	"ORDER BY e.invitation_token_expires_at LIMIT " MAX_ROWS ") AS d "
 
-/* Claimed seats need not be looked at again.  Here as below, what is true is seen under the lock. */
+/*
+ * Claimed seats need not be looked at again.  Here as below a condition stands twice: on what was
+ * found, to lock no more than need be, and on the row once it is locked.
+ */
 static KeptPlan stop_watching = {
 	.sql = "UPDATE seats.customer_seats AS s SET expiry_watched = false "
 		   "WHERE s.id" EQ "ANY (ARRAY("

@@ -150,12 +150,13 @@ int
 revoke_found(KeptPlan *lock, const NullableDatum *arguments)
 {
 	int count = (int) kept_plan_execute(lock, arguments);
-	SeatIds *seats = palloc(count * sizeof(SeatIds));
 	TimestampTz now = GetCurrentTimestamp();
 	NullableDatum revocation[2] = {0};
+	SeatIds *seats;
 
 	if (count == 0)
 		return 0;
+	seats = palloc(count * sizeof(SeatIds));
 	for (int i = 0; i < count; i++)
 	{
 		seats[i].id = *DatumGetUUIDP(rows_value(i, 1).value);

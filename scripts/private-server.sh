@@ -135,6 +135,7 @@ installation_settings() {
 	else
 		fail "this server has neither extension_destdir (Debian's) nor extension_control_path (18's)"
 	fi
+	[[ -z ${DIRECT_ACCESS:-} ]] || echo "seats.direct_access = $DIRECT_ACCESS"
 }
 
 # show_and_fail FILE MESSAGE

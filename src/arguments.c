@@ -2,8 +2,8 @@
  * arguments.c
  *		Checks on what callers pass: PT422 with a JSON array of all faults as DETAIL.
  *
- * No value of the caller's enters the error, only the names of arguments; messages and types
- * are pydantic's, which the HTTP contract's service uses.
+ * No value of the caller's enters the error or, as in errors.c, the log: only the names of
+ * arguments do.  Messages and types are pydantic's, which the HTTP contract's service uses.
  */
 #include "postgres.h"
 
@@ -64,7 +64,8 @@ faults_raise(const Faults *faults)
 			(errcode(MAKE_SQLSTATE('P', 'T', '4', '2', '2')),
 			 errmsg_internal("Validation Error"),
 			 errdetail_internal("[%s]", faults->list.data),
-			 errhint("Correct the arguments that the detail names.")));
+			 errhint("Correct the arguments that the detail names."),
+			 errhidestmt(true)));
 }
 
 /* Returns how many characters a text has, in the database's encoding. */

@@ -1,6 +1,6 @@
 /*
  * claim.c
- *		Claiming a seat with an invitation token, and telling what an invitation is for.
+ *		Claiming a seat with an invitation token.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #endif
 
 #include "arguments.h"
+#include "claim.h"
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
@@ -27,7 +28,6 @@
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_claim_seat);
-PG_FUNCTION_INFO_V1(seats_claim_info);
 
 /* The seat that an invitation opens, as it is once it is locked. */
 typedef struct Invitation
@@ -66,26 +66,6 @@ static KeptPlan touch_claimed = {
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
-
-static KeptPlan describe_invitation = {
-	.sql = "SELECT p.name, p.id, o.name, o.slug, COALESCE(s.customer_email, ''), "
-		   "s.status" EQ "'pending' "
-		   "AND s.invitation_token_expires_at OPERATOR(pg_catalog.>) $2, "
-		   "s.status" EQ "'revoked', o.seat_based_pricing_enabled "
-		   "FROM seats.customer_seats AS s "
-		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
-		   "LEFT JOIN seats.subscriptions AS b ON b.id" EQ "s.subscription_id "
-		   "LEFT JOIN seats.orders AS r ON r.id" EQ "s.order_id "
-		   "JOIN seats.products AS p ON p.id" EQ "COALESCE(b.product_id, r.product_id) "
-		   "WHERE s.invitation_token_hash" EQ "$1",
-	.nargs = 2,
-	.argtypes = {BYTEAOID, TIMESTAMPTZOID},
-};
-
-/* describe_invitation gives the fields of the type seats.seat_claim_info, and then these. */
-#define CLAIM_INFO_COLUMN_COUNT 6
-#define REVOKED_COLUMN 7
-#define PRICING_ENABLED_COLUMN 8
 
 /*
  * Locks the seat that a token opens; raises invitation_invalid where there is none.  A claim that
@@ -148,41 +128,57 @@ check_claimable(const Invitation *invitation, bool retry, TimestampTz now)
 	(void) organization_allowed(&invitation->seat.organization_id);
 }
 
-/*
- * Makes the seat claimed at "now", records the event, and returns the seat as a composite value
- * in a memory context.
- */
-static Datum
-claim(const Invitation *invitation, const bytea *key_hash, TimestampTz now, Oid seat_type,
-	  MemoryContext context)
+/* Makes the seat claimed, and records the event. */
+static void
+claim_first(Claim *claim)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&invitation->seat.id), false},
-		{TimestampTzGetDatum(now), false},
-		{PointerGetDatum(key_hash), key_hash == NULL},
+		{UUIDPGetDatum(&claim->seat.id), false},
+		{TimestampTzGetDatum(claim->now), false},
+		{PointerGetDatum(claim->key_hash), claim->key_hash == NULL},
 	};
-	Datum seat;
 
 	kept_plan_change(&set_claimed, arguments, 1);
-	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, context);
-	event_record(EVENT_CLAIMED, &invitation->seat, now);
-	return seat;
+	claim->result = row_composite(claim->seat_type, SEAT_COLUMN_COUNT, claim->context);
+	event_record(EVENT_CLAIMED, &claim->seat, claim->now);
 }
 
 /*
- * Answers a claim again: ends the session that the first answer opened, and returns the seat as
- * it is, as a composite value in a memory context.  The claim was recorded then.
+ * Answers a claim again: ends the session that the first answer opened, and leaves the seat as it
+ * is.  The claim was recorded then.
  *
  * Locks: the session.
  */
-static Datum
-claim_again(const Invitation *invitation, Oid seat_type, MemoryContext context)
+static void
+claim_again(Claim *claim)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(&invitation->seat.id), false}};
+	NullableDatum arguments[] = {{UUIDPGetDatum(&claim->seat.id), false}};
 
-	sessions_end(&invitation->seat.id);
+	sessions_end(&claim->seat.id);
 	kept_plan_change(&touch_claimed, arguments, 1);
-	return row_composite(seat_type, SEAT_COLUMN_COUNT, context);
+	claim->result = row_composite(claim->seat_type, SEAT_COLUMN_COUNT, claim->context);
+}
+
+/*
+ * Claims the seat by SQL statements, waiting for whoever is changing it, or raises the error that
+ * keeps it from being claimed.
+ *
+ * Locks: the seat's row; where the claim is answered again, also the session that it ends.
+ */
+static void
+claim_by_statements(Claim *claim)
+{
+	Invitation invitation = lock_seat_of(claim->hash);
+	bool retry;
+
+	claim->seat = invitation.seat;
+	claim->now = GetCurrentTimestamp();
+	retry = is_retry(&invitation, claim->key_hash, claim->now);
+	check_claimable(&invitation, retry, claim->now);
+	if (retry)
+		claim_again(claim);
+	else
+		claim_first(claim);
 }
 
 /*
@@ -215,79 +211,35 @@ check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
  * and PT422, and 25006 in a read-only transaction.
  *
  * Locks: the seat's row and nothing else, so a claim holds up nobody but who wants this seat;
- * one that is answered again also locks the session that it ends.  The clock is read when the
- * lock is held: waiting for it may take an invitation past its end.
+ * one that is answered again also locks the session that it ends.  The clock is read when nobody
+ * else holds the lock: waiting for it may take an invitation past its end.
  */
 Datum
 seats_claim_seat(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
+	Claim claim = {.context = CurrentMemoryContext};
 	TupleDesc type;
-	Oid seat_type;
 	Faults faults;
 	const text *token;
 	const text *key;
 	uint32 route;
-	bytea *hash;
-	bytea *key_hash;
-	Invitation invitation;
-	TimestampTz now;
-	bool retry;
-	Datum seat;
 	text *session_token;
 
 	PreventCommandIfReadOnly("claim_seat()");
-	type = result_type(fcinfo);
-	seat_type = TupleDescAttr(type, 0)->atttypid;
 	faults_start(&faults);
 	token = check_token(fcinfo, 0, &faults, "invitation_token");
 	key = check_idempotency_key(fcinfo, 1, &faults);
 	faults_raise(&faults);
-	if (!token_read(token, TOKEN_INVITATION, &route, &hash))
+	if (!token_read(token, TOKEN_INVITATION, &route, &claim.hash))
 		raise_error(INVITATION_INVALID);
-	key_hash = key == NULL ? NULL : token_hash_with(token, key);
+	claim.key_hash = key == NULL ? NULL : token_hash_with(token, key);
+	type = result_type(fcinfo);
+	claim.seat_type = TupleDescAttr(type, 0)->atttypid;
 
 	SPI_connect();
-	invitation = lock_seat_of(hash);
-	now = GetCurrentTimestamp();
-	retry = is_retry(&invitation, key_hash, now);
-	check_claimable(&invitation, retry, now);
-	seat = retry ? claim_again(&invitation, seat_type, caller)
-				 : claim(&invitation, key_hash, now, seat_type, caller);
-	session_token = session_open(&invitation.seat, route, now, caller);
+	if (!claim_directly(&claim))
+		claim_by_statements(&claim);
+	session_token = session_open(&claim.seat, route, claim.now, claim.context);
 	SPI_finish();
-	return result_with_seat(type, seat, session_token);
-}
-
-/*
- * claim_info(invitation_token text): what the invitation is for, and whether claim_seat() would
- * accept it.  Changes and locks nothing, so that a mail scanner may fetch it.  Raises PT400 where
- * the token is unknown or its seat revoked, PT403 and PT422.
- */
-Datum
-seats_claim_info(PG_FUNCTION_ARGS)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc type = result_type(fcinfo);
-	const text *token = token_argument(fcinfo, "invitation_token");
-	NullableDatum arguments[2] = {0};
-	uint32 route;
-	bytea *hash;
-	Datum info;
-
-	if (!token_read(token, TOKEN_INVITATION, &route, &hash))
-		raise_error(INVITATION_INVALID);
-
-	SPI_connect();
-	arguments[0].value = PointerGetDatum(hash);
-	arguments[1].value = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (kept_plan_read(&describe_invitation, arguments) == 0)
-		raise_error(INVITATION_INVALID);
-	if (DatumGetBool(row_value(REVOKED_COLUMN).value))
-		raise_error(SEAT_REVOKED);
-	if (!DatumGetBool(row_value(PRICING_ENABLED_COLUMN).value))
-		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	info = row_composite(type->tdtypeid, CLAIM_INFO_COLUMN_COUNT, caller);
-	SPI_finish();
-	PG_RETURN_DATUM(info);
+	return result_with_seat(type, claim.result, session_token);
 }

@@ -4,7 +4,8 @@
  *
  * SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP status line, so it is a constant
  * of printable ASCII and nothing of the caller's enters it; DETAIL is the reason word that
- * programs compare; HINT tells a person what to do.
+ * programs compare; HINT tells a person what to do.  The statement, which PostgreSQL logs with an
+ * error, may have a token written into it, so it is left out of the log.
  */
 #include "postgres.h"
 
@@ -76,7 +77,8 @@ raise_error_with_hint(SeatsError error, const char *hint)
 			(errcode(errors[error].sqlstate),
 			 errmsg_internal("%s", errors[error].message),
 			 errdetail_internal("%s", errors[error].reason),
-			 errhint("%s", hint)));
+			 errhint("%s", hint),
+			 errhidestmt(true)));
 }
 
 /* Raises one of the errors; does not return. */

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "array.h"
+#include "direct_access.h"
 #include "event.h"
 #include "event_metadata.h"
 #include "kept_plan.h"
@@ -23,29 +24,30 @@ static const char *const type_names[] = {
 	[EVENT_INVITATION_RESENT] = "customer_seat.invitation_resent",
 };
 
-#define INSERT_EVENTS \
-	"INSERT INTO seats.events " \
-	"(type, occurred_at, metadata, seat_id, organization_id, customer_id) "
-
-/* All statements take these, and then the ids, one of each or arrays. */
-#define EVENT_ARGUMENTS 6
-#define EVENT_ARGUMENT_TYPES TEXTOID, TIMESTAMPTZOID, JSONBOID
-
+/* Takes the values of all columns but the first, which is the number of the event. */
 static KeptPlan insert_event = {
-	.sql = INSERT_EVENTS "VALUES ($1, $2, $3, $4, $5, $6)",
-	.nargs = EVENT_ARGUMENTS,
-	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
+	.sql = "INSERT INTO seats.events "
+		   "(type, seat_id, organization_id, customer_id, occurred_at, metadata) "
+		   "VALUES ($1, $2, $3, $4, $5, $6)",
+	.nargs = EVENT_TABLE_COLUMNS - 1,
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID},
 };
+
+/* What statements about many events take: what they have in common, and arrays of ids. */
+#define EVENTS_ARGUMENTS 6
+#define EVENTS_ARGUMENT_TYPES \
+	TEXTOID, TIMESTAMPTZOID, JSONBOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID
 
 #define FROM_EVENTS \
 	"FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) " \
 	"AS s (id, organization_id, customer_id)"
 
 static KeptPlan insert_events = {
-	.sql = INSERT_EVENTS
-	"SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS,
-	.nargs = EVENT_ARGUMENTS,
-	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID},
+	.sql = "INSERT INTO seats.events "
+		   "(type, occurred_at, metadata, seat_id, organization_id, customer_id) "
+		   "SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS,
+	.nargs = EVENTS_ARGUMENTS,
+	.argtypes = {EVENTS_ARGUMENT_TYPES},
 };
 
 /* The same columns in the same order as the table's, as a JSON object. */
@@ -56,19 +58,9 @@ static KeptPlan emit_events = {
 		"FROM (SELECT pg_catalog.nextval('seats.events_id_seq'::pg_catalog.regclass) AS id, "
 		"$1 AS type, s.id AS seat_id, s.organization_id, s.customer_id, "
 		"$2 AS occurred_at, $3 AS metadata " FROM_EVENTS ") AS e",
-	.nargs = EVENT_ARGUMENTS,
-	.argtypes = {EVENT_ARGUMENT_TYPES, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID},
+	.nargs = EVENTS_ARGUMENTS,
+	.argtypes = {EVENTS_ARGUMENT_TYPES},
 };
-
-/* Fills the arguments that all events of a statement have in common. */
-static void
-common_arguments(EventType type, TimestampTz occurred_at, NullableDatum *arguments)
-{
-	memset(arguments, 0, EVENT_ARGUMENTS * sizeof(NullableDatum));
-	arguments[0].value = CStringGetTextDatum(type_names[type]);
-	arguments[1].value = TimestampTzGetDatum(occurred_at);
-	arguments[2].value = JsonbPGetDatum(event_metadata());
-}
 
 /*
  * Warns, once a session, where messages for logical decoding go nowhere.  Not an error: people
@@ -96,11 +88,13 @@ warn_unless_decoded(void)
 void
 event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)
 {
-	NullableDatum arguments[EVENT_ARGUMENTS];
+	NullableDatum arguments[EVENTS_ARGUMENTS] = {0};
 
 	if (setting_event_sink == EVENT_SINK_NONE || count == 0)
 		return;
-	common_arguments(type, occurred_at, arguments);
+	arguments[0].value = CStringGetTextDatum(type_names[type]);
+	arguments[1].value = TimestampTzGetDatum(occurred_at);
+	arguments[2].value = JsonbPGetDatum(event_metadata());
 	arguments[3] = uuid_array(&seats->id, sizeof(SeatIds), count);
 	arguments[4] = uuid_array(&seats->organization_id, sizeof(SeatIds), count);
 	arguments[5] = uuid_array(&seats->customer_id, sizeof(SeatIds), count);
@@ -117,16 +111,19 @@ event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz oc
 void
 event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 {
-	NullableDatum arguments[EVENT_ARGUMENTS];
+	NullableDatum values[EVENT_TABLE_COLUMNS] = {0};
 
 	if (setting_event_sink != EVENT_SINK_TABLE)
 	{
 		event_record_all(type, seat, 1, occurred_at);
 		return;
 	}
-	common_arguments(type, occurred_at, arguments);
-	arguments[3].value = UUIDPGetDatum(&seat->id);
-	arguments[4].value = UUIDPGetDatum(&seat->organization_id);
-	arguments[5].value = UUIDPGetDatum(&seat->customer_id);
-	kept_plan_execute(&insert_event, arguments);
+	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[type]);
+	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&seat->id);
+	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&seat->organization_id);
+	values[EVENT_CUSTOMER_ID].value = UUIDPGetDatum(&seat->customer_id);
+	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(occurred_at);
+	values[EVENT_METADATA].value = JsonbPGetDatum(event_metadata());
+	if (!direct_insert(&direct_events, values))
+		kept_plan_execute(&insert_event, &values[EVENT_TYPE]);
 }

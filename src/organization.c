@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 
+#include "direct_access.h"
 #include "errors.h"
 #include "kept_plan.h"
 #include "organization.h"
@@ -20,6 +21,21 @@ static KeptPlan read_organization = {
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
+
+/*
+ * Tells whether the organization may use seats, as the active snapshot shows it; false also
+ * where this cannot be told past the executor.  Locks nothing.
+ */
+bool
+organization_is_allowed_directly(const pg_uuid_t *id)
+{
+	static const int column = ORGANIZATION_PRICING_ENABLED;
+	NullableDatum key = {UUIDPGetDatum(id), false};
+	NullableDatum enabled;
+
+	return direct_read(&direct_organizations, key, &column, &enabled, 1) == DIRECT_FOUND &&
+		DatumGetBool(enabled.value);
+}
 
 /*
  * Raises PT403 unless the organization may use seats.  Returns how long its own invitations live,

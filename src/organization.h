@@ -7,6 +7,7 @@
 
 #include "utils/uuid.h"
 
+extern bool organization_is_allowed_directly(const pg_uuid_t *id);
 extern NullableDatum organization_allowed(const pg_uuid_t *id);
 
 #endif

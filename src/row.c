@@ -72,14 +72,13 @@ form_composite(TupleDesc type, const NullableDatum *fields, const Oid *field_typ
 }
 
 /*
- * Returns the first "count" columns of a row as a value of a composite type, in a memory context.
- * Raises 42804 where the type is not as the extension made it.
+ * Returns values as one of a composite type, in a memory context.  Raises 42804 where the type is
+ * not as the extension made it.
  */
 Datum
-rows_composite(uint64 row, Oid type_id, int count, MemoryContext context)
+composite(Oid type_id, const NullableDatum *fields, const Oid *field_types, int count,
+		  MemoryContext context)
 {
-	NullableDatum *fields = palloc(count * sizeof(NullableDatum));
-	Oid *field_types = palloc(count * sizeof(Oid));
 	TupleDesc type;
 	MemoryContext caller;
 	Datum result;
@@ -87,16 +86,41 @@ rows_composite(uint64 row, Oid type_id, int count, MemoryContext context)
 	if (!OidIsValid(type_id))
 		refuse_altered_type();
 	type = lookup_rowtype_tupdesc(type_id, -1);
-	for (int i = 0; i < count; i++)
-	{
-		fields[i] = rows_value(row, i + 1);
-		field_types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
-	}
 	caller = MemoryContextSwitchTo(context);
 	result = form_composite(type, fields, field_types, count);
 	MemoryContextSwitchTo(caller);
 	ReleaseTupleDesc(type);
 	return result;
+}
+
+/*
+ * Gives the first "count" columns of the first row; raises 42804 where they are not of these
+ * types.
+ */
+void
+row_fields(NullableDatum *fields, const Oid *field_types, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) != field_types[i])
+			refuse_altered_type();
+		fields[i] = row_value(i + 1);
+	}
+}
+
+/* Returns the first "count" columns of a row as a composite value; see composite(). */
+Datum
+rows_composite(uint64 row, Oid type_id, int count, MemoryContext context)
+{
+	NullableDatum *fields = palloc(count * sizeof(NullableDatum));
+	Oid *field_types = palloc(count * sizeof(Oid));
+
+	for (int i = 0; i < count; i++)
+	{
+		fields[i] = rows_value(row, i + 1);
+		field_types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
+	}
+	return composite(type_id, fields, field_types, count, context);
 }
 
 /* Returns columns of the first row; see rows_composite(). */

@@ -11,6 +11,9 @@
 
 extern NullableDatum rows_value(uint64 row, int column);
 extern NullableDatum row_value(int column);
+extern void row_fields(NullableDatum *fields, const Oid *field_types, int count);
+extern Datum composite(Oid type_id, const NullableDatum *fields, const Oid *field_types,
+					   int count, MemoryContext context);
 extern Datum rows_composite(uint64 row, Oid type_id, int count, MemoryContext context);
 extern Datum row_composite(Oid type_id, int count, MemoryContext context);
 extern TupleDesc result_type(FunctionCallInfo fcinfo);

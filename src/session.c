@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "direct_access.h"
 #include "errors.h"
 #include "kept_plan.h"
 #include "row.h"
@@ -24,15 +25,17 @@
 PG_FUNCTION_INFO_V1(seats_authenticate);
 PG_FUNCTION_INFO_V1(seats_end_session);
 
-/* How many columns find_session gives, and the number of expires_at among them. */
-#define SESSION_COLUMN_COUNT 5
-#define EXPIRES_AT_COLUMN 5
+/* The fields of the type seats.customer_session, and which of them is expires_at. */
+static const Oid field_types[] = {UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
+#define SESSION_FIELDS 5
+#define EXPIRES_AT_FIELD 4
 
+/* Takes the values of all columns. */
 static KeptPlan insert_session = {
 	.sql = "INSERT INTO seats.customer_sessions "
 		   "(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) "
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
-	.nargs = 6,
+	.nargs = SESSION_TABLE_COLUMNS,
 	.argtypes = {BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 };
 
@@ -66,16 +69,17 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 {
 	bytea *hash;
 	text *token = token_issue(TOKEN_SESSION, route, context, &hash);
-	NullableDatum arguments[] = {
-		{PointerGetDatum(hash), false},
-		{UUIDPGetDatum(&seat->id), false},
-		{UUIDPGetDatum(&seat->customer_id), false},
-		{UUIDPGetDatum(&seat->organization_id), false},
-		{TimestampTzGetDatum(now), false},
-		{TimestampTzGetDatum(settings_session_expiry(now)), false},
+	NullableDatum values[SESSION_TABLE_COLUMNS] = {
+		[SESSION_TOKEN_HASH] = {PointerGetDatum(hash), false},
+		[SESSION_SEAT_ID] = {UUIDPGetDatum(&seat->id), false},
+		[SESSION_CUSTOMER_ID] = {UUIDPGetDatum(&seat->customer_id), false},
+		[SESSION_ORGANIZATION_ID] = {UUIDPGetDatum(&seat->organization_id), false},
+		[SESSION_CREATED_AT] = {TimestampTzGetDatum(now), false},
+		[SESSION_EXPIRES_AT] = {TimestampTzGetDatum(settings_session_expiry(now)), false},
 	};
 
-	kept_plan_execute(&insert_session, arguments);
+	if (!direct_insert(&direct_sessions, values))
+		kept_plan_execute(&insert_session, values);
 	return token;
 }
 
@@ -93,6 +97,42 @@ sessions_end(const pg_uuid_t *seat_id)
 }
 
 /*
+ * Finds a session by its hash past the executor, and the fields of seats.customer_session; an
+ * answer that this is not possible leaves them unset.
+ */
+static DirectResult
+find_directly(bytea *hash, NullableDatum *fields)
+{
+	NullableDatum key = {PointerGetDatum(hash), false};
+	static const int columns[] = {SESSION_CUSTOMER_ID, SESSION_ORGANIZATION_ID,
+								  SESSION_SEAT_ID, SESSION_EXPIRES_AT};
+	static const int email = CUSTOMER_EMAIL;
+	NullableDatum session[lengthof(columns)];
+	DirectResult result = direct_read(&direct_sessions, key, columns, session,
+									  lengthof(columns));
+
+	if (result != DIRECT_FOUND)
+		return result;
+	fields[0] = session[0];
+	fields[1] = session[1];
+	fields[2] = session[2];
+	fields[4] = session[3];
+	return direct_read(&direct_customers, session[0], &email, &fields[3], 1);
+}
+
+/* Finds a session by its hash by a statement; see find_directly(). */
+static bool
+find_by_statement(const bytea *hash, NullableDatum *fields)
+{
+	NullableDatum arguments[] = {{PointerGetDatum(hash), false}};
+
+	if (kept_plan_read(&find_session, arguments) == 0)
+		return false;
+	row_fields(fields, field_types, SESSION_FIELDS);
+	return true;
+}
+
+/*
  * authenticate(customer_session_token text): who the token is for.  Raises PT401 where it is for
  * nobody or expired by the clock, PT422 where it is null, empty or over-long.  Changes and
  * locks nothing, so that it works on a standby.
@@ -101,9 +141,10 @@ Datum
 seats_authenticate(PG_FUNCTION_ARGS)
 {
 	const text *token = token_argument(fcinfo, "customer_session_token");
-	NullableDatum arguments[1] = {0};
-	TupleDesc type = result_type(fcinfo);
+	TupleDesc type;
 	MemoryContext caller = CurrentMemoryContext;
+	NullableDatum fields[SESSION_FIELDS];
+	DirectResult result;
 	uint32 route;
 	bytea *hash;
 	Datum session;
@@ -111,13 +152,15 @@ seats_authenticate(PG_FUNCTION_ARGS)
 	if (!token_read(token, TOKEN_SESSION, &route, &hash))
 		raise_error(SESSION_INVALID);
 
+	type = result_type(fcinfo);
 	SPI_connect();
-	arguments[0].value = PointerGetDatum(hash);
-	if (kept_plan_read(&find_session, arguments) == 0)
+	result = find_directly(hash, fields);
+	if (result == DIRECT_NOT_FOUND ||
+		(result == DIRECT_NOT_POSSIBLE && !find_by_statement(hash, fields)))
 		raise_error(SESSION_INVALID);
-	if (DatumGetTimestampTz(row_value(EXPIRES_AT_COLUMN).value) <= GetCurrentTimestamp())
+	if (DatumGetTimestampTz(fields[EXPIRES_AT_FIELD].value) <= GetCurrentTimestamp())
 		raise_error(SESSION_EXPIRED);
-	session = row_composite(type->tdtypeid, SESSION_COLUMN_COUNT, caller);
+	session = composite(type->tdtypeid, fields, field_types, SESSION_FIELDS, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(session);
 }

@@ -33,6 +33,12 @@ static int setting_claim_retry_window;
 /* Where events go, an EventSink. */
 int setting_event_sink;
 
+/*
+ * Whether rows of tables that are as the extension made them are read and written past
+ * PostgreSQL's executor, which is faster and gives the same; off, for doubt and for tests.
+ */
+bool setting_direct_access;
+
 static const struct config_enum_entry event_sinks[] = {
 	{"table", EVENT_SINK_TABLE, false},
 	{"logical", EVENT_SINK_LOGICAL, false},
@@ -72,6 +78,13 @@ settings_define(void)
 							 "A table, messages for logical decoding, or nowhere.",
 							 &setting_event_sink,
 							 EVENT_SINK_TABLE, event_sinks,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomBoolVariable("seats.direct_access",
+							 "Reads and writes rows past the executor where that gives the same.",
+							 "Off, every row goes through the executor.",
+							 &setting_direct_access,
+							 true,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("seats");

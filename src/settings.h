@@ -16,6 +16,7 @@ typedef enum EventSink
 } EventSink;
 
 extern int setting_event_sink;
+extern bool setting_direct_access;
 
 extern void settings_define(void);
 extern TimestampTz settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl);

@@ -68,7 +68,7 @@ SELECT proname, prosecdef, provolatile, proparallel, proconfig
 FROM pg_proc WHERE pronamespace = 'seats'::regnamespace
 ORDER BY proname COLLATE "C";
 
-SELECT name, setting, unit, min_val, max_val, context
+SELECT name, boot_val, unit, min_val, max_val, context
 FROM pg_settings WHERE name LIKE 'seats.%' ORDER BY name COLLATE "C";
 
 -- What the other tests share.

@@ -272,4 +272,25 @@ foreach my $setting ('log_parameter_max_length = -1', 'plan_cache_mode = force_c
 	query('ALTER SYSTEM RESET ALL');
 }
 
+# With PostgreSQL's own settings of what is logged, a call that the extension refuses leaves not even a
+# token that is written into the statement. One that PostgreSQL refuses does.
+query("ALTER SYSTEM SET $_")
+  foreach 'log_statement = none', 'log_min_duration_statement = -1', 'log_min_messages = warning',
+  'auto_explain.log_min_duration = -1', 'log_error_verbosity = default';
+$node->reload;
+foreach (
+	[ "SELECT seats.claim_seat('$kept')", qr{seat_based_pricing_not_enabled}, 0 ],
+	[ "SELECT seats.authenticate('$kept')", qr/session_invalid/, 0 ],
+	[ "SELECT seats.end_session('$kept" . 'x' x 255 . "')", qr/string_too_long/, 0 ],
+	[ "SELECT seats.claim_seat('$kept', no_such_argument => 1)", qr/does not exist/, 1 ])
+{
+	my ($statement, $error, $logged) = @$_;
+	my $offset = -s $node->logfile;
+
+	$node->psql('postgres', $statement);
+	my $log = slurp_file($node->logfile, $offset);
+	like($log, $error, 'an error is logged');
+	is($log =~ /$clear/ ? 1 : 0, $logged, $logged ? 'with the statement' : 'without the statement');
+}
+
 done_testing();

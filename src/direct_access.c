@@ -1,0 +1,319 @@
+/*
+ * direct_access.c
+ *		Finding, inserting and changing one row past the executor, in tables that
+ *		direct_table.c found to be as the extension made them.
+ *
+ * Starting and ending an executor costs more than what a claim does with the rows.  Here is what
+ * remains of one: it does the same with the row, its constraints, its indexes and its locks, or
+ * it does nothing and says so, and the caller lets the executor do it.  Nothing here waits for
+ * another session's row: who would have to leaves that to the executor too, which looks again
+ * at what a row has become.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "commands/sequence.h"
+#include "executor/executor.h"
+#include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "direct_access.h"
+
+/* Which indexes a new version of a row has to be entered into: since 16 there are three answers. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes UpdatedIndexes;
+#define NO_INDEXES TU_None
+#else
+typedef bool UpdatedIndexes;
+#define NO_INDEXES false
+#endif
+
+/* Puts the row with a key into a slot; false where the active snapshot shows none. */
+static bool
+fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
+	  TupleTableSlot *slot)
+{
+	Relation index = index_open(table->key_index, mode);
+	Snapshot snapshot = GetActiveSnapshot();
+	IndexScanDesc scan;
+	ScanKeyData condition;
+	bool found;
+
+	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->key_equal, key);
+#if PG_VERSION_NUM >= 180000
+	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
+#else
+	scan = index_beginscan(relation, index, snapshot, 1, 0);
+#endif
+	index_rescan(scan, &condition, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return found;
+}
+
+/*
+ * Finds the row of a table with a key, as the active snapshot shows it, and where it is found leaves the
+ * table open in "row".
+ *
+ * Locks: the table and its index in a mode, AccessShareLock to read or RowExclusiveLock to
+ * change the row, to the end of the transaction; no row.
+ */
+DirectResult
+direct_find(DirectTable *table, Datum key, LOCKMODE mode, DirectRow *row)
+{
+	row->table = table;
+	row->relation = direct_table_open(table, mode);
+	if (row->relation == NULL)
+		return DIRECT_NOT_POSSIBLE;
+	row->slot = table_slot_create(row->relation, NULL);
+	if (fetch(table, row->relation, key, mode, row->slot))
+		return DIRECT_FOUND;
+	direct_row_close(row);
+	return DIRECT_NOT_FOUND;
+}
+
+/* Returns the value of one of the table's known columns. */
+NullableDatum
+direct_row_value(const DirectRow *row, int column)
+{
+	NullableDatum result;
+
+	result.value = slot_getattr(row->slot, row->table->numbers[column], &result.isnull);
+	return result;
+}
+
+/* Returns the type of one of the table's known columns. */
+Oid
+direct_row_type(const DirectRow *row, int column)
+{
+	return TupleDescAttr(RelationGetDescr(row->relation), row->table->numbers[column] - 1)
+		->atttypid;
+}
+
+/* Closes what direct_find() left open. */
+void
+direct_row_close(DirectRow *row)
+{
+	ExecDropSingleTupleTableSlot(row->slot);
+	table_close(row->relation, NoLock);
+}
+
+/*
+ * Reads some columns of the row with a key, as the active snapshot shows it; the values are copies
+ * in the current memory context.  No row has a null key.
+ *
+ * Locks: the table and its index, AccessShareLock, to the end of the transaction.
+ */
+DirectResult
+direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableDatum *values,
+			int count)
+{
+	DirectRow row;
+	DirectResult result;
+
+	if (key.isnull)
+		return DIRECT_NOT_FOUND;
+	result = direct_find(table, key.value, AccessShareLock, &row);
+	if (result != DIRECT_FOUND)
+		return result;
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(row.relation),
+												 table->numbers[columns[i]] - 1);
+
+		values[i] = direct_row_value(&row, columns[i]);
+		if (!values[i].isnull)
+			values[i].value = datumCopy(values[i].value, column->attbyval, column->attlen);
+	}
+	direct_row_close(&row);
+	return DIRECT_FOUND;
+}
+
+/* Tells whether values have a null for a column that takes none. */
+static bool
+has_forbidden_null(Relation relation, const NullableDatum *values)
+{
+	TupleDesc description = RelationGetDescr(relation);
+
+	for (int i = 0; i < description->natts; i++)
+	{
+		if (values[i].isnull && TupleDescAttr(description, i)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether a row keeps the CHECK constraints of its table. */
+static bool
+keeps_checks(const DirectTable *table, TupleTableSlot *slot)
+{
+	bool kept = true;
+	ListCell *cell;
+
+	table->check_context->ecxt_scantuple = slot;
+	foreach (cell, table->checks)
+		kept = kept && ExecCheck(lfirst(cell), table->check_context);
+	ResetExprContext(table->check_context);
+	return kept;
+}
+
+/*
+ * Returns a slot with a row made of values for all columns, or NULL where the row breaks a
+ * constraint, for the executor to say which.
+ */
+static TupleTableSlot *
+make_row(const DirectTable *table, Relation relation, const NullableDatum *values)
+{
+	TupleDesc description = RelationGetDescr(relation);
+	TupleTableSlot *slot;
+	Datum datums[DIRECT_MAX_COLUMNS];
+	bool nulls[DIRECT_MAX_COLUMNS];
+
+	if (has_forbidden_null(relation, values))
+		return NULL;
+	for (int i = 0; i < table->column_count; i++)
+	{
+		datums[i] = values[i].value;
+		nulls[i] = values[i].isnull;
+	}
+	slot = MakeSingleTupleTableSlot(description, &TTSOpsHeapTuple);
+	ExecStoreHeapTuple(heap_form_tuple(description, datums, nulls), slot, true);
+	slot->tts_tableOid = RelationGetRelid(relation);
+	if (keeps_checks(table, slot))
+		return slot;
+	ExecDropSingleTupleTableSlot(slot);
+	return NULL;
+}
+
+/* Enters a new row into the indexes; raises 23505 as any INSERT does. */
+static void
+insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot *slot)
+{
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+	ListCell *cell;
+
+	foreach (cell, table->indexes)
+	{
+		const DirectIndex *known = lfirst(cell);
+		Relation index = index_open(known->id, RowExclusiveLock);
+
+		FormIndexDatum(known->info, slot, NULL, values, nulls);
+		index_insert(index, values, nulls, &slot->tts_tid, relation,
+					 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, known->info);
+		index_close(index, NoLock);
+	}
+}
+
+/*
+ * Inserts a row with values for all columns; in a numbered table the first is set here.  Returns false, with nothing done but a number taken, where it must be left to the
+ * executor.
+ *
+ * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.
+ */
+bool
+direct_insert(DirectTable *table, NullableDatum *values)
+{
+	Relation relation = direct_table_open(table, RowExclusiveLock);
+	TupleTableSlot *slot;
+
+	if (relation == NULL)
+		return false;
+	if (table->numbered)
+		values[0].value = Int64GetDatum(nextval_internal(table->sequence, false));
+	slot = make_row(table, relation, values);
+	if (slot != NULL)
+	{
+		table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+		insert_index_entries(table, relation, slot);
+		ExecDropSingleTupleTableSlot(slot);
+		CommandCounterIncrement();
+	}
+	table_close(relation, NoLock);
+	return slot != NULL;
+}
+
+/* Enters a new version of a row into the indexes that need it. */
+static void
+update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes which)
+{
+	EState *state;
+	ResultRelInfo *result;
+
+	/* After a HOT update, as a claim nearly always is, no index does. */
+	if (which == NO_INDEXES)
+		return;
+	state = CreateExecutorState();
+	result = makeNode(ResultRelInfo);
+	InitResultRelInfo(result, relation, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+#if PG_VERSION_NUM >= 160000
+	ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL,
+						  which == TU_Summarizing);
+#else
+	ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL);
+#endif
+	ExecCloseIndices(result);
+	FreeExecutorState(state);
+}
+
+/* Writes a new version of a row; false, with nothing done, where it is not the newest or in use. */
+static bool
+write_version(DirectRow *row, TupleTableSlot *slot)
+{
+	UpdatedIndexes indexes;
+	TM_FailureData failure;
+	LockTupleMode lock;
+
+	if (table_tuple_update(row->relation, &row->slot->tts_tid, slot, GetCurrentCommandId(true),
+						   GetActiveSnapshot(), InvalidSnapshot, false, &failure, &lock,
+						   &indexes) != TM_Ok)
+		return false;
+	update_index_entries(row->relation, slot, indexes);
+	return true;
+}
+
+/*
+ * Tells whether this transaction wrote the row.  Its foreign keys may be still to be checked then,
+ * and only an update by the executor has the new version checked instead.
+ */
+static bool
+is_own(const DirectRow *row)
+{
+	bool isnull;
+	Datum writer = slot_getsysattr(row->slot, MinTransactionIdAttributeNumber, &isnull);
+
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(writer));
+}
+
+/*
+ * Changes a row that was found, to values for all columns.  Returns false, with nothing done,
+ * where it is not the newest version, where another transaction is changing or locking it, or
+ * where it must be left to the executor for another reason.
+ *
+ * Locks: the row, as an UPDATE does, without waiting.
+ */
+bool
+direct_update(DirectRow *row, const NullableDatum *values)
+{
+	TupleTableSlot *slot = is_own(row) ? NULL : make_row(row->table, row->relation, values);
+	bool written;
+
+	if (slot == NULL)
+		return false;
+	CheckCmdReplicaIdentity(row->relation, CMD_UPDATE);
+	written = write_version(row, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	if (written)
+		CommandCounterIncrement();
+	return written;
+}

@@ -1,0 +1,621 @@
+/*
+ * direct_table.c
+ *		The extension's tables, and whether they are as the extension made them.
+ *
+ * PostgreSQL's executor does much for a statement that direct_access.c does not: rights, row
+ * security, rules, triggers, partitions, generated columns.  So a table is looked at first, and
+ * is left to the executor where any of these would matter.  What was found is kept until the
+ * table or whatever else was looked at changes.
+ *
+ * A table is readable if it is a plain table of the user whose rights we have (that of the
+ * extension's owner, in functions that are SECURITY DEFINER), who has not taken his own rights
+ * away and has not put himself under row security, with the columns that we use and a unique
+ * index on the one that we search by.
+ *
+ * It is writable if moreover it has no rule, no trigger that has anything to do, no column that
+ * we do not know, and no index or CHECK that we could not keep as the executor does.  In
+ * REPEATABLE READ and SERIALIZABLE every table is left to the executor to write.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_language_d.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "direct_table.h"
+#include "settings.h"
+
+static const DirectColumn seat_columns[] = {
+	[SEAT_ID] = {"id", UUIDOID},
+	[SEAT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
+	[SEAT_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+	[SEAT_STATUS] = {"status", InvalidOid},
+	[SEAT_EXPIRY_WATCHED] = {"expiry_watched", BOOLOID},
+	[SEAT_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID},
+	[SEAT_SUBSCRIPTION_ID] = {"subscription_id", UUIDOID},
+	[SEAT_ORDER_ID] = {"order_id", UUIDOID},
+	[SEAT_CUSTOMER_ID] = {"customer_id", UUIDOID},
+	[SEAT_CUSTOMER_EMAIL] = {"customer_email", TEXTOID},
+	[SEAT_INVITATION_TOKEN_HASH] = {"invitation_token_hash", BYTEAOID},
+	[SEAT_INVITATION_TOKEN_EXPIRES_AT] = {"invitation_token_expires_at", TIMESTAMPTZOID},
+	[SEAT_CLAIMED_AT] = {"claimed_at", TIMESTAMPTZOID},
+	[SEAT_REVOKED_AT] = {"revoked_at", TIMESTAMPTZOID},
+	[SEAT_METADATA] = {"seat_metadata", JSONBOID},
+	[SEAT_CLAIM_KEY_HASH] = {"claim_key_hash", BYTEAOID},
+};
+
+static const DirectColumn session_columns[] = {
+	[SESSION_TOKEN_HASH] = {"token_hash", BYTEAOID},
+	[SESSION_SEAT_ID] = {"seat_id", UUIDOID},
+	[SESSION_CUSTOMER_ID] = {"customer_id", UUIDOID},
+	[SESSION_ORGANIZATION_ID] = {"organization_id", UUIDOID},
+	[SESSION_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+	[SESSION_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
+};
+
+static const DirectColumn event_columns[] = {
+	[EVENT_ID] = {"id", INT8OID},
+	[EVENT_TYPE] = {"type", TEXTOID},
+	[EVENT_SEAT_ID] = {"seat_id", UUIDOID},
+	[EVENT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
+	[EVENT_CUSTOMER_ID] = {"customer_id", UUIDOID},
+	[EVENT_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID},
+	[EVENT_METADATA] = {"metadata", JSONBOID},
+};
+
+static const DirectColumn organization_columns[] = {
+	[ORGANIZATION_ID] = {"id", UUIDOID},
+	[ORGANIZATION_NAME] = {"name", TEXTOID},
+	[ORGANIZATION_SLUG] = {"slug", TEXTOID},
+	[ORGANIZATION_PRICING_ENABLED] = {"seat_based_pricing_enabled", BOOLOID},
+};
+
+static const DirectColumn customer_columns[] = {
+	[CUSTOMER_ID] = {"id", UUIDOID},
+	[CUSTOMER_EMAIL] = {"email", TEXTOID},
+};
+
+static const DirectColumn product_columns[] = {
+	[PRODUCT_ID] = {"id", UUIDOID},
+	[PRODUCT_NAME] = {"name", TEXTOID},
+};
+
+static const DirectColumn purchase_columns[] = {
+	[PURCHASE_ID] = {"id", UUIDOID},
+	[PURCHASE_PRODUCT_ID] = {"product_id", UUIDOID},
+};
+
+DirectTable direct_seats = {.name = "customer_seats",
+							.columns = seat_columns,
+							.column_count = SEAT_TABLE_COLUMNS,
+							.key = SEAT_INVITATION_TOKEN_HASH,
+							.written = ACL_UPDATE};
+DirectTable direct_sessions = {.name = "customer_sessions",
+							   .columns = session_columns,
+							   .column_count = SESSION_TABLE_COLUMNS,
+							   .key = SESSION_TOKEN_HASH,
+							   .written = ACL_INSERT};
+DirectTable direct_events = {.name = "events",
+							 .columns = event_columns,
+							 .column_count = EVENT_TABLE_COLUMNS,
+							 .key = EVENT_ID,
+							 .numbered = true,
+							 .written = ACL_INSERT};
+DirectTable direct_organizations = {.name = "organizations",
+									.columns = organization_columns,
+									.column_count = ORGANIZATION_TABLE_COLUMNS,
+									.key = ORGANIZATION_ID};
+DirectTable direct_customers = {.name = "customers",
+								.columns = customer_columns,
+								.column_count = CUSTOMER_TABLE_COLUMNS,
+								.key = CUSTOMER_ID};
+DirectTable direct_products = {.name = "products",
+							   .columns = product_columns,
+							   .column_count = PRODUCT_TABLE_COLUMNS,
+							   .key = PRODUCT_ID};
+DirectTable direct_subscriptions = {.name = "subscriptions",
+									.columns = purchase_columns,
+									.column_count = PURCHASE_TABLE_COLUMNS,
+									.key = PURCHASE_ID};
+DirectTable direct_orders = {.name = "orders",
+							 .columns = purchase_columns,
+							 .column_count = PURCHASE_TABLE_COLUMNS,
+							 .key = PURCHASE_ID};
+
+static DirectTable *const tables[] = {
+	&direct_seats,	   &direct_sessions, &direct_events,		&direct_organizations,
+	&direct_customers, &direct_products, &direct_subscriptions, &direct_orders,
+};
+
+/* The columns that a claim changes. */
+static const SeatColumn claimed_columns[] = {SEAT_STATUS, SEAT_MODIFIED_AT, SEAT_CLAIMED_AT,
+											 SEAT_CLAIM_KEY_HASH};
+
+/* A table, or an index of it, or everything (InvalidOid) changed: it must be looked at anew. */
+static void
+forget_table(Datum arg pg_attribute_unused(), Oid relation)
+{
+	for (size_t i = 0; i < lengthof(tables); i++)
+	{
+		if (!OidIsValid(relation) || tables[i]->id == relation)
+			tables[i]->current = false;
+	}
+}
+
+/* A role, a schema or a function changed. */
+static void
+forget_all(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(),
+		   uint32 hash pg_attribute_unused())
+{
+	forget_table((Datum) 0, InvalidOid);
+}
+
+/* Begins to watch for changes; done once in a session. */
+static void
+start_watching(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, forget_all, (Datum) 0);
+	watching = true;
+}
+
+/* Tells whether a column is a plain one of a type. */
+static bool
+has_type(const DirectTable *table, Form_pg_attribute column, Oid type)
+{
+	return column->atttypid == (OidIsValid(type) ? type : table->status_type) &&
+		column->atttypmod == -1;
+}
+
+/* Finds the columns that are used; false where one is missing or of another type. */
+static bool
+find_columns(DirectTable *table, Relation relation)
+{
+	TupleDesc description = RelationGetDescr(relation);
+
+	table->status_type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+										 CStringGetDatum("seat_status"),
+										 ObjectIdGetDatum(RelationGetNamespace(relation)));
+	for (int i = 0; i < table->column_count; i++)
+	{
+		AttrNumber number = get_attnum(table->id, table->columns[i].name);
+
+		if (number <= 0 ||
+			!has_type(table, TupleDescAttr(description, number - 1), table->columns[i].type))
+			return false;
+		table->numbers[i] = number;
+	}
+	return true;
+}
+
+/*
+ * Tells whether an index leads to all rows that a snapshot of this transaction may see: one made
+ * beside updates does not for older snapshots.  The planner asks the same.
+ */
+static bool
+is_usable_now(Relation index)
+{
+	return !index->rd_index->indcheckxmin ||
+		TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
+							  TransactionXmin);
+}
+
+/* Tells whether an index finds the one row with a value of a column, and how it compares. */
+static bool
+is_key_index(Relation index, AttrNumber column, Oid type, RegProcedure *equal)
+{
+	Form_pg_index form = index->rd_index;
+	Oid operator;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisunique || !form->indisvalid ||
+		!form->indimmediate || !is_usable_now(index) || form->indnkeyatts != 1 ||
+		form->indkey.values[0] != column ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return false;
+	operator= get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
+	*equal = OidIsValid(operator) ? get_opcode(operator) : InvalidOid;
+	return *equal == F_UUID_EQ || *equal == F_BYTEAEQ || *equal == F_INT8EQ;
+}
+
+/* Finds the index to search by; false where there is none. */
+static bool
+find_key_index(DirectTable *table, Relation relation)
+{
+	List *indexes = RelationGetIndexList(relation);
+	ListCell *cell;
+	bool found = false;
+
+	foreach (cell, indexes)
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = is_key_index(index, table->numbers[table->key],
+							 table->columns[table->key].type, &table->key_equal);
+		table->key_index = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+		if (found)
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+/* Tells whether the user may use the schema of a table, and the table as it is used here. */
+static bool
+has_rights(const DirectTable *table, Relation relation)
+{
+	AclMode rights = ACL_SELECT | table->written;
+	Oid schema = RelationGetNamespace(relation);
+	AclResult result;
+
+#if PG_VERSION_NUM >= 160000
+	result = object_aclcheck(NamespaceRelationId, schema, table->user, ACL_USAGE);
+#else
+	result = pg_namespace_aclcheck(schema, table->user, ACL_USAGE);
+#endif
+	return result == ACLCHECK_OK &&
+		pg_class_aclmask(table->id, table->user, rights, ACLMASK_ALL) == rights;
+}
+
+/* Tells whether rows can be found in a table directly; see the top of this file. */
+static bool
+is_readable(DirectTable *table, Relation relation)
+{
+	Form_pg_class form = relation->rd_rel;
+
+	return form->relkind == RELKIND_RELATION && !form->relispartition &&
+		!form->relhassubclass && form->relowner == table->user && !form->relforcerowsecurity &&
+		has_rights(table, relation) && find_columns(table, relation) &&
+		find_key_index(table, relation);
+}
+
+/* Tells whether a table has the known columns, in their order, and no others. */
+static bool
+has_only_known_columns(const DirectTable *table, Relation relation)
+{
+	if (RelationGetNumberOfAttributes(relation) != table->column_count)
+		return false;
+	for (int i = 0; i < table->column_count; i++)
+	{
+		if (table->numbers[i] != i + 1 ||
+			TupleDescAttr(RelationGetDescr(relation), i)->attgenerated != '\0')
+			return false;
+	}
+	return true;
+}
+
+/* Tells whether a trigger calls the extension's seats_changed(). */
+static bool
+calls_seats_changed(Relation relation, const Trigger *trigger)
+{
+	HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(trigger->tgfoid));
+	Form_pg_proc function;
+	bool isnull;
+	Datum source;
+	bool result;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	function = (Form_pg_proc) GETSTRUCT(row);
+	source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &isnull);
+	result = function->prolang == ClanguageId &&
+		function->pronamespace == RelationGetNamespace(relation) && !isnull &&
+		strcmp(TextDatumGetCString(source), "seats_changed") == 0;
+	ReleaseSysCache(row);
+	return result;
+}
+
+/*
+ * Tells whether a trigger is the extension's own for updates of seats: after the statement, with
+ * both transition tables, for any change.  It calls seats_changed(), which has nothing to do for
+ * a claim.
+ */
+static bool
+is_seats_updated(Relation relation, const Trigger *trigger)
+{
+	return TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT, TRIGGER_TYPE_AFTER,
+								TRIGGER_TYPE_UPDATE) &&
+		trigger->tgoldtable != NULL && trigger->tgnewtable != NULL &&
+		trigger->tgqual == NULL && calls_seats_changed(relation, trigger);
+}
+
+/* Returns the columns that a claim changes, as sets of columns are kept for a table. */
+static Bitmapset *
+columns_of_claim(void)
+{
+	Bitmapset *columns = NULL;
+
+	for (size_t i = 0; i < lengthof(claimed_columns); i++)
+		columns = bms_add_member(columns,
+								 claimed_columns[i] + 1 - FirstLowInvalidHeapAttributeNumber);
+	return columns;
+}
+
+/* Tells whether foreign keys, from or to seats, use a column that a claim changes. */
+static bool
+foreign_keys_use_claimed(Relation relation)
+{
+	Bitmapset *claimed = columns_of_claim();
+	Bitmapset *used = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
+	ListCell *cell;
+
+	foreach (cell, RelationGetFKeyList(relation))
+	{
+		const ForeignKeyCacheInfo *key = lfirst(cell);
+
+		for (int i = 0; i < key->nkeys; i++)
+			used = bms_add_member(used, key->conkey[i] - FirstLowInvalidHeapAttributeNumber);
+	}
+	return bms_overlap(used, claimed);
+}
+
+/* Tells whether no trigger has anything to do when a row is inserted, or a seat claimed. */
+static bool
+triggers_are_idle(const DirectTable *table, Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+
+	if (triggers == NULL)
+		return true;
+	if (table->written == ACL_INSERT)
+		return !triggers->trig_insert_before_row && !triggers->trig_insert_after_row &&
+			!triggers->trig_insert_instead_row && !triggers->trig_insert_before_statement &&
+			!triggers->trig_insert_after_statement;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		bool of_foreign_key = trigger->tgisinternal &&
+			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
+
+		if (TRIGGER_FOR_UPDATE(trigger->tgtype) && !of_foreign_key &&
+			!is_seats_updated(relation, trigger))
+			return false;
+	}
+	return !foreign_keys_use_claimed(relation);
+}
+
+/* Tells whether an object is not one of PostgreSQL's own. */
+static bool
+is_foreign(Oid object)
+{
+	return object >= FirstUnpinnedObjectId;
+}
+
+/* Tells the same of a function, for check_functions_in_node(). */
+static bool
+is_foreign_function(Oid function, void *context pg_attribute_unused())
+{
+	return is_foreign(function);
+}
+
+/*
+ * Tells whether an expression has anything in it that may change its meaning while it is kept:
+ * somebody's function or type other than the status of seats, or a kind of node that may hide one.
+ */
+static bool
+is_foreign_expression(Node *node, void *status_type)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Const:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_ScalarArrayOpExpr:
+		case T_ArrayExpr:
+		case T_BoolExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_RelabelType:
+		case T_CaseExpr:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+			if (is_foreign(exprType(node)) && exprType(node) != *(Oid *) status_type)
+				return true;
+			break;
+		case T_List:
+		case T_CaseWhen:
+			break;
+		default:
+			return true;
+	}
+	return check_functions_in_node(node, is_foreign_function, NULL) ||
+		expression_tree_walker(node, is_foreign_expression, status_type);
+}
+
+/* Makes the CHECK constraints ready to be evaluated; false where one cannot be kept so. */
+static bool
+prepare_checks(DirectTable *table, Relation relation)
+{
+	const TupleConstr *constraints = RelationGetDescr(relation)->constr;
+
+	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
+	{
+		Node *check = stringToNode(constraints->check[i].ccbin);
+
+#if PG_VERSION_NUM >= 180000
+		if (!constraints->check[i].ccenforced)
+			continue;
+#endif
+		if (is_foreign_expression(check, &table->status_type))
+			return false;
+		table->checks = lappend(table->checks,
+								ExecInitExpr(expression_planner((Expr *) check), NULL));
+	}
+	table->check_context = CreateStandaloneExprContext();
+	return true;
+}
+
+/* Makes indexes ready to get entries; false where one is not a plain B-tree on columns. */
+static bool
+prepare_indexes(DirectTable *table, Relation relation)
+{
+	List *ids = RelationGetIndexList(relation);
+	ListCell *cell;
+
+	foreach (cell, ids)
+	{
+		DirectIndex *index = palloc(sizeof(DirectIndex));
+		Relation opened = index_open(lfirst_oid(cell), AccessShareLock);
+		bool plain = opened->rd_rel->relam == BTREE_AM_OID && opened->rd_index->indimmediate &&
+			!opened->rd_index->indisexclusion;
+
+		index->id = lfirst_oid(cell);
+		index->unique = opened->rd_index->indisunique;
+		index->info = BuildIndexInfo(opened);
+		index_close(opened, AccessShareLock);
+		if (!plain || !index->info->ii_ReadyForInserts || index->info->ii_Expressions != NIL ||
+			index->info->ii_Predicate != NIL)
+			return false;
+		table->indexes = lappend(table->indexes, index);
+	}
+	return true;
+}
+
+/* Finds the sequence that numbers the rows of a numbered table; false where there is none. */
+static bool
+find_sequence(DirectTable *table, Relation relation)
+{
+	if (TupleDescAttr(RelationGetDescr(relation), 0)->attidentity == '\0')
+		return false;
+#if PG_VERSION_NUM >= 170000
+	table->sequence = getIdentitySequence(relation, 1, true);
+#else
+	table->sequence = getIdentitySequence(table->id, 1, true);
+#endif
+	return OidIsValid(table->sequence);
+}
+
+/* Tells whether rows can be written directly to a readable table; see the top of this file. */
+static bool
+is_writable(DirectTable *table, Relation relation)
+{
+	return relation->rd_rules == NULL && has_only_known_columns(table, relation) &&
+		(!table->numbered || find_sequence(table, relation)) &&
+		triggers_are_idle(table, relation) && prepare_checks(table, relation) &&
+		(table->written != ACL_INSERT || prepare_indexes(table, relation));
+}
+
+/* Looks at a table that is open and locked, and keeps what is found. */
+static void
+look_at(DirectTable *table, Relation relation)
+{
+	MemoryContext caller;
+
+	if (table->context == NULL)
+		table->context = AllocSetContextCreate(TopMemoryContext, "seats direct access",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(table->context);
+	table->checks = NIL;
+	table->indexes = NIL;
+	table->readable = false;
+	table->writable = false;
+	table->user = GetUserId();
+
+	/* A change that arrives while we look must not be lost, so this comes first. */
+	table->current = true;
+	caller = MemoryContextSwitchTo(table->context);
+	table->readable = is_readable(table, relation);
+	table->writable = table->readable && table->written != 0 && is_writable(table, relation);
+	MemoryContextSwitchTo(caller);
+	/* A new index may have to wait for old snapshots to end, of which no news comes. */
+	if (!table->readable)
+		table->current = false;
+}
+
+/* Returns the table of that name, or InvalidOid. */
+static Oid
+find_table(const DirectTable *table)
+{
+	return get_relname_relid(table->name, get_namespace_oid("seats", true));
+}
+
+/*
+ * Opens a table for direct access, to be read (AccessShareLock) or written (RowExclusiveLock);
+ * returns NULL, with nothing done, where it must be left to the executor.
+ *
+ * Locks: the table, as statements do, to the end of the transaction.
+ */
+Relation
+direct_table_open(DirectTable *table, LOCKMODE mode)
+{
+	Relation relation;
+
+	if (!setting_direct_access)
+		return NULL;
+	start_watching();
+	if (!table->current)
+		table->id = find_table(table);
+	if (!OidIsValid(table->id))
+		return NULL;
+	/* With the lock comes news of changes. */
+	relation = try_table_open(table->id, mode);
+	if (relation == NULL)
+		return NULL;
+	if ((!table->current || table->user != GetUserId()) && find_table(table) == table->id)
+		look_at(table, relation);
+	if (table->current &&
+		(mode == AccessShareLock ? table->readable
+								 : table->writable && !IsolationUsesXactSnapshot()))
+		return relation;
+	table_close(relation, NoLock);
+	return NULL;
+}
+
+/* Tells whether a table could be read directly. */
+bool
+direct_table_is_readable(DirectTable *table)
+{
+	Relation relation = direct_table_open(table, AccessShareLock);
+
+	if (relation == NULL)
+		return false;
+	table_close(relation, NoLock);
+	return true;
+}
+
+/*
+ * Returns a value of the type of a seat's status, or InvalidOid.  To be asked with the table of
+ * seats open.
+ */
+Oid
+direct_seat_status(const char *name)
+{
+	return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+						   ObjectIdGetDatum(direct_seats.status_type), CStringGetDatum(name));
+}

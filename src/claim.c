@@ -84,7 +84,9 @@ lock_seat_of(const bytea *hash)
 	if (kept_plan_execute(&lock_invitation, arguments) == 0)
 		raise_error(INVITATION_INVALID);
 	invitation.seat.id = *DatumGetUUIDP(row_value(1).value);
-	invitation.seat.organization_id = *DatumGetUUIDP(row_value(2).value);
+	value = row_value(2);
+	if (!value.isnull)
+		invitation.seat.organization_id = *DatumGetUUIDP(value.value);
 	value = row_value(3);
 	if (!value.isnull)
 		invitation.seat.customer_id = *DatumGetUUIDP(value.value);

@@ -7,9 +7,9 @@
  * extension made them, the transaction is of a stricter isolation level) is left, with nothing
  * done, to the SQL statements in claim.c.  They lock the row first, and wait.
  *
- * The seat is not locked first here, which spares a WAL record: it is read, looked at, and
- * updated without waiting, which PostgreSQL refuses where the version that was read is no longer
- * the newest or somebody holds a lock on it.  So nothing has changed between reading and updating.
+ * The seat is not locked first here, which spares a WAL record: it is read, looked at, and updated
+ * if nobody else has it in use.  The update is the lock.  As everywhere, expiry and organization
+ * are checked, too, when the lock is held: somebody may have come in between, and been waited for.
  */
 #include "postgres.h"
 
@@ -47,24 +47,36 @@ make_result(const Claim *claim, const DirectRow *seat, const NullableDatum *valu
 	return composite(claim->seat_type, fields, types, SEAT_COLUMN_COUNT, claim->context);
 }
 
+/* Returns when the invitation to a seat with these values expires; it must not be null. */
+static TimestampTz
+expiry(const NullableDatum *values)
+{
+	return DatumGetTimestampTz(values[SEAT_INVITATION_TOKEN_EXPIRES_AT].value);
+}
+
+/* Tells whether a seat with these values is one to claim now, by what its row says. */
+static bool
+is_claimable(const NullableDatum *values, TimestampTz now)
+{
+	return DatumGetObjectId(values[SEAT_STATUS].value) == direct_seat_status("pending") &&
+		!values[SEAT_ORGANIZATION_ID].isnull && !values[SEAT_CUSTOMER_ID].isnull &&
+		!values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull && expiry(values) > now;
+}
+
 /* Claims a seat that was found; false, with nothing done, where that needs SQL statements. */
 static bool
 claim_row(Claim *claim, DirectRow *seat)
 {
-	Oid pending = direct_seat_status("pending");
 	Oid claimed = direct_seat_status("claimed");
 	NullableDatum values[SEAT_TABLE_COLUMNS];
 
 	for (int i = 0; i < SEAT_TABLE_COLUMNS; i++)
 		values[i] = direct_row_value(seat, i);
 	claim->now = GetCurrentTimestamp();
+	if (!OidIsValid(claimed) || !is_claimable(values, claim->now))
+		return false;
 	claim->seat.id = *DatumGetUUIDP(values[SEAT_ID].value);
 	claim->seat.organization_id = *DatumGetUUIDP(values[SEAT_ORGANIZATION_ID].value);
-	if (DatumGetObjectId(values[SEAT_STATUS].value) != pending || !OidIsValid(claimed) ||
-		values[SEAT_CUSTOMER_ID].isnull || values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull ||
-		DatumGetTimestampTz(values[SEAT_INVITATION_TOKEN_EXPIRES_AT].value) <= claim->now ||
-		!organization_is_allowed_directly(&claim->seat.organization_id))
-		return false;
 	claim->seat.customer_id = *DatumGetUUIDP(values[SEAT_CUSTOMER_ID].value);
 
 	values[SEAT_STATUS].value = ObjectIdGetDatum(claimed);
@@ -74,6 +86,8 @@ claim_row(Claim *claim, DirectRow *seat)
 	values[SEAT_CLAIM_KEY_HASH].isnull = claim->key_hash == NULL;
 	if (!direct_update(seat, values))
 		return false;
+	if (expiry(values) <= GetCurrentTimestamp())
+		raise_error(INVITATION_EXPIRED);
 	claim->result = make_result(claim, seat, values);
 	return true;
 }
@@ -99,12 +113,25 @@ find_and_claim(Claim *claim)
 	return done;
 }
 
+/* Raises PT403 unless the organization may use seats, as is committed now. */
+static void
+check_organization(const pg_uuid_t *id)
+{
+	bool allowed;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	allowed = organization_is_allowed_directly(id);
+	PopActiveSnapshot();
+	if (!allowed)
+		(void) organization_allowed(id);
+}
+
 /*
  * Claims the seat and records the event, or returns false with nothing done; raises
- * invitation_invalid where no seat has the token.  It sees all that is committed, and what this
- * transaction has done.
+ * invitation_invalid where no seat has the token, invitation_expired and PT403.  It sees all that
+ * is committed, and what this transaction has done.  Inside SPI_connect() and SPI_finish().
  *
- * Locks: the seat's row, without waiting.
+ * Locks: the seat's row.
  */
 bool
 claim_directly(Claim *claim)
@@ -115,7 +142,9 @@ claim_directly(Claim *claim)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	done = find_and_claim(claim);
 	PopActiveSnapshot();
-	if (done)
-		event_record(EVENT_CLAIMED, &claim->seat, claim->now);
-	return done;
+	if (!done)
+		return false;
+	check_organization(&claim->seat.organization_id);
+	event_record(EVENT_CLAIMED, &claim->seat, claim->now);
+	return true;
 }

@@ -5,13 +5,14 @@
  *
  * Starting and ending an executor costs more than what a claim does with the rows.  Here is what
  * remains of one: it does the same with the row, its constraints, its indexes and its locks, or
- * it does nothing and says so, and the caller lets the executor do it.  Nothing here waits for
- * another session's row: who would have to leaves that to the executor too, which looks again
- * at what a row has become.
+ * it does nothing and says so, and the caller lets the executor do it.  Where a row is in another
+ * session's use, that is left to the executor too, which waits and looks again at what it has
+ * become.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/sysattr.h"
@@ -21,6 +22,7 @@
 #include "catalog/index.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
+#include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -266,7 +268,29 @@ update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes whi
 	FreeExecutorState(state);
 }
 
-/* Writes a new version of a row; false, with nothing done, where it is not the newest or in use. */
+/*
+ * Tells whether the version of the row that was found is the newest, and nobody is changing or
+ * locking it.
+ */
+static bool
+is_free(const DirectRow *row)
+{
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row->slot;
+	TM_Result state;
+
+	if (!TTS_IS_BUFFERTUPLE(row->slot))
+		return false;
+	LockBuffer(slot->buffer, BUFFER_LOCK_SHARE);
+	state = HeapTupleSatisfiesUpdate(slot->base.tuple, GetCurrentCommandId(false),
+									 slot->buffer);
+	LockBuffer(slot->buffer, BUFFER_LOCK_UNLOCK);
+	return state == TM_Ok;
+}
+
+/*
+ * Writes a new version of a row; false, with nothing done, where somebody has changed it.  It
+ * waits for who came in between since is_free(), and only for him.
+ */
 static bool
 write_version(DirectRow *row, TupleTableSlot *slot)
 {
@@ -275,7 +299,7 @@ write_version(DirectRow *row, TupleTableSlot *slot)
 	LockTupleMode lock;
 
 	if (table_tuple_update(row->relation, &row->slot->tts_tid, slot, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, false, &failure, &lock,
+						   GetActiveSnapshot(), InvalidSnapshot, true, &failure, &lock,
 						   &indexes) != TM_Ok)
 		return false;
 	update_index_entries(row->relation, slot, indexes);
@@ -298,16 +322,19 @@ is_own(const DirectRow *row)
 /*
  * Changes a row that was found, to values for all columns.  Returns false, with nothing done,
  * where it is not the newest version, where another transaction is changing or locking it, or
- * where it must be left to the executor for another reason.
+ * where it must be left to the executor for another reason.  What must hold while the row is
+ * locked is for the caller to check afterwards.
  *
- * Locks: the row, as an UPDATE does, without waiting.
+ * Locks: the row, as an UPDATE does, and as good as never waiting.
  */
 bool
 direct_update(DirectRow *row, const NullableDatum *values)
 {
-	TupleTableSlot *slot = is_own(row) ? NULL : make_row(row->table, row->relation, values);
+	TupleTableSlot *slot = NULL;
 	bool written;
 
+	if (!is_own(row) && is_free(row))
+		slot = make_row(row->table, row->relation, values);
 	if (slot == NULL)
 		return false;
 	CheckCmdReplicaIdentity(row->relation, CMD_UPDATE);

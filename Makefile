@@ -2,6 +2,7 @@
 #
 #   make, make install, make installcheck    as for any extension; PG_CONFIG=... chooses the server
 #   make demo, make playground, make test    need no server: they start a private one and remove it
+#   make bench, make bench-full              the same; they measure, in minutes or in half an hour
 
 # Paths that make expands are seen from the build directory, which need not be the sources' own.
 here := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -34,7 +35,7 @@ PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 # Debian's server comes with PGXS, but not with the headers that it needs.
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-.PHONY: all demo playground test
+.PHONY: all demo playground test bench bench-full
 all:
 
 ifdef headers
@@ -64,5 +65,7 @@ all .DEFAULT:
 
 endif
 
-demo playground test:
+demo playground test bench:
 	@$(here)/scripts/$@
+bench-full:
+	@$(here)/scripts/bench --full

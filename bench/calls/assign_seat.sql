@@ -1,0 +1,1 @@
+SELECT * FROM seats.assign_seat(:subscription, email => :email)

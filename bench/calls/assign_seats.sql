@@ -1,0 +1,1 @@
+SELECT * FROM seats.assign_seats(:subscription, NULL, :emails)

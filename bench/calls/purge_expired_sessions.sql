@@ -1,0 +1,1 @@
+SELECT seats.purge_expired_sessions()

@@ -1,0 +1,2 @@
+-- The cost of a statement that does nothing.
+SELECT 1

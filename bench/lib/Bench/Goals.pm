@@ -1,0 +1,205 @@
+# The goals: a figure each, a bound, and whether it holds.
+package Bench::Goals;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+use List::Util qw(sum);
+
+use Bench::Results qw(figure mean_of values_of matching);
+
+our @EXPORT_OK = qw(goals);
+
+# How much a backend may grow in kB over all its claims, a page here and there being the
+# allocator's.
+my $growth = 64;
+
+# Returns the quotient of two figures, or undef where one was not measured.
+sub ratio
+{
+	my ($dividend, $divisor) = @_;
+
+	return defined $dividend && defined $divisor ? $dividend / $divisor : undef;
+}
+
+# Returns a measure of claim_seat() in relation to a variant's.
+sub to_variant
+{
+	my ($part, $condition, $measure, $variant, $figure) = @_;
+
+	return ratio(map { ($figure // \&figure)->($part, $_, $condition, $measure) } 'seats',
+		$variant);
+}
+
+# Goals of the figures of claims.
+sub claim_goals
+{
+	my %instructions =
+	  (plpgsql => [ 0.55, 0.45 ], sql => [0.75], app => [0.45], bare => [ 2.4, 1.9 ]);
+	my @speeds = (
+		[ 'off', 'plpgsql', 1.6 ],
+		[ 'off', 'app',     3 ],
+		[ 'on',  'plpgsql', 1.2 ],
+		[ 'on',  'app',     1.8 ],
+		[ 'on',  'bare',    0.8 ]);
+	my %commits = (off => 'commit not waiting', on => 'commit waiting for disk');
+	my @hot     = values_of('speed', 'seats', 'all', 'hot');
+	my @goals;
+
+	foreach my $variant (qw(plpgsql sql app bare))
+	{
+		my $ratio = to_variant('instructions', 'all', 'instructions', $variant);
+		my ($bound, $stretch) = @{ $instructions{$variant} };
+
+		push @goals, [ "instructions, of $variant", $ratio, '<=', $bound ];
+		push @goals, [ "instructions, of $variant (stretch)", $ratio, '<=', $stretch ]
+		  if $stretch;
+	}
+	push @goals,
+	  [ 'WAL bytes, of sql',
+		to_variant('speed', 'all', 'wal_bytes', 'sql', \&mean_of),
+		'<=', 1.02 ];
+	push @goals, [ 'HOT updates, in percent', $hot[0], '>=', 100 ];
+	push @goals, map {
+		my ($commit, $variant, $bound) = @$_;
+		[   "claims per second, $commits{$commit}, 1 client, of $variant",
+			to_variant('speed', "1 client, commit $commit", 'tps', $variant),
+			'>=', $bound ]
+	} @speeds;
+	return @goals;
+}
+
+# Nobody waits for another claim.
+sub lock_goals
+{
+	return map {
+		my $condition = $_;
+		my @counts =
+		  map { values_of('locks', 'seats', $condition, "$_, for a row") } qw(logged sampled);
+
+		[ "waits for another claim, $condition", @counts ? sum(@counts) : undef, '<=', 0 ]
+	} '8 clients, each its own subscription', '8 clients, one subscription';
+}
+
+# The sizes of tables that were measured, in order.
+sub sizes
+{
+	my %sizes = map { $_->[2] =~ /^(\d+) rows/ ? ($1 => 1) : () } matching('size');
+
+	return sort { $a <=> $b } keys %sizes;
+}
+
+# A cost where tables or subscriptions are largest, in relation to where they are smallest.
+sub size_goals
+{
+	my @sizes = sizes();
+	my ($small, $large) = map { ($_ // '') . ' rows' } @sizes[ 0, -1 ];
+	my @cases = (
+		(   map { [ $_, $small, $large ] } 'claim_seat',
+			'authenticate',
+			'list_seats, per seat',
+			'purge_expired_sessions, per row',
+			'assign_seat'),
+		[ 'assign_seat',          $large, 'subscription of 100000' ],
+		[ 'list_seats, per seat', $large, 'subscription of 10000' ]);
+
+	return map {
+		my ($what, $from, $to) = @$_;
+
+		map {
+			[   "$what, $_: $to, of $from",
+				ratio(
+					map { figure('size', $what, $_->[0], $_->[1]) }[ $to, $_ ],
+					[ $from, $_ ]),
+				'<=', 1.25 ]
+		} qw(instructions buffers)
+	} @cases;
+}
+
+# Many at once, and reading.
+sub other_calls_goals
+{
+	my ($one, $each, $alone) =
+	  map { figure('many', $_, 'all', 'seats per second') } 'one call',
+	  'a call each, one transaction', 'a call each, a transaction each';
+
+	return (
+		[   'assign_seats of 1,000, seats per second, of 1,000 calls in one transaction',
+			ratio($one, $each),
+			'>=', 3 ],
+		[   'assign_seats of 1,000, seats per second, of 1,000 transactions',
+			ratio($one, $alone),
+			'>=', 20 ],
+		map {
+			[   "$_, instructions, of the equivalent SELECT",
+				ratio(map { figure('reads', $_, 'all', 'instructions') } $_, "${_}_select"),
+				'<=', 1.3 ]
+		} qw(claim_info authenticate));
+}
+
+# Returns the size of all tables and indexes of seats and sessions after a tenth, in kB.
+sub churned_size
+{
+	my ($condition) = @_;
+	my @sizes       = map { figure(@$_) }
+	  grep { $_->[2] eq $condition && $_->[3] eq 'kB' && $_->[1] !~ /^events/ }
+	  matching('churn');
+
+	return @sizes ? sum(@sizes) : undef;
+}
+
+# After much use.
+sub endurance_goals
+{
+	return (
+		(   map {
+				my $measure = $_;
+				[   "a claim after all churn, $measure, of after the first tenth",
+					ratio(map { figure('churn', 'claim', "tenth $_", $measure) } 10, 1),
+					'<=', 1.1 ]
+			} qw(instructions buffers p50)),
+		[   'size of seats, sessions and their indexes after all churn, of after half of it',
+			ratio(map { churned_size("tenth $_") } 10, 5),
+			'<=',
+			1.1 ],
+		[   'growth of a backend over all claims, in kB',
+			figure('memory', 'seats', 'all', 'growth in kB'),
+			'<=',
+			$growth ]);
+}
+
+# Refusing what is no token.
+sub refusal_goals
+{
+	return map {
+		my $name = $_;
+		(   [   "token of $name, instructions, of raising an error with DETAIL and HINT",
+				ratio(map { figure('refusal', $_, 'all', 'instructions') } $name, 'error'),
+				'<=', 1.6 ],
+			[   "token of $name, tables touched",
+				figure('refusal', $name, 'all', 'tables touched'),
+				'<=', 0 ])
+	} 'wrong checksum', 'wrong shape';
+}
+
+# Returns all goals whose figures were measured: what, its figure, the bound as text, whether
+# it holds.
+sub goals
+{
+	my @goals = grep { defined $_->[1] } claim_goals(), lock_goals(), size_goals(),
+	  other_calls_goals(), endurance_goals(), refusal_goals();
+
+	return map {
+		my ($what, $figure, $relation, $bound) = @$_;
+		my $holds = $relation eq '<=' ? $figure <= $bound : $figure >= $bound;
+
+		[   $what,
+			sprintf('%.4g', $figure),
+			($relation eq '<=' ? 'at most ' : 'at least ') . $bound,
+			$holds ? 'holds' : 'does not hold' ]
+	} @goals;
+}
+
+1;

@@ -1,0 +1,40 @@
+-- What a web backend with an object-relational mapper sends: eight statements, one round trip
+-- each. The backend hashes tokens itself, and has the checks of status and expiry in its own
+-- code; here they are in the first statement.  Its clock is the transaction's.
+BEGIN;
+
+SELECT s.id AS seat_id, s.created_at, s.modified_at, s.status, s.organization_id, s.customer_id,
+	s.customer_email, s.subscription_id, s.order_id, s.invitation_token_expires_at, s.claimed_at,
+	s.revoked_at, s.seat_metadata, b.status AS subscription_status, r.status AS order_status,
+	p.id AS product_id, p.name AS product_name, o.name AS organization_name
+FROM seats.customer_seats AS s
+LEFT JOIN seats.subscriptions AS b ON b.id = s.subscription_id
+LEFT JOIN seats.orders AS r ON r.id = s.order_id
+JOIN seats.products AS p ON p.id = COALESCE(b.product_id, r.product_id)
+JOIN seats.organizations AS o ON o.id = s.organization_id
+WHERE s.invitation_token_hash = :token_hash
+	AND s.status = 'pending'
+	AND s.invitation_token_expires_at > now()
+FOR UPDATE OF s;
+
+SELECT id, created_at, modified_at, name, slug, seat_based_pricing_enabled, invitation_ttl
+FROM seats.organizations
+WHERE id = :organization_id AND seat_based_pricing_enabled;
+
+SELECT id, created_at, modified_at, organization_id, email, external_id, name
+FROM seats.customers
+WHERE id = :customer_id;
+
+UPDATE seats.customer_seats
+SET status = 'claimed', claimed_at = now(), modified_at = now()
+WHERE id = :seat_id;
+
+INSERT INTO seats.customer_sessions
+	(token_hash, seat_id, customer_id, organization_id, created_at, expires_at)
+VALUES (:session_hash, :seat_id, :customer_id, :organization_id, now(), now() + interval '1 hour');
+
+INSERT INTO seats.events (type, seat_id, organization_id, customer_id, occurred_at, metadata)
+VALUES ('customer_seat.claimed', :seat_id, :organization_id, :customer_id, now(),
+	'{"role": "bench_writer"}');
+
+COMMIT

@@ -15,6 +15,7 @@ do for [i = 1:3] {
 	c = 3 * i - 1
 	set title word(titles, i)
 	plot data using 0:(column(c)):(colour($0)):xtic(1) with boxes linecolor rgb variable, \
-		data using 0:(column(c)):(column(c + 1)):(column(c + 2)) with yerrorbars pointsize 0 linecolor rgb '#555555'
+		data using 0:(column(c + 1)):(0):(column(c + 2) - column(c + 1)) \
+			with vectors nohead linewidth 2 linecolor rgb '#555555'
 }
 unset multiplot

@@ -3,9 +3,9 @@
  *		The claim of a seat that is there to be claimed and in nobody else's use, past the executor.
  *
  * This is what nearly every claim is.  Whatever else may be (the seat is claimed already, expired,
- * locked or just being changed, its organization may not use seats, the tables are not as the
- * extension made them, the transaction is of a stricter isolation level) is left, with nothing
- * done, to the SQL statements in claim.c.  They lock the row first, and wait.
+ * locked or just being changed, its table is not as the extension made it, the transaction is of
+ * a stricter isolation level) is left, with nothing done, to the SQL statements in claim.c.  They
+ * lock the row first, and wait.
  *
  * The seat is not locked first here, which spares a WAL record: it is read, looked at, and updated
  * if nobody else has it in use.  The update is the lock.  As everywhere, expiry and organization

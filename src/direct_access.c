@@ -63,8 +63,8 @@ fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
 }
 
 /*
- * Finds the row of a table with a key, as the active snapshot shows it, and where it is found leaves the
- * table open in "row".
+ * Finds the row of a table with a key, as the active snapshot shows it, and where it is found
+ * leaves the table open in "row".
  *
  * Locks: the table and its index in a mode, AccessShareLock to read or RowExclusiveLock to
  * change the row, to the end of the transaction; no row.
@@ -217,8 +217,8 @@ insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot
 }
 
 /*
- * Inserts a row with values for all columns; in a numbered table the first is set here.  Returns false, with nothing done but a number taken, where it must be left to the
- * executor.
+ * Inserts a row with values for all columns; in a numbered table the first is set here.  Returns
+ * false, with nothing done but a number taken, where it must be left to the executor.
  *
  * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.
  */

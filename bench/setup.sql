@@ -14,6 +14,11 @@ BEGIN
 END
 $$;
 
+-- As an expert would for statements that find single rows: or PostgreSQL plans some of them anew at
+-- each call, depending on how large the tables are. claim_seat() does the same for its own.
+ALTER ROLE bench_caller SET plan_cache_mode = force_generic_plan;
+ALTER ROLE bench_writer SET plan_cache_mode = force_generic_plan;
+
 -- Row security is for customers, and lets nobody else see a seat.
 ALTER ROLE bench_writer BYPASSRLS;
 

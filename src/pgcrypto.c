@@ -31,6 +31,13 @@ static FmgrInfo digest;			  /* digest(bytea, text) */
 static FmgrInfo gen_random_bytes; /* gen_random_bytes(integer) */
 static text *sha256_name;		  /* what digest() calls SHA-256 */
 
+/*
+ * Random bytes drawn and not yet given out: the end of the array.  A draw costs nearly the same for
+ * many bytes as for few; pgcrypto gives as many as these at most.
+ */
+static uint8 drawn[1024];
+static size_t drawn_count = 0;
+
 /* How often a function in the database changed, and that count when ours were looked up. */
 static uint64 changes = 1;
 static uint64 found_at = 0;
@@ -145,11 +152,32 @@ pgcrypto_sha256(const void *data, size_t length)
 	return DatumGetByteaP(hash);
 }
 
-/* Returns so many random bytes, a new bytea; raises 42704 or 42883 without pgcrypto. */
-bytea *
-pgcrypto_random_bytes(int count)
+/* Draws random bytes, all that there is room for; raises 42704 or 42883 without pgcrypto. */
+static void
+draw_random_bytes(void)
 {
+	bytea *bytes;
+
 	find_functions();
-	return DatumGetByteaP(
-		FunctionCall1Coll(&gen_random_bytes, InvalidOid, Int32GetDatum(count)));
+	bytes = DatumGetByteaP(
+		FunctionCall1Coll(&gen_random_bytes, InvalidOid, Int32GetDatum(sizeof(drawn))));
+	memcpy(drawn, VARDATA(bytes), sizeof(drawn));
+	explicit_bzero(VARDATA(bytes), sizeof(drawn));
+	pfree(bytes);
+	drawn_count = sizeof(drawn);
+}
+
+/*
+ * Gives so many random bytes, at most as many as one draw has, and forgets them; raises 42704 or
+ * 42883 without pgcrypto.
+ */
+void
+pgcrypto_random(uint8 *bytes, size_t count)
+{
+	Assert(count <= sizeof(drawn));
+	if (count > drawn_count)
+		draw_random_bytes();
+	drawn_count -= count;
+	memcpy(bytes, drawn + drawn_count, count);
+	explicit_bzero(drawn + drawn_count, count);
 }

@@ -6,6 +6,6 @@
 #define SEATS_PGCRYPTO_H
 
 extern bytea *pgcrypto_sha256(const void *data, size_t length);
-extern bytea *pgcrypto_random_bytes(int count);
+extern void pgcrypto_random(uint8 *bytes, size_t count);
 
 #endif

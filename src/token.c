@@ -17,9 +17,6 @@
 #include "pgcrypto.h"
 #include "token.h"
 
-/* A draw of so many random bytes nearly always gives the 43 digits of a secret. */
-#define RANDOM_BYTES_PER_DRAW 64
-
 PG_FUNCTION_INFO_V1(seats_token_route);
 PG_FUNCTION_INFO_V1(seats_organization_route);
 
@@ -71,11 +68,11 @@ token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash)
 
 	while (drawn < TOKEN_SECRET_LENGTH)
 	{
-		bytea *random = pgcrypto_random_bytes(RANDOM_BYTES_PER_DRAW);
+		uint8 random[TOKEN_SECRET_LENGTH];
+		size_t wanted = TOKEN_SECRET_LENGTH - drawn;
 
-		drawn += token_draw_digits(secret + drawn, TOKEN_SECRET_LENGTH - drawn,
-								   (uint8 *) VARDATA(random), RANDOM_BYTES_PER_DRAW);
-		pfree(random);
+		pgcrypto_random(random, wanted);
+		drawn += token_draw_digits(secret + drawn, wanted, random, wanted);
 	}
 	SET_VARSIZE(token, VARHDRSZ + TOKEN_LENGTH);
 	token_format(VARDATA(token), kind, route, secret);

@@ -63,6 +63,7 @@ static int warm_up = 0; /* of each client */
 static bool pinned = false;
 static bool one_transaction = false;
 static bool failing = false;
+static const char *preparation = NULL; /* SQL that each client runs before all else */
 
 static Statement statements[MAX_STATEMENTS];
 static int nstatements = 0;
@@ -425,7 +426,21 @@ run_measured(PGconn *connection, int client)
 	report->end = seconds();
 }
 
-/* A client: connects, warms up, waits for the others to have done so, and runs. */
+/* Runs what is to be run once in each session, if anything is. */
+static void
+prepare_session(PGconn *connection)
+{
+	PGresult *result;
+
+	if (preparation == NULL)
+		return;
+	result = PQexec(connection, preparation);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail("%s", PQerrorMessage(connection));
+	PQclear(result);
+}
+
+/* A client: connects, prepares its session, warms up, waits for the others to have done so, and runs. */
 static void
 run_client(int client)
 {
@@ -437,6 +452,7 @@ run_client(int client)
 	report->backend = PQbackendPID(connection);
 	if (pinned)
 		pin(client, report->backend);
+	prepare_session(connection);
 	for (int i = 0; i < warm_up; i++)
 		report->failures += !run_call(connection, i * clients + client);
 	report->memory_kb[0] = private_memory(report->backend);
@@ -537,7 +553,8 @@ print_results(void)
 static void __attribute__((noreturn)) usage(void)
 {
 	fputs(
-		"usage: client [-c CLIENTS] [-w WARM-UP CALLS OF EACH] [-n CALLS OF ALL] CALL INPUT\n"
+		"usage: client [-c CLIENTS] [-w WARM-UP CALLS OF EACH] [-n CALLS OF ALL] [-s SQL] CALL INPUT\n"
+		"  -s  a query that each client runs first of all\n"
 		"  -p  pin each client and its backend to one processor\n"
 		"  -1  one transaction of all calls of a client\n"
 		"  -f  each call must fail\n"
@@ -552,7 +569,7 @@ read_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:w:n:p1f")) != -1)
+	while ((option = getopt(argc, argv, "c:w:n:s:p1f")) != -1)
 	{
 		switch (option)
 		{
@@ -564,6 +581,9 @@ read_options(int argc, char **argv)
 				break;
 			case 'n':
 				calls = atoi(optarg);
+				break;
+			case 's':
+				preparation = optarg;
 				break;
 			case 'p':
 				pinned = true;

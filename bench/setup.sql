@@ -31,7 +31,21 @@ GRANT UPDATE ON seats.customer_seats TO bench_writer;
 GRANT INSERT ON seats.customer_sessions, seats.events TO bench_writer;
 
 CREATE SCHEMA bench;
-GRANT USAGE ON SCHEMA bench TO bench_caller;
+GRANT USAGE ON SCHEMA bench TO bench_caller, bench_writer, bench_backend;
+
+-- Has the kernel map the pages of all tables and indexes into the calling backend, as those of a
+-- pool's backends are that have run for a while: a backend's first look at a page costs as
+-- much as a good part of a claim. The kernel maps a page's neighbours along with it.
+CREATE EXTENSION pageinspect SCHEMA bench;
+CREATE FUNCTION bench.touch_pages() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT count(bench.get_raw_page(format('seats.%I', c.relname), block))
+	FROM pg_class AS c,
+		generate_series(0, pg_relation_size(c.oid) / current_setting('block_size')::bigint - 1, 4) AS block
+	WHERE c.relnamespace = 'seats'::regnamespace AND c.relkind IN ('r', 'i')
+$$;
+GRANT EXECUTE ON FUNCTION bench.touch_pages TO bench_caller, bench_writer, bench_backend;
 
 CREATE FUNCTION bench.claim_seat(invitation_token text)
 RETURNS seats.customer_seat_claim_response

@@ -48,7 +48,7 @@ sub write_input
 sub run_client
 {
 	my ($call, $input, %options) = @_;
-	my %letters = (clients => 'c', warm_up         => 'w', calls   => 'n');
+	my %letters = (clients => 'c', warm_up => 'w', calls => 'n', preparation => 's');
 	my %flags   = (pinned  => 'p', one_transaction => '1', failing => 'f');
 	local @ENV{qw(PGDATABASE PGUSER)} = @options{qw(database role)};
 	my @command = (

@@ -21,7 +21,7 @@ my %settings = (
 	autovacuum           => 'off',
 	checkpoint_timeout   => '1d',
 	max_wal_size         => '32GB',
-	shared_buffers       => '512MB',
+	shared_buffers       => '2GB',
 	maintenance_work_mem => '512MB',
 	max_connections      => 50,);
 

@@ -13,7 +13,11 @@ use Bench::Variants qw(interleaved);
 
 my $database  = 'shop';
 my $seats     = 1000;
-my %options   = (database => $database, role => 'bench_backend', pinned => 1);
+my %options   = (
+	database    => $database,
+	role        => 'bench_backend',
+	pinned      => 1,
+	preparation => 'SELECT bench.touch_pages()');
 my $addresses = 0;
 
 # Returns so many addresses that nobody had before.

@@ -37,12 +37,13 @@ sub measure
 	local $ENV{PGOPTIONS} = "-c synchronous_commit=$commit";
 	my $run = counted_run(
 		"variants/$variant", claims_input($database, $all_calls),
-		database => $database,
-		role     => role_of($variant),
-		pinned   => 1,
-		clients  => $clients,
-		warm_up  => $warm_up,
-		calls    => $calls);
+		database    => $database,
+		role        => role_of($variant),
+		preparation => 'SELECT bench.touch_pages()',
+		pinned      => 1,
+		clients     => $clients,
+		warm_up     => $warm_up,
+		calls       => $calls);
 
 	record_run($variant, "$clients client" . ($clients > 1 ? 's' : '') . ", commit $commit",
 		$all_calls, $run);

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -24,16 +26,18 @@
 #define MAX_METADATA_KEYS 10
 #define MAX_METADATA_BYTES 1024 /* of its text */
 
-/* Starts an empty list of faults. */
+/* Starts an empty list of faults, in the body of a request unless the caller says elsewhere. */
 void
 faults_start(Faults *faults)
 {
+	faults->place = "body";
 	initStringInfo(&faults->list);
 }
 
 /*
  * Adds a ValidationError of an argument, or where index is not negative of that element of one,
- * counted from 0 as in JSON.  The strings are constants that need no escaping in JSON.
+ * counted from 0 as in JSON; where the argument is NULL, of all of them.  The strings are
+ * constants that need no escaping in JSON.
  */
 static void
 fault_add_at(Faults *faults, const char *argument, int index, const char *message,
@@ -41,13 +45,15 @@ fault_add_at(Faults *faults, const char *argument, int index, const char *messag
 {
 	if (faults->list.len > 0)
 		appendStringInfoString(&faults->list, ", ");
-	appendStringInfo(&faults->list, "{\"loc\": [\"body\", \"%s\"", argument);
+	appendStringInfo(&faults->list, "{\"loc\": [\"%s\"", faults->place);
+	if (argument != NULL)
+		appendStringInfo(&faults->list, ", \"%s\"", argument);
 	if (index >= 0)
 		appendStringInfo(&faults->list, ", %d", index);
 	appendStringInfo(&faults->list, "], \"msg\": \"%s\", \"type\": \"%s\"}", message, type);
 }
 
-/* Adds a ValidationError of an argument. */
+/* Adds a ValidationError of an argument, or where it is NULL of all of them. */
 void
 fault_add(Faults *faults, const char *argument, const char *message, const char *type)
 {
@@ -85,10 +91,30 @@ check_length(Faults *faults, const text *value, const char *name)
 				  "string_too_long");
 }
 
-/*
- * Returns a token argument; adds a fault where it is null, empty or over-long.  Nothing is said
- * yet of its form.
- */
+/* Tells whether a string is a uuid in its usual form, so that reading it is no error. */
+bool
+is_uuid(const char *string)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < lengthof(form) - 1; i++)
+	{
+		if (form[i] == '-' ? string[i] != '-' : !isxdigit((unsigned char) string[i]))
+			return false;
+	}
+	return string[lengthof(form) - 1] == '\0';
+}
+
+/* Adds a fault where a token is empty or over-long.  Nothing is said yet of its form. */
+void
+check_token_text(Faults *faults, const text *token, const char *name)
+{
+	if (VARSIZE_ANY_EXHDR(token) == 0)
+		fault_add(faults, name, "String should have at least 1 character", "string_too_short");
+	check_length(faults, token, name);
+}
+
+/* Returns a token argument; adds a fault where it is null, empty or over-long. */
 const text *
 check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
 {
@@ -100,9 +126,7 @@ check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name
 		return NULL;
 	}
 	token = PG_GETARG_TEXT_PP(argno);
-	if (VARSIZE_ANY_EXHDR(token) == 0)
-		fault_add(faults, name, "String should have at least 1 character", "string_too_short");
-	check_length(faults, token, name);
+	check_token_text(faults, token, name);
 	return token;
 }
 
@@ -135,6 +159,29 @@ id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 	return PG_GETARG_UUID_P(argno);
 }
 
+/* Returns the purchase that one of two ids names, the one that is not null. */
+PurchaseId
+named_purchase(NullableDatum subscription_id, NullableDatum order_id)
+{
+	bool order = subscription_id.isnull;
+	NullableDatum id = order ? order_id : subscription_id;
+	PurchaseId purchase = {.kind = order ? PURCHASE_ORDER : PURCHASE_SUBSCRIPTION};
+
+	if (!id.isnull)
+		purchase.id = *DatumGetUUIDP(id.value);
+	return purchase;
+}
+
+/* Adds a fault unless exactly one of a subscription and an order was named. */
+void
+check_one_purchase(Faults *faults, bool subscription, bool order)
+{
+	if (subscription == order)
+		fault_add(faults, "subscription_id",
+				  "Value error, exactly one of subscription_id and order_id is required",
+				  "value_error");
+}
+
 /*
  * Returns the purchase that the first two arguments name; adds a fault unless it is exactly one of
  * a subscription and an order.
@@ -142,20 +189,19 @@ id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 PurchaseId
 purchase_argument(FunctionCallInfo fcinfo, Faults *faults)
 {
-	bool subscription = !PG_ARGISNULL(0);
-	bool order = !PG_ARGISNULL(1);
-	PurchaseId purchase = {0};
+	check_one_purchase(faults, !PG_ARGISNULL(0), !PG_ARGISNULL(1));
+	return named_purchase(fcinfo->args[0], fcinfo->args[1]);
+}
 
-	if (subscription == order)
-	{
-		fault_add(faults, "subscription_id",
-				  "Value error, exactly one of subscription_id and order_id is required",
+/* Adds a fault unless exactly one identifier says whom a seat is for. */
+void
+check_one_customer(Faults *faults, int identifiers)
+{
+	if (identifiers != 1)
+		fault_add(faults, "email",
+				  "Value error, exactly one of email, external_customer_id and customer_id "
+				  "is required",
 				  "value_error");
-		return purchase;
-	}
-	purchase.kind = subscription ? PURCHASE_SUBSCRIPTION : PURCHASE_ORDER;
-	purchase.id = *PG_GETARG_UUID_P(subscription ? 0 : 1);
-	return purchase;
 }
 
 /* Tells whether a Unicode character is a space, a line separator or a control character. */

@@ -15,6 +15,7 @@
 /* The faults found so far in one call's arguments. */
 typedef struct Faults
 {
+	const char *place;	 /* where the arguments stand: the first word of each "loc" */
 	StringInfoData list; /* ValidationError objects, comma-separated; empty: none */
 } Faults;
 
@@ -23,11 +24,16 @@ extern void fault_add(Faults *faults, const char *argument, const char *message,
 					  const char *type);
 extern void faults_raise(const Faults *faults);
 
+extern bool is_uuid(const char *string);
 extern const text *check_token(FunctionCallInfo fcinfo, int argno, Faults *faults,
 							   const char *name);
+extern void check_token_text(Faults *faults, const text *token, const char *name);
 extern const text *token_argument(FunctionCallInfo fcinfo, const char *name);
 extern const pg_uuid_t *id_argument(FunctionCallInfo fcinfo, int argno, const char *name);
 extern PurchaseId purchase_argument(FunctionCallInfo fcinfo, Faults *faults);
+extern PurchaseId named_purchase(NullableDatum subscription_id, NullableDatum order_id);
+extern void check_one_purchase(Faults *faults, bool subscription, bool order);
+extern void check_one_customer(Faults *faults, int identifiers);
 extern void check_length(Faults *faults, const text *value, const char *name);
 extern void check_email(Faults *faults, const text *email, const char *name);
 extern int check_emails(Faults *faults, NullableDatum emails, const char *name);

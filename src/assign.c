@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "give.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "organization.h"
 #include "purchase.h"
 #include "row.h"
@@ -62,14 +63,10 @@ static KeptPlan find_holder[PURCHASE_KINDS] = {
 static void
 check_identifiers(FunctionCallInfo fcinfo, Faults *faults)
 {
-	int given = !PG_ARGISNULL(EMAIL_ARGUMENT) + !PG_ARGISNULL(EXTERNAL_CUSTOMER_ID_ARGUMENT) +
-		!PG_ARGISNULL(CUSTOMER_ID_ARGUMENT);
-
-	if (given != 1)
-		fault_add(faults, "email",
-				  "Value error, exactly one of email, external_customer_id and customer_id "
-				  "is required",
-				  "value_error");
+	check_one_customer(faults,
+					   !PG_ARGISNULL(EMAIL_ARGUMENT) +
+						   !PG_ARGISNULL(EXTERNAL_CUSTOMER_ID_ARGUMENT) +
+						   !PG_ARGISNULL(CUSTOMER_ID_ARGUMENT));
 	if (!PG_ARGISNULL(EMAIL_ARGUMENT))
 		check_email(faults, PG_GETARG_TEXT_PP(EMAIL_ARGUMENT), "email");
 }
@@ -114,25 +111,48 @@ first_holder(const Gift *gift)
 
 /* Finds the customer of assign_seat(), who may have to be made, or raises customer_not_found. */
 static Customer *
-find_customer(FunctionCallInfo fcinfo, const pg_uuid_t *organization_id)
+find_customer(const Assignment *assignment, const pg_uuid_t *organization_id)
 {
 	Customer *customer;
 	NullableDatum email;
 	int repeated;
 
-	if (!PG_ARGISNULL(EMAIL_ARGUMENT))
+	if (!assignment->email.isnull)
 	{
-		email = datum_array(&fcinfo->args[EMAIL_ARGUMENT], 1, TEXTOID);
+		email = datum_array(&assignment->email, 1, TEXTOID);
 		return customers_by_email(organization_id, email.value, 1, &repeated);
 	}
 	customer = palloc(sizeof(Customer));
-	if (!PG_ARGISNULL(CUSTOMER_ID_ARGUMENT))
+	if (!assignment->customer_id.isnull)
 		*customer = customer_find(organization_id, CUSTOMER_BY_ID,
-								  PG_GETARG_DATUM(CUSTOMER_ID_ARGUMENT));
+								  assignment->customer_id.value);
 	else
 		*customer = customer_find(organization_id, CUSTOMER_BY_EXTERNAL_ID,
-								  PG_GETARG_DATUM(EXTERNAL_CUSTOMER_ID_ARGUMENT));
+								  assignment->external_customer_id.value);
 	return customer;
+}
+
+/*
+ * Gives a free seat to a customer; see assign_seat().  Raises PT400, PT403 and PT404.
+ */
+Datum
+assign_operation(TupleDesc type, const Assignment *assignment)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Gift gift = {
+		.count = 1, .metadata = assignment->metadata, .claimed = assignment->immediate_claim};
+	GivenSeat *given;
+
+	SPI_connect();
+	lock_assignable(assignment->purchase, &gift);
+	gift.customers = find_customer(assignment, &gift.purchase.organization_id);
+	if (first_holder(&gift) >= 0)
+		raise_error(SEAT_ALREADY_ASSIGNED);
+	if (gift.purchase.assigned_seats >= gift.purchase.seats)
+		raise_error(NO_AVAILABLE_SEATS);
+	given = give_seats(&gift, TupleDescAttr(type, 0)->atttypid, caller);
+	SPI_finish();
+	return result_with_seat(type, given->seat, given->token);
 }
 
 /*
@@ -147,33 +167,22 @@ find_customer(FunctionCallInfo fcinfo, const pg_uuid_t *organization_id)
 Datum
 seats_assign_seat(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Gift gift = {.count = 1};
-	TupleDesc type;
-	PurchaseId purchase;
+	Assignment assignment = {
+		.email = fcinfo->args[EMAIL_ARGUMENT],
+		.external_customer_id = fcinfo->args[EXTERNAL_CUSTOMER_ID_ARGUMENT],
+		.customer_id = fcinfo->args[CUSTOMER_ID_ARGUMENT],
+	};
 	Faults faults;
-	GivenSeat *given;
 
 	PreventCommandIfReadOnly("assign_seat()");
-	type = result_type(fcinfo);
 	faults_start(&faults);
-	purchase = purchase_argument(fcinfo, &faults);
+	assignment.purchase = purchase_argument(fcinfo, &faults);
 	check_identifiers(fcinfo, &faults);
-	gift.metadata = metadata_argument(fcinfo, METADATA_ARGUMENT, &faults);
-	gift.claimed = !PG_ARGISNULL(IMMEDIATE_CLAIM_ARGUMENT) &&
+	assignment.metadata = metadata_argument(fcinfo, METADATA_ARGUMENT, &faults);
+	assignment.immediate_claim = !PG_ARGISNULL(IMMEDIATE_CLAIM_ARGUMENT) &&
 		PG_GETARG_BOOL(IMMEDIATE_CLAIM_ARGUMENT);
 	faults_raise(&faults);
-
-	SPI_connect();
-	lock_assignable(purchase, &gift);
-	gift.customers = find_customer(fcinfo, &gift.purchase.organization_id);
-	if (first_holder(&gift) >= 0)
-		raise_error(SEAT_ALREADY_ASSIGNED);
-	if (gift.purchase.assigned_seats >= gift.purchase.seats)
-		raise_error(NO_AVAILABLE_SEATS);
-	given = give_seats(&gift, TupleDescAttr(type, 0)->atttypid, caller);
-	SPI_finish();
-	return result_with_seat(type, given->seat, given->token);
+	return assign_operation(result_type(fcinfo), &assignment);
 }
 
 /* Raises seat_already_assigned, naming the address by its place. */

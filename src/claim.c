@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "organization.h"
 #include "request.h"
 #include "row.h"
@@ -184,25 +185,59 @@ claim_by_statements(Claim *claim)
 }
 
 /*
- * Returns the idempotency key of a claim, or NULL for none: the argument, or else PostgREST's
- * header of the request.  An empty one is none.  Adds a fault where it is over-long.
+ * Returns the idempotency key that PostgREST's header of the request has, or NULL for none; an
+ * empty one is none.
+ */
+const text *
+claim_key_of_request(void)
+{
+	static const char *const headers[] = {"idempotency-key"};
+	char *header;
+
+	request_read(REQUEST_HEADERS, headers, &header, lengthof(headers));
+	if (header == NULL || header[0] == '\0')
+		return NULL;
+	return cstring_to_text(header);
+}
+
+/*
+ * Returns the idempotency key of a claim, or NULL for none: the argument, or else that of the
+ * request.  An empty one is none.  Adds a fault where it is over-long.
  */
 static const text *
 check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
 {
-	static const char *const headers[] = {"idempotency-key"};
 	const text *key = PG_ARGISNULL(argno) ? NULL : PG_GETARG_TEXT_PP(argno);
-	char *header;
 
 	if (key == NULL || VARSIZE_ANY_EXHDR(key) == 0)
-	{
-		request_read(REQUEST_HEADERS, headers, &header, lengthof(headers));
-		if (header == NULL || header[0] == '\0')
-			return NULL;
-		key = cstring_to_text(header);
-	}
-	check_length(faults, key, "idempotency_key");
+		key = claim_key_of_request();
+	if (key != NULL)
+		check_length(faults, key, "idempotency_key");
 	return key;
+}
+
+/*
+ * Claims the seat that a token opens, opens a session, records the event; see claim_seat().
+ * Raises PT400 and PT403.
+ */
+Datum
+claim_operation(TupleDesc type, const text *token, const text *key)
+{
+	Claim claim = {.context = CurrentMemoryContext};
+	uint32 route;
+	text *session_token;
+
+	if (!token_read(token, TOKEN_INVITATION, &route, &claim.hash))
+		raise_error(INVITATION_INVALID);
+	claim.key_hash = key == NULL ? NULL : token_hash_with(token, key);
+	claim.seat_type = TupleDescAttr(type, 0)->atttypid;
+
+	SPI_connect();
+	if (!claim_directly(&claim))
+		claim_by_statements(&claim);
+	session_token = session_open(&claim.seat, route, claim.now, claim.context);
+	SPI_finish();
+	return result_with_seat(type, claim.result, session_token);
 }
 
 /*
@@ -219,29 +254,14 @@ check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
 Datum
 seats_claim_seat(PG_FUNCTION_ARGS)
 {
-	Claim claim = {.context = CurrentMemoryContext};
-	TupleDesc type;
 	Faults faults;
 	const text *token;
 	const text *key;
-	uint32 route;
-	text *session_token;
 
 	PreventCommandIfReadOnly("claim_seat()");
 	faults_start(&faults);
 	token = check_token(fcinfo, 0, &faults, "invitation_token");
 	key = check_idempotency_key(fcinfo, 1, &faults);
 	faults_raise(&faults);
-	if (!token_read(token, TOKEN_INVITATION, &route, &claim.hash))
-		raise_error(INVITATION_INVALID);
-	claim.key_hash = key == NULL ? NULL : token_hash_with(token, key);
-	type = result_type(fcinfo);
-	claim.seat_type = TupleDescAttr(type, 0)->atttypid;
-
-	SPI_connect();
-	if (!claim_directly(&claim))
-		claim_by_statements(&claim);
-	session_token = session_open(&claim.seat, route, claim.now, claim.context);
-	SPI_finish();
-	return result_with_seat(type, claim.result, session_token);
+	return claim_operation(result_type(fcinfo), token, key);
 }

@@ -13,6 +13,7 @@
 #include "direct_access.h"
 #include "errors.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "row.h"
 #include "token.h"
 
@@ -168,16 +169,12 @@ describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 }
 
 /*
- * claim_info(invitation_token text): what the invitation is for, and whether claim_seat() would
- * accept it.  Changes and locks nothing, so that a mail scanner may fetch it.  Raises PT400 where
- * the token is unknown or its seat revoked, PT403 and PT422.
+ * Tells what an invitation is for; see claim_info().  Raises PT400 and PT403.
  */
 Datum
-seats_claim_info(PG_FUNCTION_ARGS)
+claim_info_operation(TupleDesc type, const text *token)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc type;
-	const text *token = token_argument(fcinfo, "invitation_token");
 	ClaimInfo info = {0};
 	DirectResult found;
 	TimestampTz now;
@@ -188,7 +185,6 @@ seats_claim_info(PG_FUNCTION_ARGS)
 	if (!token_read(token, TOKEN_INVITATION, &route, &hash))
 		raise_error(INVITATION_INVALID);
 
-	type = result_type(fcinfo);
 	SPI_connect();
 	now = GetCurrentTimestamp();
 	found = describe_directly(hash, now, &info);
@@ -201,5 +197,18 @@ seats_claim_info(PG_FUNCTION_ARGS)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	result = composite(type->tdtypeid, info.fields, field_types, INFO_FIELDS, caller);
 	SPI_finish();
-	PG_RETURN_DATUM(result);
+	return result;
+}
+
+/*
+ * claim_info(invitation_token text): what the invitation is for, and whether claim_seat() would
+ * accept it.  Changes and locks nothing, so that a mail scanner may fetch it.  Raises PT400 where
+ * the token is unknown or its seat revoked, PT403 and PT422.
+ */
+Datum
+seats_claim_info(PG_FUNCTION_ARGS)
+{
+	const text *token = token_argument(fcinfo, "invitation_token");
+
+	return claim_info_operation(result_type(fcinfo), token);
 }

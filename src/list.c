@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "errors.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "row.h"
 #include "seat.h"
 
@@ -48,24 +49,13 @@ static KeptPlan get_seat = {
 	.argtypes = {UUIDOID},
 };
 
-/*
- * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked
- * ones too, by (created_at, id), how many more can be assigned, and how many were bought.  Raises
- * PT403, PT404 and PT422.  Changes and locks nothing, so that it works on a standby.
- */
+/* Lists the seats of a purchase; see list_seats().  Raises PT403 and PT404. */
 Datum
-seats_list_seats(PG_FUNCTION_ARGS)
+list_operation(TupleDesc type, PurchaseId purchase)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc type = result_type(fcinfo);
 	NullableDatum arguments[1] = {0};
-	PurchaseId purchase;
-	Faults faults;
 	Datum list;
-
-	faults_start(&faults);
-	purchase = purchase_argument(fcinfo, &faults);
-	faults_raise(&faults);
 
 	SPI_connect();
 	arguments[0].value = UUIDPGetDatum(&purchase.id);
@@ -75,7 +65,24 @@ seats_list_seats(PG_FUNCTION_ARGS)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	list = row_composite(type->tdtypeid, SEATS_LIST_COLUMN_COUNT, caller);
 	SPI_finish();
-	PG_RETURN_DATUM(list);
+	return list;
+}
+
+/*
+ * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked
+ * ones too, by (created_at, id), how many more can be assigned, and how many were bought.  Raises
+ * PT403, PT404 and PT422.  Changes and locks nothing, so that it works on a standby.
+ */
+Datum
+seats_list_seats(PG_FUNCTION_ARGS)
+{
+	PurchaseId purchase;
+	Faults faults;
+
+	faults_start(&faults);
+	purchase = purchase_argument(fcinfo, &faults);
+	faults_raise(&faults);
+	return list_operation(result_type(fcinfo), purchase);
 }
 
 /*

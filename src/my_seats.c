@@ -8,23 +8,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
+#include "arguments.h"
 #include "request.h"
 
 PG_FUNCTION_INFO_V1(seats_current_customer_id);
-
-/* Tells whether a string is a uuid in its usual form, so that reading it is no error. */
-static bool
-is_uuid(const char *string)
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-
-	for (size_t i = 0; i < lengthof(form) - 1; i++)
-	{
-		if (form[i] == '-' ? string[i] != '-' : !isxdigit((unsigned char) string[i]))
-			return false;
-	}
-	return string[lengthof(form) - 1] == '\0';
-}
 
 /*
  * current_customer_id(): the customer that the JWT of PostgREST's request names as its subject,

@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "organization.h"
 #include "row.h"
 #include "seat.h"
@@ -72,29 +73,19 @@ lock_pending_seat(const pg_uuid_t *seat_id)
 }
 
 /*
- * resend_invitation(seat_id uuid): gives a pending seat, whether its invitation expired or not, a
- * new token with a full new lifetime, and records the event; returns the seat and the token,
- * once.  The old token is unknown from then on.  Raises PT400, PT403, PT404 and PT422, and 25006
- * in a read-only transaction.
- *
- * Locks: the seat's row and nothing else.  The clock is read when the lock is held.
+ * Gives a pending seat a new token, and records the event; see resend_invitation().  Raises
+ * PT400, PT403 and PT404.
  */
 Datum
-seats_resend_invitation(PG_FUNCTION_ARGS)
+resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc type;
-	const pg_uuid_t *seat_id;
 	Invitee invitee;
 	TimestampTz now;
 	bytea *hash;
 	text *token;
 	NullableDatum arguments[4] = {0};
 	Datum seat;
-
-	PreventCommandIfReadOnly("resend_invitation()");
-	type = result_type(fcinfo);
-	seat_id = id_argument(fcinfo, 0, "seat_id");
 
 	SPI_connect();
 	invitee = lock_pending_seat(seat_id);
@@ -111,4 +102,22 @@ seats_resend_invitation(PG_FUNCTION_ARGS)
 	event_record(EVENT_INVITATION_RESENT, &invitee.seat, now);
 	SPI_finish();
 	return result_with_seat(type, seat, token);
+}
+
+/*
+ * resend_invitation(seat_id uuid): gives a pending seat, whether its invitation expired or not, a
+ * new token with a full new lifetime, and records the event; returns the seat and the token,
+ * once.  The old token is unknown from then on.  Raises PT400, PT403, PT404 and PT422, and 25006
+ * in a read-only transaction.
+ *
+ * Locks: the seat's row and nothing else.  The clock is read when the lock is held.
+ */
+Datum
+seats_resend_invitation(PG_FUNCTION_ARGS)
+{
+	const pg_uuid_t *seat_id;
+
+	PreventCommandIfReadOnly("resend_invitation()");
+	seat_id = id_argument(fcinfo, 0, "seat_id");
+	return resend_operation(result_type(fcinfo), seat_id);
 }

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "event.h"
 #include "kept_plan.h"
+#include "operations.h"
 #include "organization.h"
 #include "purchase.h"
 #include "revoke.h"
@@ -105,6 +106,30 @@ revoke_one(const SeatIds *seat)
 	kept_plan_change(&set_revoked, arguments, 1);
 }
 
+/* Ends a seat and its sessions; see revoke_seat().  Raises PT403 and PT404. */
+Datum
+revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SeatIds ids = {.id = *seat_id};
+	NullableDatum customer_id;
+	Datum seat;
+
+	SPI_connect();
+	ids.organization_id = lock_seat_and_purchase(&ids.id).organization_id;
+	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
+	seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
+	(void) organization_allowed(&ids.organization_id);
+	if (!customer_id.isnull)
+	{
+		ids.customer_id = *DatumGetUUIDP(customer_id.value);
+		revoke_one(&ids);
+		seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
+	}
+	SPI_finish();
+	return seat;
+}
+
 /*
  * revoke_seat(seat_id uuid): ends the seat and its sessions; returns it.  One that is revoked
  * already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
@@ -115,29 +140,11 @@ revoke_one(const SeatIds *seat)
 Datum
 seats_revoke_seat(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Oid seat_type;
-	SeatIds ids;
-	NullableDatum customer_id;
-	Datum seat;
+	const pg_uuid_t *seat_id;
 
 	PreventCommandIfReadOnly("revoke_seat()");
-	seat_type = result_type(fcinfo)->tdtypeid;
-	ids.id = *id_argument(fcinfo, 0, "seat_id");
-
-	SPI_connect();
-	ids.organization_id = lock_seat_and_purchase(&ids.id).organization_id;
-	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
-	seat = row_composite(seat_type, SEAT_COLUMN_COUNT, caller);
-	(void) organization_allowed(&ids.organization_id);
-	if (!customer_id.isnull)
-	{
-		ids.customer_id = *DatumGetUUIDP(customer_id.value);
-		revoke_one(&ids);
-		seat = row_composite(seat_type, SEAT_COLUMN_COUNT, caller);
-	}
-	SPI_finish();
-	PG_RETURN_DATUM(seat);
+	seat_id = id_argument(fcinfo, 0, "seat_id");
+	return revoke_operation(result_type(fcinfo), seat_id);
 }
 
 /*

@@ -1,8 +1,9 @@
 -- seats 1.0: seat-based pricing inside the database.
 --
 -- Order: types, the records that the application keeps, the records that the extension keeps, functions,
--- triggers, privileges, dump configuration. Every name is qualified, and every expression is resolved
--- under the search path set here, so that nothing in another schema can take the place of what is meant.
+-- those for HTTP, triggers, privileges, dump configuration. Every name is qualified, and every expression is
+-- resolved under the search path set here, so that nothing in another schema can take the place of what is
+-- meant.
 
 \echo Use "CREATE EXTENSION seats" to load this file. \quit
 
@@ -515,6 +516,72 @@ COMMENT ON FUNCTION seats.organization_route(uuid) IS
 'The number by which a router finds the shard of an organization: the first four bytes, big-endian, of the SHA-256 of its id';
 
 
+-- Over HTTP ----------------------------------------------------------------------------------------------
+
+-- A schema of its own, so that PostgREST can be given this one alone. Were it there already, somebody else
+-- might own it, so that is an error. All are VOLATILE, also those that only read: to set a status is an
+-- effect, and PostgREST runs GET in a read-only transaction whatever a function is.
+CREATE SCHEMA seats_http;
+COMMENT ON SCHEMA seats_http IS
+'The operations on seats for PostgREST, one function each, which answer as the HTTP contract says: status in response.status, errors as JSON';
+
+CREATE FUNCTION seats_http.claim_seat(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_claim_seat';
+COMMENT ON FUNCTION seats_http.claim_seat(jsonb) IS
+'POST /v1/customer-seats/claim, by its body: claims the seat of invitation_token; answers 200, 400, 403, 422';
+
+CREATE FUNCTION seats_http.claim_seat(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_claim_seat_bytes';
+COMMENT ON FUNCTION seats_http.claim_seat(bytea) IS
+'The same, with a body that is parsed here, so that what is no JSON is answered with 422';
+
+CREATE FUNCTION seats_http.get_claim_info(invitation_token text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_get_claim_info';
+COMMENT ON FUNCTION seats_http.get_claim_info(text) IS
+'GET /v1/customer-seats/claim/{invitation_token}: tells what the invitation is for; answers 200, 400, 403, 422';
+
+CREATE FUNCTION seats_http.assign_seat(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_assign_seat';
+COMMENT ON FUNCTION seats_http.assign_seat(jsonb) IS
+'POST /v1/customer-seats, by its body: gives a free seat to a customer, and the invitation token beside it; answers 200, 400, 403, 404, 422';
+
+CREATE FUNCTION seats_http.assign_seat(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_assign_seat_bytes';
+COMMENT ON FUNCTION seats_http.assign_seat(bytea) IS
+'The same, with a body that is parsed here, so that what is no JSON is answered with 422';
+
+CREATE FUNCTION seats_http.list_seats(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_list_seats';
+COMMENT ON FUNCTION seats_http.list_seats(text, text) IS
+'GET /v1/customer-seats: lists the seats of a subscription or order; answers 200, 403, 404, 422';
+
+CREATE FUNCTION seats_http.revoke_seat(seat_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_revoke_seat';
+COMMENT ON FUNCTION seats_http.revoke_seat(text) IS
+'DELETE /v1/customer-seats/{seat_id}: ends a seat and its sessions; answers 200, 403, 404, 422';
+
+CREATE FUNCTION seats_http.resend_invitation(seat_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_resend_invitation';
+COMMENT ON FUNCTION seats_http.resend_invitation(text) IS
+'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, beside the seat; answers 200, 400, 403, 404, 422';
+
+
 -- What a customer sees -----------------------------------------------------------------------------------
 
 CREATE FUNCTION seats.current_customer_id()
@@ -649,7 +716,9 @@ BEGIN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats TO %s', grantee);
 	END LOOP;
 	IF anonymous IS NOT NULL THEN
-		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info TO %s', anonymous);
+		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', anonymous);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
+			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info TO %s', anonymous);
 	END IF;
 	IF backend IS NOT NULL THEN
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON seats.organizations, seats.products, '
@@ -660,6 +729,11 @@ BEGIN
 			'seats.authenticate, seats.end_session, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
 			'seats.token_route, seats.organization_route TO %s', backend);
+		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', backend);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION '
+			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info, '
+			'seats_http.assign_seat(jsonb), seats_http.assign_seat(bytea), seats_http.list_seats, '
+			'seats_http.revoke_seat, seats_http.resend_invitation TO %s', backend);
 	END IF;
 	IF customer IS NOT NULL THEN
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
@@ -696,6 +770,14 @@ REVOKE ALL ON FUNCTION
 	seats.purge_events(interval),
 	seats.token_route(text),
 	seats.organization_route(uuid),
+	seats_http.claim_seat(jsonb),
+	seats_http.claim_seat(bytea),
+	seats_http.get_claim_info(text),
+	seats_http.assign_seat(jsonb),
+	seats_http.assign_seat(bytea),
+	seats_http.list_seats(text, text),
+	seats_http.revoke_seat(text),
+	seats_http.resend_invitation(text),
 	seats.current_customer_id(),
 	seats.grant_access(regrole, regrole, regrole),
 	seats.keep_modified_at(),

@@ -15,10 +15,15 @@
 #define BAD_REQUEST STATUS('4', '0', '0')
 #define UNAUTHORIZED STATUS('4', '0', '1')
 #define FORBIDDEN STATUS('4', '0', '3')
-#define NOT_FOUND STATUS('4', '0', '4')
+#define MISSING STATUS('4', '0', '4')
 
 /* One message for all: a caller who guesses tokens learns no more from the status line. */
 #define CANNOT_CLAIM "Invalid, expired, or already claimed token"
+
+/* What the HTTP contract's service calls several of them. */
+#define INVALID_TOKEN "InvalidInvitationToken"
+#define NOT_AVAILABLE "SeatNotAvailable"
+#define NOT_FOUND "ResourceNotFound"
 
 static const struct
 {
@@ -26,47 +31,56 @@ static const struct
 	const char *message;
 	const char *reason;
 	const char *hint;
+	const char *service_name; /* by the HTTP contract's service; NULL: not among its answers */
 } errors[] = {
-	[INVITATION_INVALID] =
-		{BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
-		 "Check that the whole token was copied from the newest invitation."},
+	[INVITATION_INVALID] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
+							"Check that the whole token was copied from the newest "
+							"invitation.",
+							INVALID_TOKEN},
 	[INVITATION_EXPIRED] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_expired",
-							"Ask for the invitation to be sent again."},
+							"Ask for the invitation to be sent again.", INVALID_TOKEN},
 	[SEAT_ALREADY_CLAIMED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_already_claimed",
-							  "Sign in: the seat was claimed with this invitation before."},
+							  "Sign in: the seat was claimed with this invitation before.",
+							  INVALID_TOKEN},
 	[SEAT_REVOKED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_revoked",
-					  "Ask whoever invited you for a new seat."},
+					  "Ask whoever invited you for a new seat.", INVALID_TOKEN},
 	[NO_AVAILABLE_SEATS] = {BAD_REQUEST, "No available seats", "no_available_seats",
-							"Buy more seats or revoke one first."},
+							"Buy more seats or revoke one first.", NOT_AVAILABLE},
 	[SEAT_ALREADY_ASSIGNED] = {BAD_REQUEST, "Seat already assigned to this customer",
 							   "seat_already_assigned",
 							   "The customer holds a seat of this subscription or order; "
-							   "nothing needs to be done."},
+							   "nothing needs to be done.",
+							   "SeatAlreadyAssigned"},
 	[SEAT_NOT_PENDING] = {BAD_REQUEST, "Seat not pending", "seat_not_pending",
-						  "Only the invitation to a pending seat can be sent again."},
+						  "Only the invitation to a pending seat can be sent again.",
+						  "SeatNotPending"},
 	[SUBSCRIPTION_NOT_ACTIVE] = {BAD_REQUEST, "Subscription not active",
 								 "subscription_not_active",
 								 "Seats are assigned while the subscription is trialing, "
-								 "active or past_due."},
+								 "active or past_due.",
+								 NOT_AVAILABLE},
 	[ORDER_NOT_PAID] = {BAD_REQUEST, "Order not paid", "order_not_paid",
-						"Seats are assigned while the order is paid or partially_refunded."},
+						"Seats are assigned while the order is paid or partially_refunded.",
+						NOT_AVAILABLE},
 	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
-						 "Sign in again."},
+						 "Sign in again.", NULL},
 	[SESSION_EXPIRED] = {UNAUTHORIZED, "Invalid or expired session token", "session_expired",
-						 "Sign in again."},
+						 "Sign in again.", NULL},
 	[SEAT_BASED_PRICING_NOT_ENABLED] = {FORBIDDEN,
 										"Seat-based pricing not enabled for organization",
 										"seat_based_pricing_not_enabled",
-										"Set seat_based_pricing_enabled of the organization."},
-	[SUBSCRIPTION_NOT_FOUND] = {NOT_FOUND, "Subscription not found", "subscription_not_found",
-								"Check the id of the subscription."},
-	[ORDER_NOT_FOUND] = {NOT_FOUND, "Order not found", "order_not_found",
-						 "Check the id of the order."},
-	[CUSTOMER_NOT_FOUND] = {NOT_FOUND, "Customer not found", "customer_not_found",
+										"Set seat_based_pricing_enabled of the organization.",
+										"FeatureNotEnabled"},
+	[SUBSCRIPTION_NOT_FOUND] = {MISSING, "Subscription not found", "subscription_not_found",
+								"Check the id of the subscription.", NOT_FOUND},
+	[ORDER_NOT_FOUND] = {MISSING, "Order not found", "order_not_found",
+						 "Check the id of the order.", NOT_FOUND},
+	[CUSTOMER_NOT_FOUND] = {MISSING, "Customer not found", "customer_not_found",
 							"Name a customer of the organization that sells the seats, or an "
-							"e-mail address to make one."},
-	[SEAT_NOT_FOUND] = {NOT_FOUND, "Seat not found", "seat_not_found",
-						"Check the id of the seat."},
+							"e-mail address to make one.",
+							"CustomerNotFound"},
+	[SEAT_NOT_FOUND] = {MISSING, "Seat not found", "seat_not_found",
+						"Check the id of the seat.", NOT_FOUND},
 };
 
 /* Raises one of the errors with a hint of the caller's; does not return. */
@@ -86,4 +100,21 @@ void
 raise_error(SeatsError error)
 {
 	raise_error_with_hint(error, errors[error].hint);
+}
+
+/*
+ * Returns what the HTTP contract's service calls an error that was caught, or NULL where it is
+ * none of those that raise_error() raises and the service has: a trigger that somebody added may
+ * raise any SQLSTATE.
+ */
+const char *
+error_service_name(const ErrorData *error)
+{
+	for (size_t i = 0; i < lengthof(errors) && error->detail != NULL; i++)
+	{
+		if (error->sqlerrcode == errors[i].sqlstate &&
+			strcmp(error->detail, errors[i].reason) == 0)
+			return errors[i].service_name;
+	}
+	return NULL;
 }

@@ -26,6 +26,7 @@ typedef enum SeatsError
 } SeatsError;
 
 extern _Noreturn void raise_error(SeatsError error);
+extern const char *error_service_name(const ErrorData *error);
 extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
 
 #endif

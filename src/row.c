@@ -5,9 +5,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "row.h"
@@ -128,6 +130,18 @@ Datum
 row_composite(Oid type_id, int count, MemoryContext context)
 {
 	return rows_composite(0, type_id, count, context);
+}
+
+/* Returns one of the extension's composite types; raises 42804 where it is not there. */
+TupleDesc
+named_type(const char *name)
+{
+	Oid type_id = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+								  ObjectIdGetDatum(get_namespace_oid("seats", false)));
+
+	if (!OidIsValid(type_id))
+		refuse_altered_type();
+	return lookup_rowtype_tupdesc_copy(type_id, -1);
 }
 
 /* Returns the composite type that the function being called returns. */

@@ -16,6 +16,7 @@ extern Datum composite(Oid type_id, const NullableDatum *fields, const Oid *fiel
 					   int count, MemoryContext context);
 extern Datum rows_composite(uint64 row, Oid type_id, int count, MemoryContext context);
 extern Datum row_composite(Oid type_id, int count, MemoryContext context);
+extern TupleDesc named_type(const char *name);
 extern TupleDesc result_type(FunctionCallInfo fcinfo);
 extern Datum result_with_seat(TupleDesc type, Datum seat, const text *token);
 extern void result_set_add(const ReturnSetInfo *set, Datum row);

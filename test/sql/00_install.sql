@@ -1,4 +1,4 @@
--- The extension installs as a whole into its schema, says what everything is for, and gives nothing
+-- The extension installs as a whole into its schemas, says what everything is for, and gives nothing
 -- to PUBLIC. The functions at the end are what the other tests share.
 SET client_min_messages = warning;
 CREATE EXTENSION seats CASCADE;
@@ -14,9 +14,9 @@ WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 		WHERE classid = 'pg_type'::regclass AND pg_type.oid = objid AND (typcategory = 'A' OR relkind IN ('r', 'v')));
 SELECT pg_describe_object(classid, objid, 0) AS member FROM members ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 
--- Everything that belongs to it is in the schema seats.
+-- Everything that belongs to it is in the schema seats or in seats_http, which is its own.
 SELECT pg_describe_object(classid, objid, 0) AS elsewhere
-FROM members WHERE (pg_identify_object(classid, objid, 0)).schema IS DISTINCT FROM 'seats';
+FROM members WHERE coalesce((pg_identify_object(classid, objid, 0)).schema NOT IN ('seats', 'seats_http'), classid <> 'pg_namespace'::regclass);
 
 -- Every object has a comment: what is listed above, and the columns, constraints, indexes and triggers.
 CREATE TEMPORARY VIEW objects AS
@@ -50,23 +50,24 @@ WHERE coalesce(length(CASE objsubid WHEN 0 THEN obj_description(objid, classid::
 CREATE ROLE seats_stranger;
 SELECT oid::regprocedure AS executable
 FROM pg_proc
-WHERE pronamespace = 'seats'::regnamespace AND has_function_privilege('seats_stranger', oid, 'EXECUTE');
+WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace) AND has_function_privilege('seats_stranger', oid, 'EXECUTE');
 SELECT oid::regclass AS accessible
 FROM pg_class
 WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r'
 	AND (has_table_privilege('seats_stranger', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 		OR has_any_column_privilege('seats_stranger', oid, 'SELECT, INSERT, UPDATE, REFERENCES'));
 SELECT has_sequence_privilege('seats_stranger', 'seats.events_id_seq', 'USAGE, SELECT, UPDATE') AS sequence,
-	has_schema_privilege('seats_stranger', 'seats', 'USAGE') AS schema;
+	has_schema_privilege('seats_stranger', 'seats', 'USAGE') AS schema,
+	has_schema_privilege('seats_stranger', 'seats_http', 'USAGE') AS schema_http;
 SET ROLE seats_stranger;
 SELECT seats.claim_seat('x');
 RESET ROLE;
 DROP ROLE seats_stranger;
 
 -- Every function pins its search path; those that callers use run with the owner's rights.
-SELECT proname, prosecdef, provolatile, proparallel, proconfig
-FROM pg_proc WHERE pronamespace = 'seats'::regnamespace
-ORDER BY proname COLLATE "C";
+SELECT pronamespace::regnamespace AS schema, proname, prosecdef, provolatile, proparallel, proconfig
+FROM pg_proc WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
+ORDER BY pronamespace::regnamespace::text COLLATE "C", proname COLLATE "C";
 
 SELECT name, boot_val, unit, min_val, max_val, context
 FROM pg_settings WHERE name LIKE 'seats.%' ORDER BY name COLLATE "C";

@@ -111,7 +111,8 @@ GRANT EXECUTE ON FUNCTION seats.grant_access TO seats_backend;
 SET ROLE seats_backend;
 SELECT seats.grant_access(backend => 'seats_other');
 RESET ROLE;
-SELECT has_schema_privilege('seats_other', 'seats', 'USAGE') AS schema, has_function_privilege('seats_other', 'seats.get_seat(uuid)', 'EXECUTE') AS function;
+SELECT has_schema_privilege('seats_other', 'seats', 'USAGE') AS schema, has_schema_privilege('seats_other', 'seats_http', 'USAGE') AS http,
+	has_function_privilege('seats_other', 'seats.get_seat(uuid)', 'EXECUTE') AS function;
 
 SELECT test.clear();
 DROP FUNCTION test.seen_by, test.plan;

@@ -121,6 +121,29 @@ my @sessions = $output =~ /^(seats_cst_\w{55}) (seats_cst_\w{55})$/m;
 is(scalar @sessions, 2, 'a claim is made and retried by a key in a header and as an argument');
 push @tokens, @sessions;
 
+# Over HTTP: tokens in a body, and in answers.
+my $body = q{convert_to('{"invitation_token": "' || :token::text || '"}', 'UTF8')};
+($output) = run_with(new_invitation(), qq{
+	SELECT seats_http.get_claim_info(:token);
+	SELECT seats_http.claim_seat($body) ->> 'customer_session_token' AS session \\gset
+	\\shell echo :session
+	SELECT seats_http.claim_seat($body);
+	SELECT seats_http.claim_seat(substr($body, 2));
+});
+($session) = $output =~ /^(seats_cst_\w{55})$/m;
+ok(defined $session, 'a claim over HTTP');
+push @tokens, $session;
+($output) = run_with('none', qq{
+	SELECT seats_http.assign_seat(
+		'{"subscription_id": "${\ID}", "email": "http\@example.com"}'::jsonb) AS assigned \\gset
+	SELECT seats_http.resend_invitation(:assigned::json ->> 'id') ->> 'invitation_token' AS resent \\gset
+	SELECT :assigned::json ->> 'invitation_token' AS first \\gset
+	\\shell echo :first :resent
+});
+my @invitations = $output =~ /^(seats_inv_\w{55}) (seats_inv_\w{55})$/m;
+is(scalar @invitations, 2, 'an invitation over HTTP, sent twice');
+push @tokens, @invitations;
+
 # Every error that somebody who has a token can meet.
 my $claim = 'SELECT seats.claim_seat(:token)';
 my $info = 'SELECT seats.claim_info(:token)';

@@ -32,6 +32,19 @@ sub too_long
 	return fault($_[0], 'String should have at most 255 characters', 'string_too_long');
 }
 
+# Assigns a seat over HTTP, by a body in UTF-8 with an address; tells the address of the seat, or what
+# is wrong.
+sub assign_over_http
+{
+	my ($email) = @_;
+	my $body = unpack 'H*', qq({"subscription_id": "$shop", "email": "$email"});
+
+	return outcome(qq{
+		SELECT coalesce(body ->> 'customer_email', body #>> '{detail,0,type}')
+		FROM (SELECT seats_http.assign_seat('\\x$body'::bytea) AS body OFFSET 0) AS answer
+	});
+}
+
 my $bad_email = fault('email', 'value is not a valid email address', 'value_error');
 my $big_metadata =
   fault('metadata', 'Value error, metadata should have at most 1 KB', 'value_error');
@@ -89,6 +102,12 @@ is(outcome("SELECT seats.assign_seat('$shop', email => '$raw\@B')"),
 is(outcome("SELECT (seat).status FROM seats.claim_seat('$token', '$many')"),
 	'claimed', 'SQL_ASCII: a key of 255 such bytes is none too long');
 
+# A body must be UTF-8 all the same. An escape for what is not ASCII says nothing there.
+is(assign_over_http("$raw\@c"), 'json_invalid', 'SQL_ASCII: a body that is not UTF-8');
+is(assign_over_http("\xc3\xab\@c"), "\xc3\xab\@c", 'SQL_ASCII: a body that is');
+is(assign_over_http('\u00eb@d'), 'json_invalid', 'SQL_ASCII: a body with an escape');
+is(assign_over_http('\u0065@d'), 'e@d', 'SQL_ASCII: a body with an escape of ASCII');
+
 # PostgreSQL keeps them out of UTF-8.
 in_database('utf8');
 is( outcome("SELECT seats.claim_seat('seats_inv_$raw')"),
@@ -122,8 +141,12 @@ is( outcome(qq{
 	}),
 	'revoked',
 	'LATIN1: revoke_seat');
+is(assign_over_http("ann\xc3\xab\@c"), "ann\xeb\@c", 'LATIN1: a body of HTTP');
+is(assign_over_http('eve\u00eb@c'), "eve\xeb\@c", 'LATIN1: a body with an escape');
+is(assign_over_http("\xc5\x82\@c"), 'json_invalid', 'LATIN1: a body with what it lacks');
+is(assign_over_http('\u0142@c'), 'json_invalid', 'LATIN1: a body with an escape for that');
 is( query("SELECT string_agg(split_part(type, '.', 2), ' ' ORDER BY id) FROM seats.events"),
-	'assigned claimed assigned claimed revoked',
+	'assigned claimed assigned claimed revoked assigned assigned',
 	'LATIN1: events');
 
 done_testing();

@@ -52,9 +52,10 @@ query(qq{
 	SELECT seats.grant_access('anonymous', 'backend', 'customer');
 });
 
-# Who may do what with everything in the schema, and with it.
+# Who may do what with everything in the schemas, and with them.
 my $rights = q{
-	SELECT 'schema', nspname, nspacl FROM pg_namespace WHERE nspname = 'seats'
+	SELECT 'schema', nspname, nspacl FROM pg_namespace
+		WHERE nspname IN ('seats', 'seats_http')
 	UNION ALL
 	SELECT relkind::text, relname, relacl FROM pg_class
 		WHERE relnamespace = 'seats'::regnamespace
@@ -64,7 +65,7 @@ my $rights = q{
 		WHERE relnamespace = 'seats'::regnamespace AND attacl IS NOT NULL
 	UNION ALL
 	SELECT 'function', oid::regprocedure::text, proacl FROM pg_proc
-		WHERE pronamespace = 'seats'::regnamespace
+		WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
 	ORDER BY 1, 2
 };
 is( query('SELECT status, count(*) FROM seats.customer_seats GROUP BY 1 ORDER BY 1'),
@@ -84,7 +85,7 @@ my $objects = query('\dx+ seats');
 my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
-	42, 'three roles were granted what they need');
+	55, 'three roles were granted what they need');
 my $file = "$PostgreSQL::Test::Utils::tmp_check/seats.dump";
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');

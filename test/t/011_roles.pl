@@ -32,7 +32,7 @@ sub documented
 		$what =~ s/^of table `customer_seats` the //;
 		my ($kind) = $what =~ /^(schema|function|column|table|view|sequence)s? `/
 		  or die "not understood: $row";
-		foreach my $name ($what =~ /`(\w+)`/g)
+		foreach my $name ($what =~ /`([\w.]+)`/g)
 		{
 			die "twice: $kind $name" if exists $said{"$kind $name"};
 			$said{"$kind $name"} = { map { $roles[$_] => $cells[$_] } 0 .. 2 };
@@ -70,9 +70,12 @@ sub granted
 		return "concat_ws(' ', $has)";
 	};
 	my @queries = (
-		"SELECT 'schema', 'seats', "
-		  . $held->('has_schema_privilege', q{'seats'}, 'USAGE', 'CREATE'),
-		"SELECT 'function', proname, "
+		"SELECT 'schema', nspname, "
+		  . $held->('has_schema_privilege', 'oid', 'USAGE', 'CREATE')
+		  . " FROM pg_namespace WHERE nspname IN ('seats', 'seats_http')",
+		# Those of seats_http are overloaded, and what is said of one is said of both.
+		"SELECT DISTINCT 'function', concat(CASE pronamespace WHEN 'seats_http'::regnamespace"
+		  . " THEN 'seats_http.' END, proname), "
 		  . $held->('has_function_privilege', 'oid', 'EXECUTE')
 		  . " FROM pg_proc JOIN ($members) AS m ON oid = objid AND classid = 'pg_proc'::regclass",
 		"SELECT CASE relkind WHEN 'v' THEN 'view' ELSE 'table' END, relname, "
@@ -91,6 +94,7 @@ sub granted
 	foreach my $line (map { split /\n/, query($_) } @queries)
 	{
 		my ($kind, $name, $has) = split /\|/, $line, -1;
+		die "two rights: $kind $name" if exists $granted{"$kind $name"};
 		$granted{"$kind $name"} = $words{$has} // $has;
 	}
 	return \%granted;

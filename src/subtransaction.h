@@ -1,0 +1,11 @@
+/*
+ * subtransaction.h
+ *		Work whose errors are answered rather than raised.
+ */
+#ifndef SEATS_SUBTRANSACTION_H
+#define SEATS_SUBTRANSACTION_H
+
+extern ErrorData *subtransaction_run(void (*work)(void *state), void *state,
+									 bool (*is_expected)(const ErrorData *error));
+
+#endif

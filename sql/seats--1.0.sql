@@ -386,6 +386,29 @@ COMMENT ON SEQUENCE seats.events_id_seq IS 'Numbers the events';
 COMMENT ON CONSTRAINT events_pkey ON seats.events IS 'An id names one event';
 COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of event that there are';
 
+CREATE TABLE seats.jwt_keys (
+	kid uuid DEFAULT gen_random_uuid() CONSTRAINT jwt_keys_pkey PRIMARY KEY,
+	secret bytea NOT NULL
+		CONSTRAINT jwt_keys_secret_check CHECK (length(secret) >= 32),
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+		CONSTRAINT jwt_keys_created_at_key UNIQUE
+);
+-- A key is drawn where it is kept, by pgcrypto wherever that is, and so passes through no statement.
+DO $$
+BEGIN
+	EXECUTE format('ALTER TABLE seats.jwt_keys ALTER secret SET DEFAULT %s.gen_random_bytes(32)',
+		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pgcrypto'));
+END
+$$;
+INSERT INTO seats.jwt_keys DEFAULT VALUES;
+COMMENT ON TABLE seats.jwt_keys IS 'The keys of sessions that are JWTs, written by rotate_jwt_key(); not dumped: a restored database has a new one';
+COMMENT ON COLUMN seats.jwt_keys.kid IS 'Names the key in the header of a JWT';
+COMMENT ON COLUMN seats.jwt_keys.secret IS 'The key of HMAC by SHA-256, at least 32 bytes';
+COMMENT ON COLUMN seats.jwt_keys.created_at IS 'From when on it signs; the newest one does';
+COMMENT ON CONSTRAINT jwt_keys_pkey ON seats.jwt_keys IS 'An id names one key';
+COMMENT ON CONSTRAINT jwt_keys_secret_check ON seats.jwt_keys IS 'A key has at least as many bits as the hash';
+COMMENT ON CONSTRAINT jwt_keys_created_at_key ON seats.jwt_keys IS 'One key is the newest';
+
 
 -- Functions ----------------------------------------------------------------------------------------------
 
@@ -479,6 +502,33 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_end_session';
 COMMENT ON FUNCTION seats.end_session(text) IS
 'Signs out: ends the session of a token; false when there was none; raises PT422';
+
+CREATE FUNCTION seats.check_session()
+RETURNS void
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_check_session';
+COMMENT ON FUNCTION seats.check_session() IS
+'PostgREST''s db-pre-request: refuses the JWT of a session that was ended or expired; lets any other request pass; raises PT401';
+
+CREATE FUNCTION seats.postgrest_config()
+RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT set_config('pgrst.jwt_secret', json_build_object('keys', COALESCE(json_agg(json_build_object(
+		'kty', 'oct', 'alg', 'HS256', 'use', 'sig', 'kid', kid,
+		'k', rtrim(translate(encode(secret, 'base64'), E'+/\n', '-_'), '=')) ORDER BY created_at DESC),
+		'[]'))::text, true)
+	FROM seats.jwt_keys
+$$;
+COMMENT ON FUNCTION seats.postgrest_config() IS
+'PostgREST''s db-pre-config: gives it the keys of customer sessions as pgrst.jwt_secret, a JWK set, for this transaction; whoever may call it has the keys';
+
+CREATE FUNCTION seats.rotate_jwt_key()
+RETURNS uuid
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_rotate_jwt_key';
+COMMENT ON FUNCTION seats.rotate_jwt_key() IS
+'Makes a new key for sessions that are JWTs, removes those that no session can need any more, has PostgREST read them anew; returns the new key''s id';
 
 CREATE FUNCTION seats.release_expired_seats(older_than interval DEFAULT '0')
 RETURNS integer
@@ -714,6 +764,7 @@ BEGIN
 			RAISE undefined_object USING MESSAGE = 'role does not exist', HINT = 'Create the role first.';
 		END IF;
 		EXECUTE format('GRANT USAGE ON SCHEMA seats TO %s', grantee);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.check_session TO %s', grantee);
 	END LOOP;
 	IF anonymous IS NOT NULL THEN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', anonymous);
@@ -765,6 +816,9 @@ REVOKE ALL ON FUNCTION
 	seats.get_seat(uuid),
 	seats.authenticate(text),
 	seats.end_session(text),
+	seats.check_session(),
+	seats.postgrest_config(),
+	seats.rotate_jwt_key(),
 	seats.release_expired_seats(interval),
 	seats.purge_expired_sessions(),
 	seats.purge_events(interval),

@@ -20,8 +20,9 @@
 #endif
 
 #include "arguments.h"
+#include "jwt.h"
 
-#define MAX_CHARACTERS 255		 /* of a token or an idempotency key */
+#define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
 #define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */
 #define MAX_METADATA_KEYS 10
 #define MAX_METADATA_BYTES 1024 /* of its text */
@@ -81,14 +82,21 @@ text_characters(const text *value)
 	return pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
+/* Adds a fault where a text has more than so many characters. */
+static void
+check_characters(Faults *faults, const text *value, const char *name, int most)
+{
+	/* No text has more characters than bytes, which need no counting. */
+	if (VARSIZE_ANY_EXHDR(value) > (size_t) most && text_characters(value) > most)
+		fault_add(faults, name, psprintf("String should have at most %d characters", most),
+				  "string_too_long");
+}
+
 /* Adds a fault where a token or key is over-long. */
 void
 check_length(Faults *faults, const text *value, const char *name)
 {
-	/* No text has more characters than bytes, which need no counting. */
-	if (VARSIZE_ANY_EXHDR(value) > MAX_CHARACTERS && text_characters(value) > MAX_CHARACTERS)
-		fault_add(faults, name, "String should have at most 255 characters",
-				  "string_too_long");
+	check_characters(faults, value, name, MAX_CHARACTERS);
 }
 
 /* Tells whether a string is a uuid in its usual form, so that reading it is no error. */
@@ -105,28 +113,67 @@ is_uuid(const char *string)
 	return string[lengthof(form) - 1] == '\0';
 }
 
+/* Adds a fault where a token is empty, or longer than so many characters. */
+static void
+check_token_length(Faults *faults, const text *token, const char *name, int limit)
+{
+	if (VARSIZE_ANY_EXHDR(token) == 0)
+		fault_add(faults, name, "String should have at least 1 character", "string_too_short");
+	check_characters(faults, token, name, limit);
+}
+
 /* Adds a fault where a token is empty or over-long.  Nothing is said yet of its form. */
 void
 check_token_text(Faults *faults, const text *token, const char *name)
 {
-	if (VARSIZE_ANY_EXHDR(token) == 0)
-		fault_add(faults, name, "String should have at least 1 character", "string_too_short");
-	check_length(faults, token, name);
+	check_token_length(faults, token, name, MAX_CHARACTERS);
+}
+
+/* Returns a token argument; adds a fault where it is null. */
+static const text *
+check_given(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
+{
+	if (!PG_ARGISNULL(argno))
+		return PG_GETARG_TEXT_PP(argno);
+	fault_add(faults, name, "Field required", "missing");
+	return NULL;
 }
 
 /* Returns a token argument; adds a fault where it is null, empty or over-long. */
 const text *
 check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
 {
-	const text *token;
+	const text *token = check_given(fcinfo, argno, faults, name);
 
-	if (PG_ARGISNULL(argno))
-	{
-		fault_add(faults, name, "Input should be a valid string", "string_type");
-		return NULL;
-	}
-	token = PG_GETARG_TEXT_PP(argno);
-	check_token_text(faults, token, name);
+	if (token != NULL)
+		check_token_text(faults, token, name);
+	return token;
+}
+
+/* Tells how long a session token may be: one that looks like a JWT is longer than others. */
+static int
+session_token_limit(const text *token)
+{
+	return jwt_looks_like_one(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token)) ? JWT_MAX_LENGTH
+																			: MAX_CHARACTERS;
+}
+
+/*
+ * Returns the one argument of a function, the token of a customer session, of either format;
+ * raises PT422 as check_token() says, where over-long is more for a JWT.
+ */
+const text *
+session_token_argument(FunctionCallInfo fcinfo)
+{
+	static const char name[] = "customer_session_token";
+	const text *token;
+	Faults faults;
+
+	faults_start(&faults);
+	token = check_given(fcinfo, 0, &faults, name);
+	if (token != NULL)
+		check_token_length(&faults, token, name, session_token_limit(token));
+	faults_raise(&faults);
 	return token;
 }
 

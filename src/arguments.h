@@ -29,6 +29,7 @@ extern const text *check_token(FunctionCallInfo fcinfo, int argno, Faults *fault
 							   const char *name);
 extern void check_token_text(Faults *faults, const text *token, const char *name);
 extern const text *token_argument(FunctionCallInfo fcinfo, const char *name);
+extern const text *session_token_argument(FunctionCallInfo fcinfo);
 extern const pg_uuid_t *id_argument(FunctionCallInfo fcinfo, int argno, const char *name);
 extern PurchaseId purchase_argument(FunctionCallInfo fcinfo, Faults *faults);
 extern PurchaseId named_purchase(NullableDatum subscription_id, NullableDatum order_id);

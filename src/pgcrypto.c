@@ -28,8 +28,9 @@
 #include "pgcrypto.h"
 
 static FmgrInfo digest;			  /* digest(bytea, text) */
+static FmgrInfo hmac;			  /* hmac(bytea, bytea, text) */
 static FmgrInfo gen_random_bytes; /* gen_random_bytes(integer) */
-static text *sha256_name;		  /* what digest() calls SHA-256 */
+static text *sha256_name;		  /* what digest() and hmac() call SHA-256 */
 
 /*
  * Random bytes drawn and not yet given out: the end of the array.  A draw costs nearly the same for
@@ -112,11 +113,12 @@ start_watching(void)
 	CacheRegisterSyscacheCallback(PROCOID, count_change, (Datum) 0);
 }
 
-/* Makes sure that both functions are known and as they are now. */
+/* Makes sure that the functions are known and as they are now. */
 static void
 find_functions(void)
 {
 	static const Oid digest_arguments[] = {BYTEAOID, TEXTOID};
+	static const Oid hmac_arguments[] = {BYTEAOID, BYTEAOID, TEXTOID};
 	static const Oid random_arguments[] = {INT4OID};
 	uint64 looked_at;
 	Oid extension;
@@ -131,25 +133,52 @@ find_functions(void)
 	looked_at = changes;
 	extension = find_pgcrypto(&schema);
 	find_function(&digest, extension, schema, "digest", digest_arguments, 2);
+	find_function(&hmac, extension, schema, "hmac", hmac_arguments, 3);
 	find_function(&gen_random_bytes, extension, schema, "gen_random_bytes", random_arguments,
 				  1);
 	found_at = looked_at;
+}
+
+/* Returns bytes as a new bytea. */
+static bytea *
+make_bytea(const void *data, size_t length)
+{
+	bytea *result = palloc(VARHDRSZ + length);
+
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), data, length);
+	return result;
 }
 
 /* Returns the SHA-256 of some bytes, a new bytea of 32; raises 42704 or 42883 without pgcrypto. */
 bytea *
 pgcrypto_sha256(const void *data, size_t length)
 {
-	bytea *input = palloc(VARHDRSZ + length);
+	bytea *input = make_bytea(data, length);
 	Datum hash;
 
-	SET_VARSIZE(input, VARHDRSZ + length);
-	memcpy(VARDATA(input), data, length);
 	find_functions();
 	hash = FunctionCall2Coll(&digest, InvalidOid, PointerGetDatum(input),
 							 PointerGetDatum(sha256_name));
 	pfree(input);
 	return DatumGetByteaP(hash);
+}
+
+/*
+ * Returns the HMAC by SHA-256 of some bytes with a key, a new bytea of 32; raises 42704 or 42883
+ * without pgcrypto.
+ */
+bytea *
+pgcrypto_hmac_sha256(const void *data, size_t length, const bytea *key)
+{
+	bytea *input = make_bytea(data, length);
+	Datum result;
+
+	find_functions();
+	result = FunctionCall3Coll(&hmac, InvalidOid, PointerGetDatum(input), PointerGetDatum(key),
+							   PointerGetDatum(sha256_name));
+	pfree(input);
+	return DatumGetByteaP(result);
 }
 
 /* Draws random bytes, all that there is room for; raises 42704 or 42883 without pgcrypto. */

@@ -29,8 +29,9 @@ typedef struct Search
 	const char *const *names;
 	char **values;
 	int count;
-	int depth;	 /* of objects and arrays around what comes next */
-	int current; /* the field whose value comes next, or -1 */
+	bool numbers; /* are wanted as well as strings */
+	int depth;	  /* of objects and arrays around what comes next */
+	int current;  /* the field whose value comes next, or -1 */
 } Search;
 
 /* An object or array begins. */
@@ -64,14 +65,16 @@ see_field(void *state, char *name, bool isnull pg_attribute_unused())
 	CALLBACK_RETURN;
 }
 
-/* A value that is no object or array: it is kept if it is a string of a field looked for. */
+/* A value that is no object or array: it is kept if it is wanted and of a field looked for. */
 static CALLBACK_RESULT
 see_scalar(void *state, char *value, JsonTokenType type)
 {
 	Search *search = state;
 
+	bool wanted = type == JSON_TOKEN_STRING || (search->numbers && type == JSON_TOKEN_NUMBER);
+
 	if (search->depth == 1 && search->current >= 0)
-		search->values[search->current] = type == JSON_TOKEN_STRING ? value : NULL;
+		search->values[search->current] = wanted ? value : NULL;
 	CALLBACK_RETURN;
 }
 
@@ -103,15 +106,11 @@ is_readable(const char *json)
 	return true;
 }
 
-/*
- * Finds strings by name in the object that one of PostgREST's settings holds; a value is NULL
- * where there is none.
- */
-void
-request_read(const char *setting, const char *const *names, char **values, int count)
+/* Does what request_read() or request_read_claims() says. */
+static void
+read_setting(const char *setting, Search search)
 {
 	const char *json = GetConfigOption(setting, true, false);
-	Search search = {.names = names, .values = values, .count = count, .current = -1};
 	JsonSemAction actions = {
 		.semstate = &search,
 		.object_start = go_in,
@@ -122,9 +121,30 @@ request_read(const char *setting, const char *const *names, char **values, int c
 		.scalar = see_scalar,
 	};
 
-	memset(values, 0, count * sizeof(char *));
+	memset(search.values, 0, search.count * sizeof(char *));
 	if (!is_readable(json))
 		return;
 	if (pg_parse_json(start_parser(pstrdup(json)), &actions) != JSON_SUCCESS)
-		memset(values, 0, count * sizeof(char *));
+		memset(search.values, 0, search.count * sizeof(char *));
+}
+
+/*
+ * Finds strings by name in the object that one of PostgREST's settings holds; a value is NULL
+ * where there is none.
+ */
+void
+request_read(const char *setting, const char *const *names, char **values, int count)
+{
+	read_setting(setting,
+				 (Search){.names = names, .values = values, .count = count, .current = -1});
+}
+
+/* Finds strings and numbers, as they are written, in the claims of the JWT. */
+void
+request_read_claims(const char *const *names, char **values, int count)
+{
+	read_setting(
+		REQUEST_CLAIMS,
+		(Search){
+			.names = names, .values = values, .count = count, .numbers = true, .current = -1});
 }

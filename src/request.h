@@ -11,5 +11,6 @@
 
 extern void request_read(const char *setting, const char *const *names, char **values,
 						 int count);
+extern void request_read_claims(const char *const *names, char **values, int count);
 
 #endif

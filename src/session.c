@@ -19,11 +19,13 @@
 #include "kept_plan.h"
 #include "row.h"
 #include "session.h"
+#include "session_jwt.h"
 #include "settings.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_authenticate);
 PG_FUNCTION_INFO_V1(seats_end_session);
+PG_FUNCTION_INFO_V1(seats_check_session);
 
 /* The fields of the type seats.customer_session, and which of them is expires_at. */
 static const Oid field_types[] = {UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
@@ -67,15 +69,18 @@ static KeptPlan delete_session = {
 text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context)
 {
+	TimestampTz expiry = settings_session_expiry(now);
 	bytea *hash;
-	text *token = token_issue(TOKEN_SESSION, route, context, &hash);
+	text *token = setting_session_token_format == SESSION_TOKEN_JWT
+		? session_jwt_issue(seat, now, expiry, context, &hash)
+		: token_issue(TOKEN_SESSION, route, context, &hash);
 	NullableDatum values[SESSION_TABLE_COLUMNS] = {
 		[SESSION_TOKEN_HASH] = {PointerGetDatum(hash), false},
 		[SESSION_SEAT_ID] = {UUIDPGetDatum(&seat->id), false},
 		[SESSION_CUSTOMER_ID] = {UUIDPGetDatum(&seat->customer_id), false},
 		[SESSION_ORGANIZATION_ID] = {UUIDPGetDatum(&seat->organization_id), false},
 		[SESSION_CREATED_AT] = {TimestampTzGetDatum(now), false},
-		[SESSION_EXPIRES_AT] = {TimestampTzGetDatum(settings_session_expiry(now)), false},
+		[SESSION_EXPIRES_AT] = {TimestampTzGetDatum(expiry), false},
 	};
 
 	if (!direct_insert(&direct_sessions, values))
@@ -133,6 +138,35 @@ find_by_statement(const bytea *hash, NullableDatum *fields)
 }
 
 /*
+ * Finds a session by its hash, and the fields of seats.customer_session; false where there is
+ * none, raises PT401 where it expired by the clock.  Inside SPI_connect() and SPI_finish().
+ */
+static bool
+find_live(bytea *hash, NullableDatum *fields)
+{
+	DirectResult result = find_directly(hash, fields);
+
+	if (result == DIRECT_NOT_FOUND ||
+		(result == DIRECT_NOT_POSSIBLE && !find_by_statement(hash, fields)))
+		return false;
+	if (DatumGetTimestampTz(fields[EXPIRES_AT_FIELD].value) <= GetCurrentTimestamp())
+		raise_error(SESSION_EXPIRED);
+	return true;
+}
+
+/*
+ * Reads a caller's session token, of either format, whichever new ones have; false where it has
+ * the form of none, else its hash.
+ */
+static bool
+read_token(const text *token, bytea **hash)
+{
+	uint32 route;
+
+	return token_read(token, TOKEN_SESSION, &route, hash) || session_jwt_read(token, hash);
+}
+
+/*
  * authenticate(customer_session_token text): who the token is for.  Raises PT401 where it is for
  * nobody or expired by the clock, PT422 where it is null, empty or over-long.  Changes and
  * locks nothing, so that it works on a standby.
@@ -140,26 +174,20 @@ find_by_statement(const bytea *hash, NullableDatum *fields)
 Datum
 seats_authenticate(PG_FUNCTION_ARGS)
 {
-	const text *token = token_argument(fcinfo, "customer_session_token");
+	const text *token = session_token_argument(fcinfo);
 	TupleDesc type;
 	MemoryContext caller = CurrentMemoryContext;
 	NullableDatum fields[SESSION_FIELDS];
-	DirectResult result;
-	uint32 route;
 	bytea *hash;
 	Datum session;
 
-	if (!token_read(token, TOKEN_SESSION, &route, &hash))
+	if (!read_token(token, &hash))
 		raise_error(SESSION_INVALID);
 
 	type = result_type(fcinfo);
 	SPI_connect();
-	result = find_directly(hash, fields);
-	if (result == DIRECT_NOT_FOUND ||
-		(result == DIRECT_NOT_POSSIBLE && !find_by_statement(hash, fields)))
+	if (!find_live(hash, fields))
 		raise_error(SESSION_INVALID);
-	if (DatumGetTimestampTz(fields[EXPIRES_AT_FIELD].value) <= GetCurrentTimestamp())
-		raise_error(SESSION_EXPIRED);
 	session = composite(type->tdtypeid, fields, field_types, SESSION_FIELDS, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(session);
@@ -177,13 +205,12 @@ seats_end_session(PG_FUNCTION_ARGS)
 {
 	NullableDatum arguments[1] = {0};
 	const text *token;
-	uint32 route;
 	bytea *hash;
 	uint64 ended;
 
 	PreventCommandIfReadOnly("end_session()");
-	token = token_argument(fcinfo, "customer_session_token");
-	if (!token_read(token, TOKEN_SESSION, &route, &hash))
+	token = session_token_argument(fcinfo);
+	if (!read_token(token, &hash))
 		PG_RETURN_BOOL(false);
 
 	SPI_connect();
@@ -191,4 +218,27 @@ seats_end_session(PG_FUNCTION_ARGS)
 	ended = kept_plan_execute(&delete_session, arguments);
 	SPI_finish();
 	PG_RETURN_BOOL(ended > 0);
+}
+
+/*
+ * check_session(): raises PT401 where PostgREST's request comes with the JWT of a customer session
+ * that was ended or expired by the clock, about which PostgREST itself knows nothing or is not
+ * exact.  Any other request passes.  Changes and locks nothing.
+ */
+Datum
+seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	NullableDatum fields[SESSION_FIELDS];
+	List *hashes;
+	bool pass;
+	ListCell *cell;
+
+	SPI_connect();
+	pass = !session_jwts_of_request(&hashes);
+	foreach (cell, hashes)
+		pass = pass || find_live(lfirst(cell), fields);
+	SPI_finish();
+	if (!pass)
+		raise_error(SESSION_INVALID);
+	PG_RETURN_VOID();
 }

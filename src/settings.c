@@ -39,12 +39,47 @@ int setting_event_sink;
  */
 bool setting_direct_access;
 
+/* What the tokens of new customer sessions are, a SessionTokenFormat; those of old ones stay good. */
+int setting_session_token_format;
+
+/*
+ * The role that PostgREST is to take with a session's JWT.  It stands in there as it is, so it must
+ * need no escapes in JSON; whether there is such a role is for PostgREST to say.
+ */
+char *setting_jwt_role;
+
+static const struct config_enum_entry session_token_formats[] = {
+	{"opaque", SESSION_TOKEN_OPAQUE, false},
+	{"jwt", SESSION_TOKEN_JWT, false},
+	{NULL, 0, false},
+};
+
 static const struct config_enum_entry event_sinks[] = {
 	{"table", EVENT_SINK_TABLE, false},
 	{"logical", EVENT_SINK_LOGICAL, false},
 	{"none", EVENT_SINK_NONE, false},
 	{NULL, 0, false},
 };
+
+/* Tells whether a string may be seats.jwt_role. */
+static bool
+check_jwt_role(char **value, void **extra pg_attribute_unused(),
+			   GucSource source pg_attribute_unused())
+{
+	size_t length = strlen(*value);
+
+	for (const char *at = *value; *at != '\0'; at++)
+	{
+		if (*at < ' ' || *at > '~' || *at == '"' || *at == '\\')
+			length = 0;
+	}
+	if (length > 0 && length < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail(
+		"It must be the name of a role, of ASCII characters other than quotes, "
+		"backslashes and control characters.");
+	return false;
+}
 
 /*
  * Declares the settings and reserves their prefix, so that a mistyped one is an error.
@@ -80,6 +115,20 @@ settings_define(void)
 							 EVENT_SINK_TABLE, event_sinks,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("seats.session_token_format",
+							 "What the tokens of new customer sessions are.",
+							 "Opaque, or JWTs that PostgREST accepts.",
+							 &setting_session_token_format,
+							 SESSION_TOKEN_OPAQUE, session_token_formats,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomStringVariable("seats.jwt_role",
+							   "The role that PostgREST takes with a customer session's JWT.",
+							   NULL,
+							   &setting_jwt_role,
+							   "customer",
+							   PGC_SUSET, 0,
+							   check_jwt_role, NULL, NULL);
 	DefineCustomBoolVariable("seats.direct_access",
 							 "Reads and writes rows past the executor where that gives the same.",
 							 "Off, every row goes through the executor.",
@@ -108,6 +157,13 @@ TimestampTz
 settings_session_expiry(TimestampTz from)
 {
 	return from + setting_customer_session_ttl * USECS_PER_SEC;
+}
+
+/* Returns when a session that expires at "expiry" was opened. */
+TimestampTz
+settings_session_start(TimestampTz expiry)
+{
+	return expiry - setting_customer_session_ttl * USECS_PER_SEC;
 }
 
 /* Tells whether a claim made at "claimed_at" can be retried at "now". */

@@ -15,12 +15,22 @@ typedef enum EventSink
 	EVENT_SINK_NONE
 } EventSink;
 
+/* What a customer session's token is. */
+typedef enum SessionTokenFormat
+{
+	SESSION_TOKEN_OPAQUE,
+	SESSION_TOKEN_JWT
+} SessionTokenFormat;
+
 extern int setting_event_sink;
+extern int setting_session_token_format;
+extern char *setting_jwt_role;
 extern bool setting_direct_access;
 
 extern void settings_define(void);
 extern TimestampTz settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl);
 extern TimestampTz settings_session_expiry(TimestampTz from);
+extern TimestampTz settings_session_start(TimestampTz expiry);
 extern bool settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "errors.h"
 #include "pgcrypto.h"
+#include "session_jwt.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_token_route);
@@ -95,7 +96,7 @@ organization_route(const pg_uuid_t *organization_id)
 }
 
 /*
- * token_route(token text): the route that a token of either kind carries, the same bits as a
+ * token_route(token text): the route that a token of any kind carries, the same bits as a
  * signed integer.  Raises PT400 for what is no token.  Reads no table.
  */
 Datum
@@ -107,7 +108,8 @@ seats_token_route(PG_FUNCTION_ARGS)
 	uint32 route;
 
 	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
-		!token_parse(characters, length, TOKEN_SESSION, &route))
+		!token_parse(characters, length, TOKEN_SESSION, &route) &&
+		!session_jwt_route(token, &route))
 		raise_error(INVITATION_INVALID);
 	PG_RETURN_INT32((int32) route);
 }

@@ -113,11 +113,14 @@ sub table_counts
 	return join ' ', map { "$_=" . query("SELECT count(*) FROM seats.$_") } tables();
 }
 
-# Returns all rows of all tables of the extension.
+# Returns all rows of all tables of the extension, but those named.
 sub table_rows
 {
+	my %without = map { $_ => 1 } @_;
+
 	return query(join '',
-		map { "SELECT '$_', t.* FROM seats.$_ AS t ORDER BY t::text;" } tables());
+		map { "SELECT '$_', t.* FROM seats.$_ AS t ORDER BY t::text;" }
+		  grep { !$without{$_} } tables());
 }
 
 1;

@@ -144,6 +144,35 @@ my @invitations = $output =~ /^(seats_inv_\w{55}) (seats_inv_\w{55})$/m;
 is(scalar @invitations, 2, 'an invitation over HTTP, sent twice');
 push @tokens, @invitations;
 
+# A session that is a JWT: claimed, retried, looked at in every way, refused.  PostgREST gets the keys and sets what it
+# has verified.  Nobody may find the token's signature or its random id, nor a key.
+query(q{ALTER SYSTEM SET seats.session_token_format = 'jwt'});
+$node->reload;
+($output) = run_with(new_invitation(), q{
+	SELECT customer_session_token AS first FROM seats.claim_seat(:token, 'key') \gset
+	SELECT customer_session_token AS second FROM seats.claim_seat(:token, 'key') \gset
+	SELECT seats.token_route(:first);
+	SELECT customer_id FROM seats.authenticate(:second);
+	\shell echo :first :second
+});
+my ($ended_jwt, $jwt) = $output =~ /^(eyJ\S{400,}) (eyJ\S{400,})$/m;
+ok(defined $jwt, 'the whole story runs with JWTs');
+my $claims = decode_base64((split /\./, $jwt)[1] =~ tr{-_}{+/}r);
+my @secrets = map { (split /\./, $_)[2], decode_base64((split /\./, $_)[1] =~ tr{-_}{+/}r) =~ /"jti":"(.*?)"/ }
+  $ended_jwt, $jwt;
+is(scalar @secrets, 4, 'they have signatures and ids');
+($output) = run_with($claims, q{
+	SELECT set_config('request.jwt.claims', :token, false);
+	SELECT seats.check_session();
+	SELECT seats.postgrest_config();
+	SELECT seats.rotate_jwt_key();
+	SELECT seats.postgrest_config();
+});
+query(q{ALTER SYSTEM RESET seats.session_token_format});
+$node->reload;
+my @jwk = map { pack 'H*', $_ } split /\n/, query(q{SELECT encode(secret, 'hex') FROM seats.jwt_keys});
+is(scalar @jwk, 2, 'there are two keys');
+
 # Every error that somebody who has a token can meet.
 my $claim = 'SELECT seats.claim_seat(:token)';
 my $info = 'SELECT seats.claim_info(:token)';
@@ -165,6 +194,13 @@ foreach my $statement ($claim, $info, $authenticate, $end)
 {
 	fails_with($token x 4, $statement, 'string_too_long');
 }
+fails_with($ended_jwt, $authenticate, 'session_invalid');
+fails_with($jwt . '=', $authenticate, 'session_invalid');
+fails_with($jwt x 3, $authenticate, 'string_too_long');
+fails_with($jwt, $claim, 'string_too_long');
+fails_with(substr($jwt, 0, -50), $route, 'invitation_invalid');
+fails_with($claims =~ s/"jti":"/"jti":"x/r,
+	q{SELECT set_config('request.jwt.claims', :token, false); SELECT seats.check_session()}, 'session_invalid');
 fails_with($token, 'SELECT seats.claim_seat(:token, repeat(:token, 4))', 'string_too_long');
 fails_with($token, "BEGIN READ ONLY; $claim", 'read-only transaction');
 fails_with($session, "BEGIN READ ONLY; $end", 'read-only transaction');
@@ -209,6 +245,8 @@ fails_with($kept, $info, 'seat_based_pricing_not_enabled');
 
 query('UPDATE seats.customer_sessions SET expires_at = now()');
 fails_with($session, $authenticate, 'session_expired');
+fails_with($jwt, $authenticate, 'session_expired');
+run_with($jwt, "$end;");
 run_with($session, "$end;");
 run_with($session, "$end;");
 
@@ -229,7 +267,11 @@ sub forms
 }
 
 my $clear = join '|',
-  map { quotemeta } map { forms($_) } $key, map { substr($_, 16, 43) } @tokens;
+  map { quotemeta } map { forms($_) } $key, @secrets, map { substr($_, 16, 43) } @tokens;
+
+# A key is in its table, hexadecimal where that is printed, and nowhere else.
+my $keys = join '|', map { quotemeta }
+  map { $_, unpack('H*', $_), substr(encode_base64($_, ''), 0, 42), substr(encode_base64($_, '') =~ tr{+/}{-_}r, 0, 42) } @jwk;
 
 sub lacks_tokens
 {
@@ -238,6 +280,7 @@ sub lacks_tokens
 
 	cmp_ok(length $text, '>', 0, "something was written: $where");
 	is($found, 'not found', "no token: $where");
+	unlike($text, qr/$keys/i, "no key: $where") unless $where eq 'the tables';
 }
 
 my $log = slurp_file($node->logfile);

@@ -35,8 +35,10 @@ is( outcome(qq{
 		SHOW seats.customer_session_ttl;
 		SHOW seats.claim_retry_window;
 		SHOW seats.event_sink;
+		SHOW seats.session_token_format;
+		SHOW seats.jwt_role;
 	}),
-	"1d\n1h\n10min\ntable",
+	"1d\n1h\n10min\ntable\nopaque\ncustomer",
 	'the defaults');
 setting_is(q(seats.invitation_ttl = '1s'), '1s');
 setting_is(q(seats.invitation_ttl = '3650d'), '3650d');
@@ -57,6 +59,11 @@ setting_is(q(seats.event_sink = 'TABLE'), 'table');
 setting_is(q(seats.event_sink = 'logical'), 'logical');
 setting_is(q(seats.event_sink = 'none'), 'none');
 setting_refused(q(seats.event_sink = 'nowhere'));
+setting_is(q(seats.session_token_format = 'JWT'), 'jwt');
+setting_refused(q(seats.session_token_format = 'paseto'));
+setting_is(q(seats.jwt_role = 'portal user'), 'portal user');
+setting_refused(q(seats.jwt_role = ''));
+setting_refused(q(seats.jwt_role = 'a"b'));
 setting_refused('seats.customer_session_tll = 1');
 
 # Who may change them.  The role may call everything, but none of the settings.
@@ -114,7 +121,9 @@ is(session_length('plain', q{
 	}, 'SELECT public.longer'),
 	'none', 'and a function with such a setting cannot be made');
 
-foreach my $other ("seats.claim_retry_window = '1d'", "seats.event_sink = 'none'")
+foreach my $other (
+	"seats.claim_retry_window = '1d'", "seats.event_sink = 'none'",
+	"seats.session_token_format = 'jwt'", "seats.jwt_role = 'backend'")
 {
 	my ($name) = $other =~ /(\S+)/;
 	is(outcome("$load SET $other", extra_params => [ '-U', 'plain' ]),
@@ -133,6 +142,22 @@ is( outcome(qq{
 	}),
 	"late\@example.com\nslept\nPT401 session_expired",
 	'a session of a second is good for a second');
+my $jwt = assign('later@example.com');
+is( outcome(qq{
+		SET seats.customer_session_ttl = '1s';
+		SET seats.session_token_format = 'jwt';
+		SELECT customer_session_token AS session FROM seats.claim_seat('$jwt') \\gset
+		SELECT convert_from(decode(rpad(translate(p, '-_', '+/'), (length(p) + 3) / 4 * 4, '='), 'base64'), 'UTF8') AS claims
+			FROM split_part(:'session', '.', 2) AS p \\gset
+		BEGIN;
+		SELECT 'signed in' FROM set_config('request.jwt.claims', :'claims', true);
+		SELECT customer_email FROM seats.authenticate(:'session');
+		SELECT seats.check_session();
+		SELECT 'slept' FROM pg_sleep(1);
+		SELECT seats.check_session();
+	}),
+	"signed in\nlater\@example.com\n\nslept\nPT401 session_expired",
+	'so is one that is a JWT, with no second more');
 is( outcome(qq{
 		SET seats.invitation_ttl = '1s';
 		SELECT invitation_token AS token

@@ -1,6 +1,6 @@
 # A database is dumped and restored: all rows come back as they were, in tables whose
 # constraints and triggers are at work while they come, and whoever was invited before can
-# claim after it.
+# claim after it.  Only the keys of JWTs stay behind: whoever has a dump must not have them.
 use strict;
 use warnings;
 
@@ -21,6 +21,11 @@ my $canceled = '00000000-0000-0000-0000-000000000003';
 my $retried = assign('claimed@example.com');
 my $session = query("SELECT customer_session_token FROM seats.claim_seat('$retried', 'key')");
 my $pending = assign('pending@example.com');
+my $signed_in = assign('jwt@example.com');
+my $jwt = query(qq{
+	SET seats.session_token_format = 'jwt';
+	SELECT customer_session_token FROM seats.claim_seat('$signed_in')
+});
 my $claimed = assign('again@example.com');
 claim($claimed);
 assign('revoked@example.com');
@@ -69,23 +74,24 @@ my $rights = q{
 	ORDER BY 1, 2
 };
 is( query('SELECT status, count(*) FROM seats.customer_seats GROUP BY 1 ORDER BY 1'),
-	"pending|4\nclaimed|2\nrevoked|2",
+	"pending|4\nclaimed|3\nrevoked|2",
 	'seats are in all states');
 is( query(q{
 		SELECT assigned_seats, seats FROM seats.subscriptions
 		UNION ALL SELECT assigned_seats, seats FROM seats.orders ORDER BY seats
 	}),
-	"0|0\n2|2\n4|10",
+	"0|0\n2|2\n5|10",
 	'and assigned of subscriptions and an order');
 
 # Restored in one go; and by jobs side by side, which do not know that rows of an extension's
 # tables refer to each other, and so need triggers out of the way.
-my $rows = table_rows();
+my $rows = table_rows('jwt_keys');
+my $keys = query('SELECT * FROM seats.jwt_keys');
 my $objects = query('\dx+ seats');
 my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
-	55, 'three roles were granted what they need');
+	58, 'three roles were granted what they need');
 my $file = "$PostgreSQL::Test::Utils::tmp_check/seats.dump";
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');
@@ -103,11 +109,14 @@ foreach my $copy ('parallel', 'plain')
 		$node->command_ok([ @restore, $into, $file ], "@restore");
 	}
 	in_database($copy);
-	is(table_rows(), $rows, "$copy: all rows are as they were, counts of seats too");
+	is(table_rows('jwt_keys'), $rows, "$copy: all rows are as they were, counts of seats too");
 	is(query('\dx+ seats'), $objects, "$copy: so is what belongs to the extension");
 	is(query($rights), $granted, "$copy: and who may do what with it");
 	is(query('SELECT last_value, is_called FROM seats.events_id_seq'),
 		$sequence, "$copy: the sequence is where it was");
+	my ($count, $others) = split /\|/,
+	  query("SELECT count(*), count(*) FILTER (WHERE k::text <> '($keys)') FROM seats.jwt_keys AS k");
+	is("$count $others", '1 1', "$copy: it has a key of its own for JWTs");
 }
 
 # Life goes on in the restored database.
@@ -117,6 +126,8 @@ is(outcome("SELECT seats.claim_seat('$claimed')"),
 	'PT400 seat_revoked', 'one whose seat was revoked cannot');
 is(outcome("SELECT customer_email FROM seats.authenticate('$session')"),
 	'claimed@example.com', 'a session from before the dump is good');
+is(outcome("SELECT customer_email FROM seats.authenticate('$jwt')"),
+	'PT401 session_invalid', 'but not one that is a JWT, whose key is not there');
 is(outcome("SELECT (seat).customer_email FROM seats.claim_seat('$retried', 'key')"),
 	'claimed@example.com', 'a claim from before the dump is retried by its key');
 is(outcome("SELECT seats.authenticate('$session')"),
@@ -125,12 +136,19 @@ is(query('SELECT max(id) = count(*) FROM seats.events'), 't', "the events' numbe
 is(outcome("SELECT seats.assign_seat(order_id => '$order', email => 'third\@example.com')"),
 	'PT400 no_available_seats', 'a full order is full');
 is( outcome("UPDATE seats.subscriptions SET seats = 3 WHERE id = '$shop'"),
-	'23514 seats cannot be lowered to 3: 4 are assigned',
+	'23514 seats cannot be lowered to 3: 5 are assigned',
 	'seats cannot be lowered below what was assigned');
 my $revoked = query(qq{
 	SELECT id FROM seats.customer_seats WHERE subscription_id = '$shop' AND status = 'revoked'
 });
 is(query("SELECT (seat).id FROM seats.assign_seat('$shop', email => 'new\@example.com')"),
 	$revoked, "a revoked seat's row is given again");
+is( outcome(qq{
+		SET seats.session_token_format = 'jwt';
+		SELECT invitation_token AS token FROM seats.assign_seat('$shop', email => 'jwt2\@example.com') \\gset
+		SELECT customer_session_token AS session FROM seats.claim_seat(:'token') \\gset
+		SELECT customer_email FROM seats.authenticate(:'session');
+	}),
+	'jwt2@example.com', 'a new session that is a JWT is good');
 
 done_testing();

@@ -15,6 +15,13 @@ BEGIN
 	invitation := seats.resend_invitation((invitation.seat).id);
 	session := (seats.claim_seat(invitation.invitation_token, 'key')).customer_session_token;
 	answers := answers || ((seats.claim_seat(invitation.invitation_token, 'key')).seat).status::text;
+	PERFORM set_config('seats.session_token_format', 'jwt', true);
+	session := (seats.claim_seat(invitation.invitation_token, 'key')).customer_session_token;
+	PERFORM seats.rotate_jwt_key(), seats.postgrest_config(), set_config('seats.session_token_format', 'opaque', true),
+		set_config('request.jwt.claims', convert_from(decode(rpad(translate(p, '-_', '+/'), (length(p) + 3) / 4 * 4, '='), 'base64'), 'UTF8'), true)
+		FROM split_part(session, '.', 2) AS p;
+	PERFORM seats.check_session(), set_config('request.jwt.claims', '', true);
+	answers := answers || (seats.authenticate(session)).customer_email || (seats.end_session(session))::text;
 	SELECT answers || count(*)::text INTO answers FROM seats.assign_seats(NULL, test.id(804), '{one@example.com,two@example.com}');
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending' AND order_id = test.id(804);
 	answers := answers || (seats.release_expired_seats())::text || (seats.list_seats(order_id => test.id(804))).available_seats::text;
@@ -48,6 +55,7 @@ ALTER TABLE seats.customers ADD COLUMN note text;
 ALTER TABLE seats.subscriptions ADD COLUMN note text;
 ALTER TABLE seats.orders ADD COLUMN note text;
 ALTER TABLE seats.organizations ADD COLUMN note text;
+ALTER TABLE seats.jwt_keys ADD COLUMN note text;
 SELECT test.live();
 ALTER TABLE seats.customer_sessions DROP COLUMN note;
 ALTER TABLE seats.events DROP COLUMN note;
@@ -55,6 +63,7 @@ ALTER TABLE seats.customers DROP COLUMN note;
 ALTER TABLE seats.subscriptions DROP COLUMN note;
 ALTER TABLE seats.orders DROP COLUMN note;
 ALTER TABLE seats.organizations DROP COLUMN note;
+ALTER TABLE seats.jwt_keys DROP COLUMN note;
 SELECT test.live();
 ANALYZE;
 SELECT test.live();
@@ -79,6 +88,8 @@ BEGIN
 		'gen_random_bytes(integer) RETURNS bytea', 'gen_random_uuid() RETURNS uuid', 'now() RETURNS timestamptz',
 		'unnest(uuid[]) RETURNS SETOF uuid', 'unnest(text[]) RETURNS SETOF text', 'unnest(bytea[]) RETURNS SETOF bytea',
 		'row_to_json(record) RETURNS json', 'nextval(regclass) RETURNS bigint', 'format(text, regrole) RETURNS text',
+		'hmac(bytea, bytea, text) RETURNS bytea', 'max(timestamptz) RETURNS timestamptz', 'min(timestamptz) RETURNS timestamptz',
+		'encode(bytea, text) RETURNS text', 'rtrim(text, text) RETURNS text', 'translate(text, text, text) RETURNS text', 'set_config(text, text, boolean) RETURNS text',
 		'current_customer_id() RETURNS uuid', 'equal(oid, oid) RETURNS boolean', 'equal(regrole, oid) RETURNS boolean'] LOOP
 		EXECUTE format('CREATE FUNCTION hostile.%s LANGUAGE plpgsql AS %L', signature, 'BEGIN RAISE ''hijacked''; END');
 	END LOOP;
@@ -116,6 +127,11 @@ SELECT (i.seat).customer_email, (seats.resend_invitation((i.seat).id)).invitatio
 FROM seats.assign_seats('00000000-0000-4000-8000-000000000803', NULL, '{many@example.com}') AS i \gset
 SELECT (c.seat).status FROM seats.claim_seat(:'token', 'key') AS c;
 SELECT (c.seat).customer_email, (seats.get_seat((c.seat).id)).status FROM seats.claim_seat(:'token', 'key') AS c;
+SET seats.session_token_format = 'jwt';
+SELECT c.customer_session_token AS jwt FROM seats.claim_seat(:'token', 'key') AS c \gset
+RESET seats.session_token_format;
+SELECT seats.rotate_jwt_key() IS NOT NULL AS rotated, seats.postgrest_config(), seats.check_session();
+SELECT a.customer_email FROM seats.authenticate(:'jwt') AS a;
 SELECT available_seats FROM seats.list_seats('00000000-0000-4000-8000-000000000803');
 SELECT seats.release_expired_seats('1 s'), seats.purge_expired_sessions(), seats.purge_events('1 day');
 SET seats.event_sink = 'logical';

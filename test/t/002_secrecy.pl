@@ -145,20 +145,22 @@ is(scalar @invitations, 2, 'an invitation over HTTP, sent twice');
 push @tokens, @invitations;
 
 # A session that is a JWT: claimed, retried, looked at in every way, refused.  PostgREST gets the keys and sets what it
-# has verified.  Nobody may find the token's signature or its random id, nor a key.
-query(q{ALTER SYSTEM SET seats.session_token_format = 'jwt'});
-$node->reload;
-($output) = run_with(new_invitation(), q{
-	SELECT customer_session_token AS first FROM seats.claim_seat(:token, 'key') \gset
-	SELECT customer_session_token AS second FROM seats.claim_seat(:token, 'key') \gset
-	SELECT seats.token_route(:first);
-	SELECT customer_id FROM seats.authenticate(:second);
-	\shell echo :first :second
+# has verified.  Nobody may find the token's signature or its random id, nor a key.  It is too long for \shell, so it
+# comes by a statement with an invitation in clear, which is not looked for.
+my $in_clear = assign('jwt@example.com');
+my ($ended_jwt, $jwt) = split /\n/, query(qq{
+	SET seats.session_token_format = 'jwt';
+	SELECT customer_session_token FROM seats.claim_seat('$in_clear', 'key');
+	SELECT customer_session_token FROM seats.claim_seat('$in_clear', 'key');
 });
-my ($ended_jwt, $jwt) = $output =~ /^(eyJ\S{400,}) (eyJ\S{400,})$/m;
-ok(defined $jwt, 'the whole story runs with JWTs');
+($output) = run_with($jwt, q{
+	SELECT seats.token_route(:token);
+	SELECT customer_id FROM seats.authenticate(:token) \gset
+	\shell echo :customer_id
+});
+like($output, qr/^[0-9a-f-]{36}$/m, 'somebody is signed in with a JWT');
 my $claims = decode_base64((split /\./, $jwt)[1] =~ tr{-_}{+/}r);
-my @secrets = map { (split /\./, $_)[2], decode_base64((split /\./, $_)[1] =~ tr{-_}{+/}r) =~ /"jti":"(.*?)"/ }
+my @secrets = map { (split /\./)[2], decode_base64((split /\./)[1] =~ tr{-_}{+/}r) =~ /"jti":"(.*?)"/ }
   $ended_jwt, $jwt;
 is(scalar @secrets, 4, 'they have signatures and ids');
 ($output) = run_with($claims, q{
@@ -168,8 +170,6 @@ is(scalar @secrets, 4, 'they have signatures and ids');
 	SELECT seats.rotate_jwt_key();
 	SELECT seats.postgrest_config();
 });
-query(q{ALTER SYSTEM RESET seats.session_token_format});
-$node->reload;
 my @jwk = map { pack 'H*', $_ } split /\n/, query(q{SELECT encode(secret, 'hex') FROM seats.jwt_keys});
 is(scalar @jwk, 2, 'there are two keys');
 

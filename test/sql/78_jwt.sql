@@ -158,7 +158,7 @@ SELECT what, (test.outcome(format('SELECT seats.token_route(%L)', test.sign(:'he
 FROM (SELECT test.payload(:'session') AS p) AS s, LATERAL (VALUES (1, 'as it is', p), (2, 'upper case', overlay(p PLACING 'A' FROM 54 FOR 1)),
 	(3, 'no dash', overlay(p PLACING '0' FROM 62 FOR 1)), (4, 'a dash', overlay(p PLACING '-' FROM 63 FOR 1)), (5, 'another name', replace(p, '"org"', '"orq"')),
 	(6, 'another order', replace(replace(p, '"sub"', '"???"'), '"org"', '"sub"')), (7, 'no end', overlay(p PLACING ',' FROM 90 FOR 1)),
-	(8, 'a NUL', overlay(p PLACING E'\x01' FROM 60 FOR 1)), (9, 'zeros', repeat('0', length(p)))) AS v (n, what, payload)
+	(8, 'a NUL', overlay(p PLACING E'\x01' FROM 60 FOR 1)), (9, 'zeros', repeat('0', length(p))), (10, '1,024 in all', rpad(p, 662, 'x')), (11, 'longer', rpad(p, 663, 'x'))) AS v (n, what, payload)
 ORDER BY n;
 
 -- Expiry goes by the row, exactly.

@@ -135,7 +135,7 @@ check_given(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name
 {
 	if (!PG_ARGISNULL(argno))
 		return PG_GETARG_TEXT_PP(argno);
-	fault_add(faults, name, "Field required", "missing");
+	fault_add(faults, name, "Input should be a valid string", "string_type");
 	return NULL;
 }
 

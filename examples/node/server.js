@@ -1,0 +1,105 @@
+// The routes of the HTTP contract over the functions of schema seats. The README says what to set.
+// No address, body or message of an error is logged: tokens and other input may be in them.
+import { isUtf8 } from 'node:buffer';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import express from 'express';
+import pg from 'pg';
+
+const { SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL, SEATS_API_KEY, HOST = '127.0.0.1', PORT = 3001 } = process.env;
+if (!SEATS_ANONYMOUS_URL || !SEATS_BACKEND_URL || !SEATS_API_KEY) {
+  throw new Error('set SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL and SEATS_API_KEY');
+}
+const log = (entry) => console.log(JSON.stringify({ time: new Date(), ...entry }));
+const [anonymous, backend] = [SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL].map((connectionString) =>
+  new pg.Pool({ connectionString, max: 10, connectionTimeoutMillis: 2000, statement_timeout: 5000 })
+    .on('error', (error) => log({ lost_connection: error.code })));
+
+// Who calls which function, where its arguments are, and in order what they are and of which kind.
+const invitation = (call) => `(SELECT (seat).*, invitation_token FROM ${call})`;
+const token = { invitation_token: 'string' };
+const seat = { seat_id: 'UUID' };
+const purchase = { subscription_id: 'UUID', order_id: 'UUID' };
+const customer = { email: 'string', external_customer_id: 'string', customer_id: 'UUID' };
+const routes = {
+  '/claim': { post: [anonymous, 'seats.claim_seat($1, $2)', 'body', { ...token, idempotency_key: 'string' }] },
+  '/claim/:invitation_token': { get: [anonymous, 'seats.claim_info($1)', 'path', token] },
+  '': {
+    get: [backend, 'seats.list_seats($1, $2)', 'query', purchase],
+    post: [backend, invitation('seats.assign_seat($1, $2, $3, $4, $5, $6, coalesce($7, false))'), 'body',
+      { ...purchase, ...customer, metadata: 'dictionary', immediate_claim: 'boolean' }],
+  },
+  '/:seat_id': { delete: [backend, 'seats.revoke_seat($1)', 'path', seat] },
+  '/:seat_id/resend': { post: [backend, invitation('seats.resend_invitation($1)'), 'path', seat] },
+};
+
+const failure = (status, answer, headers) => Object.assign(new Error(), { status, answer, headers });
+const invalid = (...detail) => failure(422, { detail });
+const notJson = { loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' };
+// What the service calls a refusal by the database: by its reason, else by its SQLSTATE.
+const names = { PT400: 'InvalidInvitationToken', PT403: 'FeatureNotEnabled', PT404: 'ResourceNotFound',
+  no_available_seats: 'SeatNotAvailable', subscription_not_active: 'SeatNotAvailable',
+  order_not_paid: 'SeatNotAvailable', seat_already_assigned: 'SeatAlreadyAssigned',
+  seat_not_pending: 'SeatNotPending', customer_not_found: 'CustomerNotFound' };
+const refusal = ({ code = 'none', message: detail, detail: reason }, place) => {
+  if (code in names) return failure(+code.slice(2), { error: names[reason] ?? names[code], detail, reason });
+  if (code === 'PT422') {
+    return invalid(...JSON.parse(reason).map((fault) => ({ ...fault, loc: [place, ...fault.loc.slice(1)] })));
+  }
+  if (code.startsWith('22')) return invalid(notJson); // what PostgreSQL cannot store, such as \u0000
+  // Lost connections, deadlocks and serialization failures, no resources, lock and other time-outs.
+  return /^(08|40|53|55P03|57|E|none)/.test(code) ? failure(503, undefined, { 'Retry-After': '1' }) : failure(500);
+};
+
+const digest = (text) => createHash('sha256').update(text).digest();
+const authorize = (header) => {
+  const [, key = ''] = /^Bearer (.+)$/i.exec(header) ?? [];
+  if (timingSafeEqual(digest(key), digest(SEATS_API_KEY))) return;
+  throw failure(401, undefined, { 'WWW-Authenticate': 'Bearer' });
+};
+
+// What arguments can be, and what type of fault it is when one is something else.
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const kinds = {
+  string: ['string_type', (value) => typeof value === 'string'],
+  UUID: ['uuid_parsing', (value) => typeof value === 'string' && uuid.test(value)],
+  dictionary: ['dict_type', (value) => value?.constructor === Object],
+  boolean: ['bool_type', (value) => typeof value === 'boolean'],
+};
+// The arguments' values, null where there is none. All faults are told at once.
+const valuesOf = (given, place, expected) => {
+  const faults = Object.entries(expected)
+    .filter(([name, kind]) => given[name] != null && !kinds[kind][1](given[name]))
+    .map(([name, kind]) => ({ loc: [place, name], msg: `Input should be a valid ${kind}`, type: kinds[kind][0] }));
+  if (faults.length > 0) throw invalid(...faults);
+  return Object.keys(expected).map((name) => given[name] ?? null);
+};
+
+const app = express().disable('x-powered-by').disable('etag').use(express.json({ type: () => true, limit: '16kb',
+  verify: (request, response, bytes) => { if (!isUtf8(bytes)) throw new Error(); } }));
+for (const [path, methods] of Object.entries(routes)) {
+  const route = app.route(`/v1/customer-seats${path}`);
+  for (const [method, [role, call, place, expected]] of Object.entries(methods)) {
+    route[method](async (request, response) => {
+      if (role === backend) authorize(request.get('Authorization'));
+      const body = { ...request.body, idempotency_key: request.get('Idempotency-Key') };
+      const values = valuesOf({ body, path: request.params, query: request.query }[place], place, expected);
+      const { rows } = await role.query(`SELECT to_json(answer)::text AS body FROM ${call} AS answer`, values)
+        .catch((error) => { throw Object.assign(refusal(error, place), { code: error.code }); });
+      response.set('Cache-Control', 'no-store').type('json').send(rows[0].body);
+    });
+  }
+  const Allow = Object.keys(methods).join(', ').toUpperCase().replace('GET', 'GET, HEAD');
+  route.all(() => { throw failure(405, undefined, { Allow }); });
+}
+app.use(() => { throw failure(404); });
+app.use((error, request, response, next) => {
+  const { status = 500, headers, answer } = /^entity\.(parse|verify)/.test(error.type) ? invalid(notJson) : error;
+  if (status >= 500) log({ method: request.method, route: request.route?.path, status, code: error.code });
+  const standard = { error: STATUS_CODES[status].replaceAll(' ', ''), detail: STATUS_CODES[status] };
+  response.status(status).set(headers ?? {}).json(answer ?? standard);
+});
+
+const server = app.listen(+PORT, HOST, () => log({ listening: server.address() }));
+const stop = () => server.close(() => Promise.all([anonymous.end(), backend.end()]));
+process.once('SIGTERM', stop).once('SIGINT', stop);

@@ -1,0 +1,36 @@
+// Servers that a test starts, each a process of its own that must end with the test.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+// A port that nobody listens on just now.
+export const freePort = () =>
+  new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+// Starts a program, collects what it prints, and waits until it answers requests at its address.
+export const startServer = async (command, args, { url, ...options }) => {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  const server = { child, output: '', ended: new Promise((resolve) => child.once('close', resolve)) };
+  child.once('error', (error) => { server.output += error; });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => { server.output += text; });
+  }
+  server.stop = async (signal = 'SIGTERM') => {
+    child.kill(signal);
+    return server.ended;
+  };
+  for (let tries = 0; ; tries += 1) {
+    if (await fetch(url).then(() => true, () => false)) return server;
+    if (tries === 100 || child.exitCode !== null) {
+      await server.stop('SIGKILL');
+      throw new Error(`${command} does not answer:\n${server.output}`);
+    }
+    await sleep(100);
+  }
+};

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { freePort, startServer } from './processes.mjs';
 
-const directory = fileURLToPath(new URL('../../../examples/node', import.meta.url));
+export const nodeExample = fileURLToPath(new URL('../../../examples/node', import.meta.url));
 
 export const startNode = async (shop, environment = {}) => {
   const port = await freePort();
@@ -10,7 +10,7 @@ export const startNode = async (shop, environment = {}) => {
   const accessToken = 'the-key-of-the-test';
   const server = await startServer(process.execPath, ['server.js'], {
     url,
-    cwd: directory,
+    cwd: nodeExample,
     env: {
       ...process.env,
       SEATS_ANONYMOUS_URL: shop.url('seats_web_anonymous'),
@@ -20,5 +20,5 @@ export const startNode = async (shop, environment = {}) => {
       ...environment,
     },
   });
-  return { url, accessToken, server, logs: async () => server.output, stop: (signal) => server.stop(signal) };
+  return { url, accessToken, logs: async () => server.output, stop: (signal) => server.stop(signal) };
 };

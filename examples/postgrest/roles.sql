@@ -1,0 +1,32 @@
+-- Roles for PostgREST, with the rights that they need and no more. Run it once, as a superuser, in the
+-- database that has the extension: psql -d shop -f roles.sql
+
+-- The role that PostgREST connects as. It can do nothing but become one of the others.
+CREATE ROLE authenticator LOGIN NOINHERIT;
+CREATE ROLE anonymous;   -- whoever has an invitation
+CREATE ROLE backend;     -- the application
+CREATE ROLE customer;    -- whoever has a customer session that is a JWT
+GRANT anonymous, backend, customer TO authenticator;
+SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', customer => 'customer');
+
+-- PostgREST takes all keys from one place. Those of customer sessions are the extension's, which rotates
+-- them; this one is the backend's, who signs its JWTs with it: {"role": "backend", "exp": ...}.
+CREATE SCHEMA gateway;
+CREATE TABLE gateway.backend_key (jwk jsonb NOT NULL);
+COMMENT ON TABLE gateway.backend_key IS 'The key of the backend''s JWTs: whoever has it can be any role that authenticator can';
+INSERT INTO gateway.backend_key
+SELECT jsonb_build_object('kty', 'oct', 'alg', 'HS256', 'use', 'sig', 'kid', 'backend', 'k',
+	translate(encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'base64'), '+/=', '-_'));
+
+CREATE FUNCTION gateway.configure()
+RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT seats.postgrest_config();
+	SELECT set_config('pgrst.jwt_secret', jsonb_build_object('keys',
+		current_setting('pgrst.jwt_secret')::jsonb -> 'keys' || (SELECT jwk FROM gateway.backend_key))::text, true);
+$$;
+COMMENT ON FUNCTION gateway.configure() IS 'PostgREST''s db-pre-config: gives it the keys of JWTs';
+REVOKE ALL ON FUNCTION gateway.configure() FROM PUBLIC;
+GRANT USAGE ON SCHEMA gateway TO authenticator;
+GRANT EXECUTE ON FUNCTION gateway.configure() TO authenticator;

@@ -167,8 +167,8 @@ export const describeOperations = (name, database, start) =>
         const subscriptionId = await shop.sell('subscriptions', 1);
         await changesNothing(async () => {
           await invalid(assign({ subscriptionId, email: 'no address' }), ['body.email', 'value_error']);
-          await invalid(assign({ subscriptionId: 'x', orderId: 'y', email: 'a@example.com' }),
-            ['body.subscription_id', 'uuid_parsing'], ['body.order_id', 'uuid_parsing']);
+          await invalid(assign({ subscriptionId: 'x', customerId: 'y' }),
+            ['body.subscription_id', 'uuid_parsing'], ['body.customer_id', 'uuid_parsing']);
           await invalid(assign({ subscriptionId, email: 'a@example.com', metadata: { big: 'x'.repeat(1025) } }),
             ['body.metadata', 'value_error']);
         });

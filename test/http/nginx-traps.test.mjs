@@ -1,7 +1,6 @@
 // What a proxy in front of PostgREST can do wrong, and examples/postgrest/nginx.conf does not.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { backendToken, prepareNginx, startLayer, startNginx } from './lib/postgrest-layer.mjs';
 import { freePort } from './lib/processes.mjs';
@@ -193,6 +192,5 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
         assert.equal(response.status, 404, `${method} ${path}`);
       }
     }
-    assert.equal((await send('DELETE', `/${randomUUID()}/..%2Fclaim`)).status, 404);
   });
 });

@@ -13,17 +13,26 @@ export const freePort = () =>
     });
   });
 
+// Whatever a test that failed has left must not keep its file from ending, and ends with it.
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 // Starts a program, collects what it prints, and waits until it answers requests at its address.
 export const startServer = async (command, args, { url, ...options }) => {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-  const server = { child, output: '', ended: new Promise((resolve) => child.once('close', resolve)) };
+  const server = { output: '' };
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   child.once('error', (error) => { server.output += error; });
+  child.unref();
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => { server.output += text; });
+    stream.setEncoding('utf8').on('data', (text) => { server.output += text; }).unref();
   }
   server.stop = async (signal = 'SIGTERM') => {
+    child.ref();
     child.kill(signal);
-    return server.ended;
+    return ended;
   };
   for (let tries = 0; ; tries += 1) {
     if (await fetch(url).then(() => true, () => false)) return server;

@@ -16,10 +16,15 @@ export class Shop {
     await server.query(`CREATE DATABASE ${name} TEMPLATE http_template`);
     await server.end();
     shop.database = name;
-    shop.pool = new pg.Pool({ database: name, max: 2 });
+    shop.reconnect();
     shop.organization = await shop.insert('organizations',
       { name: 'Acme', slug: 'acme', seat_based_pricing_enabled: true });
     return shop;
+  }
+
+  // Connections that know what was set for the database meanwhile.
+  reconnect() {
+    this.pool = new pg.Pool({ database: this.database, max: 2 });
   }
 
   async close() {
@@ -38,6 +43,18 @@ export class Shop {
 
   async query(text, values) {
     return (await this.pool.query(text, values)).rows;
+  }
+
+  // What use(client) does in a transaction, which is rolled back.
+  async transaction(use) {
+    const client = await this.pool.connect();
+    try {
+      await client.query('BEGIN');
+      return await use(client);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
   }
 
   // Inserts a row into a table of the application; returns its id.

@@ -7,7 +7,7 @@ CREATE EXTENSION seats CASCADE;
 -- As examples/node/README.md says.
 CREATE ROLE seats_web_anonymous LOGIN;
 CREATE ROLE seats_web_backend LOGIN;
-SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_web_backend') \g /dev/null
+SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_web_backend');
 
 -- As examples/postgrest/README.md says.
 \ir ../../examples/postgrest/roles.sql
@@ -15,4 +15,4 @@ SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_
 -- Every statement is logged, and no parameter: a token in the log was no parameter.
 ALTER SYSTEM SET log_statement = 'all';
 ALTER SYSTEM SET log_parameter_max_length = 0;
-SELECT pg_reload_conf() \g /dev/null
+SELECT pg_reload_conf();

@@ -96,7 +96,7 @@ app.use((error, request, response, next) => {
   const { status = 500, headers, answer } = /^entity\.(parse|verify)/.test(error.type) ? invalid(notJson) : error;
   if (status >= 500) log({ method: request.method, route: request.route?.path, status, code: error.code });
   const standard = { error: STATUS_CODES[status].replaceAll(' ', ''), detail: STATUS_CODES[status] };
-  response.status(status).set(headers ?? {}).json(answer ?? standard);
+  response.status(status).set({ 'Cache-Control': 'no-store', ...headers }).json(answer ?? standard);
 });
 
 const server = app.listen(+PORT, HOST, () => log({ listening: server.address() }));

@@ -136,8 +136,15 @@ describe('Node, the server', () => {
     });
   });
 
-  test('no database: 503', async () => {
+  test('no database: 503, and no token in the log', async () => {
     const nowhere = 'postgresql://seats_web_anonymous@127.0.0.1:1/nowhere';
-    await withNode(async (layer) => answers(await claim(layer, 'x'), 503, unavailable), { SEATS_ANONYMOUS_URL: nowhere });
+    await withNode(async (layer) => {
+      const token = await newToken();
+      await answers(await claim(layer, token), 503, unavailable);
+      await answers(await fetch(`${layer.url}/v1/customer-seats/claim/${token}`), 503, unavailable);
+      const log = await layer.logs();
+      assert.match(log, /"route":"\/v1\/customer-seats\/claim\/:invitation_token","status":503,"code":"ECONNREFUSED"/);
+      assert.doesNotMatch(log, /seats_inv_/);
+    }, { SEATS_ANONYMOUS_URL: nowhere });
   });
 });

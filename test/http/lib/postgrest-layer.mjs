@@ -51,7 +51,7 @@ export const prepareNginx = (replacements = {}) => {
   writeFileSync(join(directory, 'nginx.conf'), mainConfiguration(directory));
   writeFileSync(join(directory, 'seats.conf'), configuration({ '/var/log/nginx/': '', ...replacements }));
   return { directory, command: find('nginx'),
-    args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;', '-e', join(directory, 'start.log')] };
+    args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'] };
 };
 
 // Starts nginx in front of a port, with the example's limit of claims or one that no test reaches.

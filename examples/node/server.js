@@ -7,9 +7,8 @@ import express from 'express';
 import pg from 'pg';
 
 const { SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL, SEATS_API_KEY, HOST = '127.0.0.1', PORT = 3001 } = process.env;
-if (!SEATS_ANONYMOUS_URL || !SEATS_BACKEND_URL || !SEATS_API_KEY) {
-  throw new Error('set SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL and SEATS_API_KEY');
-}
+const isSet = SEATS_ANONYMOUS_URL && SEATS_BACKEND_URL && SEATS_API_KEY;
+if (!isSet) throw new Error('set SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL and SEATS_API_KEY');
 const log = (entry) => console.log(JSON.stringify({ time: new Date(), ...entry }));
 const [anonymous, backend] = [SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL].map((connectionString) =>
   new pg.Pool({ connectionString, max: 10, connectionTimeoutMillis: 2000, statement_timeout: 5000 })
@@ -17,8 +16,7 @@ const [anonymous, backend] = [SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL].map((conne
 
 // Who calls which function, where its arguments are, and in order what they are and of which kind.
 const invitation = (call) => `(SELECT (seat).*, invitation_token FROM ${call})`;
-const token = { invitation_token: 'string' };
-const seat = { seat_id: 'UUID' };
+const [token, seat] = [{ invitation_token: 'string' }, { seat_id: 'UUID' }];
 const purchase = { subscription_id: 'UUID', order_id: 'UUID' };
 const customer = { email: 'string', external_customer_id: 'string', customer_id: 'UUID' };
 const routes = {
@@ -43,9 +41,8 @@ const names = { PT400: 'InvalidInvitationToken', PT403: 'FeatureNotEnabled', PT4
   seat_not_pending: 'SeatNotPending', customer_not_found: 'CustomerNotFound' };
 const refusal = ({ code = 'none', message: detail, detail: reason }, place) => {
   if (code in names) return failure(+code.slice(2), { error: names[reason] ?? names[code], detail, reason });
-  if (code === 'PT422') {
-    return invalid(...JSON.parse(reason).map((fault) => ({ ...fault, loc: [place, ...fault.loc.slice(1)] })));
-  }
+  const placed = ({ loc, msg, type }) => ({ loc: [place, ...loc.slice(1)], msg, type });
+  if (code === 'PT422') return invalid(...JSON.parse(reason).map(placed));
   if (code.startsWith('22')) return invalid(notJson); // what PostgreSQL cannot store, such as \u0000
   // Lost connections, deadlocks and serialization failures, no resources, lock and other time-outs.
   return /^(08|40|53|55P03|57|E|none)/.test(code) ? failure(503, undefined, { 'Retry-After': '1' }) : failure(500);
@@ -53,8 +50,8 @@ const refusal = ({ code = 'none', message: detail, detail: reason }, place) => {
 
 const digest = (text) => createHash('sha256').update(text).digest();
 const authorize = (header = '') => {
-  if (timingSafeEqual(digest(header), digest(`Bearer ${SEATS_API_KEY}`))) return;
-  throw failure(401, undefined, { 'WWW-Authenticate': 'Bearer' });
+  const isRight = timingSafeEqual(digest(header), digest(`Bearer ${SEATS_API_KEY}`));
+  if (!isRight) throw failure(401, undefined, { 'WWW-Authenticate': 'Bearer' });
 };
 
 // What arguments can be, and what type of fault it is when one is something else.
@@ -74,8 +71,8 @@ const valuesOf = (given, place, expected) => {
   return Object.keys(expected).map((name) => given[name] ?? null);
 };
 
-const app = express().disable('x-powered-by').disable('etag').use(express.json({ type: () => true, limit: '16kb',
-  verify: (request, response, bytes) => { if (!isUtf8(bytes)) throw new Error(); } }));
+const verify = (request, response, bytes) => { if (!isUtf8(bytes)) throw new Error(); };
+const app = express().disable('x-powered-by').use(express.json({ type: () => true, limit: '16kb', verify }));
 for (const [path, methods] of Object.entries(routes)) {
   const route = app.route(`/v1/customer-seats${path}`);
   for (const [method, [role, call, place, expected]] of Object.entries(methods)) {

@@ -80,7 +80,7 @@ describe(`${program ?? 'a stand-in for PostgREST (not PostgREST itself)'}, schem
     const contents = await shop.contents();
     for (const method of ['GET', 'HEAD']) {
       for (const given of [token, 'x']) {
-        // The view of HEAD is its own: PostgREST selects no body, but a function that writes is called for that.
+        // HEAD selects no body, but PostgreSQL calls a function that is volatile nevertheless.
         const { status, body } = await call('claim_seat', undefined, { method, query: `?invitation_token=${given}` });
         assert.equal(status, 405, `${method} ${given}`);
         if (method === 'GET') assert.equal(body.code, '25006');

@@ -35,7 +35,8 @@ export const startServer = async (command, args, { url, ...options }) => {
     return ended;
   };
   for (let tries = 0; ; tries += 1) {
-    if (await fetch(url).then(() => true, () => false)) return server;
+    // PostgREST answers 503 while it still reads the database's catalog.
+    if (await fetch(url).then(({ status }) => status !== 503, () => false)) return server;
     if (tries === 100 || child.exitCode !== null) {
       await server.stop('SIGKILL');
       throw new Error(`${command} does not answer:\n${server.output}`);

@@ -2,6 +2,7 @@
 // where there is one, else against the stand-in.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
 import { backendToken, postgrestProgram, startPostgrest } from './lib/postgrest-layer.mjs';
 import { Shop } from './lib/shop.mjs';
 
@@ -113,6 +114,21 @@ describe(`${program ?? 'a stand-in for PostgREST (not PostgREST itself)'}, schem
     assert.equal((await call('revoke_seat', { seat_id: seat }, { Authorization })).status, 403);
     const revoked = await call('revoke_seat', { seat_id: seat }, { Authorization: `Bearer ${backend}` });
     assert.deepEqual([revoked.status, revoked.body.status], [200, 'revoked']);
+  });
+
+  test('the role that PostgREST connects as can do nothing by itself but read the keys', async () => {
+    const client = new pg.Client({ connectionString: shop.url('authenticator') });
+    await client.connect();
+    try {
+      for (const statement of ["SELECT seats.claim_seat('x')", "SELECT seats.claim_info('x')", 'SELECT seats.list_seats()',
+        'SELECT FROM seats.my_seats', 'SELECT FROM seats.orders', 'SELECT FROM gateway.backend_key',
+        'SELECT seats.postgrest_config()', 'SET ROLE postgres', 'SET ROLE seats_web_backend']) {
+        await assert.rejects(client.query(statement), { code: '42501' }, statement);
+      }
+      await client.query('SELECT gateway.configure()');
+    } finally {
+      await client.end();
+    }
   });
 
   test('nobody reaches the other schemas', async () => {

@@ -11,7 +11,7 @@ const example = (name) => fileURLToPath(new URL(`../../../examples/postgrest/${n
 const STAND_IN = [process.execPath, fileURLToPath(new URL('postgrest-stand-in.mjs', import.meta.url))];
 
 // A program's path: the one given, else the first on the PATH, else undefined.
-const find = (name, given) =>
+export const find = (name, given) =>
   [given, ...`${process.env.PATH}:/usr/sbin`.split(delimiter).map((directory) => join(directory, name))]
     .find((path) => {
       try {

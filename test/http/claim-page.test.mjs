@@ -1,0 +1,560 @@
+// examples/claim-page in Chromium, over examples/node.
+import assert from 'node:assert/strict';
+import { createHash, randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import axe from 'axe-core';
+import { browserProgram, startBrowser } from './lib/browser.mjs';
+import { claimPage, startSite } from './lib/claim-site.mjs';
+import { startNode } from './lib/node-layer.mjs';
+import { Shop } from './lib/shop.mjs';
+
+const program = browserProgram();
+const skip = program ? false : 'no chromium or google-chrome on the PATH, and CHROMIUM names none';
+
+// What the page says in each case: a heading, and a part of the text or of the alert.
+const endings = {
+  incomplete: ['This link is not complete', 'Open the link in the invitation e-mail again.'],
+  invitation_invalid: ['This invitation is not valid', 'Open the link in the latest e-mail'],
+  invitation_expired: ['This invitation has expired', 'Ask whoever invited you to send it again.'],
+  seat_already_claimed: ['This seat is already claimed', 'If that was you, sign in as usual.'],
+  seat_revoked: ['This invitation was withdrawn', 'The seat is no longer reserved for you.'],
+  seat_based_pricing_not_enabled: ['Seats are not available', 'The organization does not offer seats at present.'],
+  closed: ['This invitation is used or has expired', 'If you have claimed the seat already, sign in as usual.'],
+};
+const hitches = {
+  unreachable: 'No connection. Check that you are online, then try again.',
+  timeout: 'No answer came in time. Trying again is safe: a seat is claimed only once.',
+  busy: 'Too many requests just now. Wait a minute, then try again.',
+  unavailable: 'The service has a problem just now. It is not your fault: try again in a few minutes.',
+  unexpected: 'Something went wrong. Try again, and if it stays so, tell whoever invited you.',
+};
+const invited = 'You’re invited to Editor';
+const done = 'The seat is yours';
+const markup = '<script>alert(1)</script><h1>Internal</h1>';
+
+describe('The claim page', { skip }, () => {
+  let shop, layer, site, browser, contexts, faults;
+  before(async () => {
+    shop = await Shop.open('http_claim_page');
+    layer = await startNode(shop);
+    site = await startSite(layer);
+    browser = await startBrowser(program);
+  });
+  after(async () => {
+    await browser?.close();
+    site?.stop();
+    await layer?.stop();
+    await shop?.close();
+  });
+  beforeEach(() => {
+    contexts = [];
+    faults = [];
+    site.reset();
+  });
+  // In no test may the browser ask another server for something, or complain.
+  afterEach(async () => {
+    await Promise.all(contexts.map((context) => context.close()));
+    assert.deepEqual(faults, []);
+  });
+
+  // A window that nothing was visited in, with a size, a colour scheme and a size of text.
+  const open = async ({ scheme = 'light', width = 480, height = 720, scale = 1, isMobile = false, ...features } = {}) => {
+    const context = await browser.createBrowserContext();
+    contexts.push(context);
+    const page = await context.newPage();
+    await page.setViewport({ width, height, deviceScaleFactor: scale, isMobile });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme },
+      ...Object.entries(features).map(([name, value]) => ({ name, value }))]);
+    page.on('console', (message) => {
+      // Statuses from 400 on are told in the console, whatever a page makes of them.
+      if (!message.text().startsWith('Failed to load resource')) faults.push(message.text());
+    });
+    page.on('pageerror', (error) => faults.push(String(error)));
+    page.on('request', (request) => {
+      if (!/^(data|about):/.test(request.url()) && !request.url().startsWith(`${site.url}/`)) faults.push(request.url());
+    });
+    return page;
+  };
+  const state = (page) => page.evaluate(() => {
+    const text = (id) => {
+      const element = document.getElementById(id);
+      return element.checkVisibility() ? element.innerText.trim() : '';
+    };
+    return { title: document.title, heading: text('heading'), text: text('text'), alert: text('alert'),
+      status: text('status'), details: text('details'), button: text('button'), note: text('note'), form: text('form'),
+      focus: document.activeElement.id, busy: document.getElementById('content').ariaBusy,
+      disabled: document.getElementById('button').ariaDisabled };
+  });
+  // The state in which a part of the page is as expected; fails if it does not get so.
+  const shows = async (page, expected) => {
+    let seen;
+    for (let tries = 0; tries < 100; tries += 1) {
+      seen = await state(page).catch(() => ({}));
+      if (Object.entries(expected).every(([part, value]) => seen[part] === value)) return seen;
+      await sleep(30);
+    }
+    return assert.deepEqual(seen, { ...seen, ...expected });
+  };
+  const visit = async (token, options) => {
+    const page = await open(options);
+    await page.goto(`${site.url}/claim${token === undefined ? '' : `#${token}`}`);
+    return page;
+  };
+  const visitInvited = async (token, options) => {
+    const page = await visit(token, options);
+    await shows(page, { heading: invited, busy: 'false' });
+    return page;
+  };
+  // A function that gives the nodes of the accessibility tree that have a role.
+  const nodes = async (page) => {
+    const list = [];
+    const walk = ({ children = [], ...node }) => {
+      list.push(node);
+      children.forEach(walk);
+    };
+    walk(await page.accessibility.snapshot({ interestingOnly: false }));
+    return (role) => list.filter((node) => node.role === role);
+  };
+  const newSeat = async (email) => shop.assign(await shop.sell('subscriptions', 1), email);
+  const posts = () => site.requests.filter(({ method }) => method === 'POST');
+  const statusOf = async (seat) =>
+    (await shop.query('SELECT status FROM seats.customer_seats WHERE id = $1', [seat]))[0].status;
+  const claimsOf = async (seat) => (await shop.query(
+    "SELECT FROM seats.events WHERE seat_id = $1 AND type = 'customer_seat.claimed'", [seat])).length;
+  const answer = (status, body) => (request, response) => response.status(status).send(body);
+
+  test('shows what the invitation is for, and claims nothing by that', async () => {
+    const { token, email } = await newSeat();
+    const contents = await shop.contents();
+    const page = await visitInvited(token);
+    await sleep(300);
+    const { title, text, details, button, alert } = await state(page);
+    assert.equal(title, invited);
+    assert.equal(text, 'Acme has a seat for you.');
+    assert.equal(details.replace(/\s+/g, ' '), `Product Editor Offered by Acme Reserved for ${email}`);
+    assert.deepEqual([button, alert], ['Claim your seat', '']);
+    assert.deepEqual(posts(), []);
+    assert.deepEqual(await shop.contents(), contents);
+  });
+
+  test('a click claims the seat', async () => {
+    const { seat, token } = await newSeat();
+    const page = await visitInvited(token);
+    await page.click('#button');
+    const { title, text, button, note, form, details, focus } = await shows(page, { heading: done });
+    assert.deepEqual({ title, text, button, note, form, focus }, { title: done,
+      text: 'Sign in to Acme to use Editor. You can close this page.', button: '', note: '', form: '', focus: 'heading' });
+    assert.match(details, /Editor/);
+    assert.doesNotMatch(await page.evaluate(() => document.body.innerHTML + form.elements[0].value), /seats_cst_/);
+    assert.equal(await statusOf(seat), 'claimed');
+    const [{ headers }] = posts();
+    assert.match(headers['idempotency-key'], /^\d+(-\d+){3}$/);
+  });
+
+  test('however often it is clicked, it claims once', async () => {
+    const { seat, token } = await newSeat();
+    const page = await visitInvited(token);
+    site.instead = async (request, response, forward) => {
+      await sleep(300);
+      await forward();
+    };
+    await page.click('#button', { count: 2 });
+    await page.evaluate(() => { for (let n = 0; n < 5; n += 1) document.getElementById('button').click(); });
+    await page.keyboard.press('Enter');
+    await shows(page, { heading: done });
+    assert.equal(posts().length, 1);
+    assert.equal(await claimsOf(seat), 1);
+  });
+
+  test('keyboard alone: Tab leads to the button, which keeps the focus while it waits, then to the heading', async () => {
+    site.reset({ continue: '/welcome' });
+    const { seat, token } = await newSeat();
+    const page = await visitInvited(token);
+    await page.keyboard.press('Tab');
+    assert.equal((await state(page)).focus, 'button');
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+    site.instead = async (request, response, forward) => {
+      await sleep(500);
+      await forward();
+    };
+    await page.keyboard.press('Enter');
+    const waiting = await shows(page, { button: 'Claiming your seat…' });
+    assert.deepEqual([waiting.focus, waiting.disabled, waiting.busy, waiting.status],
+      ['button', 'true', 'true', 'Claiming your seat…']);
+    const { focus, busy } = await shows(page, { heading: done });
+    assert.deepEqual([focus, busy], ['heading', 'false']);
+    assert.equal(await statusOf(seat), 'claimed');
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Continue');
+  });
+
+  test('what a screen reader gets', async () => {
+    const { token, email } = await newSeat();
+    const page = await visitInvited(token);
+    let all = await nodes(page);
+    assert.deepEqual(all('RootWebArea').map(({ name }) => name), [invited]);
+    assert.equal(all('main').length, 1);
+    assert.deepEqual(all('heading').map(({ name, level, description }) => [name, level, description]),
+      [[invited, 1, 'Acme has a seat for you.']]);
+    assert.deepEqual(all('button').map(({ name, disabled }) => [name, disabled ?? false]), [['Claim your seat', false]]);
+    assert.equal(all('term').length, 3);
+    assert.equal(all('definition').length, 3);
+    assert.ok(all('StaticText').some(({ name }) => name === email));
+    assert.deepEqual([all('status').length, all('alert').length], [1, 1]);
+    assert.equal((await state(page)).status, `${invited}. Acme has a seat for you.`);
+    assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
+    // The live regions are not in what is busy, or nothing would be read.
+    assert.equal(await page.evaluate(() => document.querySelectorAll('[aria-busy] [role]').length), 0);
+    site.instead = () => {};
+    await page.click('#button');
+    await shows(page, { status: 'Claiming your seat…' });
+    all = await nodes(page);
+    assert.deepEqual(all('button').map(({ name, disabled, focused }) => [name, disabled, focused]),
+      [['Claiming your seat…', true, true]]);
+  });
+
+  // Each of these happens between the look and the click.
+  const changes = {
+    invitation_invalid: ({ seat }) => shop.query('SELECT seats.resend_invitation($1)', [seat]),
+    invitation_expired: ({ seat }) => shop.expire(seat),
+    seat_already_claimed: ({ token }) => shop.query('SELECT seats.claim_seat($1)', [token]),
+    seat_revoked: ({ seat }) => shop.query('SELECT seats.revoke_seat($1)', [seat]),
+    seat_based_pricing_not_enabled: ({ organization }) => shop.query(
+      'UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE id = $1', [organization]),
+  };
+  for (const [reason, change] of Object.entries(changes)) {
+    test(`a claim that is refused: ${reason}`, async () => {
+      const organization = await shop.insert('organizations',
+        { name: 'Changing', slug: randomUUID(), seat_based_pricing_enabled: true });
+      const seat = await shop.assign(await shop.sell('subscriptions', 1, { organization }));
+      const page = await visitInvited(seat.token);
+      await change({ ...seat, organization });
+      const contents = await shop.contents();
+      await page.click('#button');
+      const [heading, words] = endings[reason];
+      const { title, text, button, details, note, focus, alert, status } = await shows(page, { heading });
+      assert.ok(text.startsWith(words) || text.includes(words), text);
+      assert.deepEqual({ title, button, details, note, focus, alert, status },
+        { title: heading, button: '', details: '', note: '', focus: 'heading', alert: '', status: '' });
+      assert.deepEqual(await shop.contents(), contents);
+    });
+  }
+
+  // Each of these is so when the link is opened.
+  const links = {
+    'no token': [() => undefined, 'incomplete'],
+    'a fragment of something else': [() => 'top', 'incomplete'],
+    'a token that is too long': [() => `seats_inv_${'x'.repeat(300)}`, 'incomplete'],
+    'a token with a wrong letter': [({ token }) => token.slice(0, -1) + (token.endsWith('x') ? 'y' : 'x'), 'invitation_invalid'],
+    'an invitation that expired': [async ({ seat, token }) => (await shop.expire(seat), token), 'closed'],
+    'a seat that is claimed': [async ({ token }) => (await shop.query('SELECT seats.claim_seat($1)', [token]), token), 'closed'],
+    'a seat that is revoked': [async ({ seat, token }) => (await shop.query('SELECT seats.revoke_seat($1)', [seat]), token),
+      'seat_revoked'],
+    'pricing that is turned off': [async () => (await shop.sellThenDisable()).token, 'seat_based_pricing_not_enabled'],
+  };
+  for (const [what, [prepare, name]] of Object.entries(links)) {
+    test(`a link that cannot be claimed: ${what}`, async () => {
+      const page = await visit(await prepare(await newSeat()));
+      const [heading, words] = endings[name];
+      const { text, button, details, status, focus } = await shows(page, { heading });
+      assert.ok(text.includes(words), text);
+      assert.deepEqual({ button, details, focus, status }, { button: '', details: '', focus: '', status: `${heading}. ${text}` });
+      assert.deepEqual(posts(), []);
+      if (what === 'no token') assert.deepEqual(site.requests.filter(({ url }) => url.startsWith('/v1')), []);
+    });
+  }
+
+  // What else can be answered, by nginx or anything between: bodies are never shown.
+  const answers = {
+    429: [answer(429, { error: 'TooManyRequests', detail: markup }), 'busy'],
+    500: [answer(500, { error: markup, reason: 'seat_revoked' }), 'unavailable'],
+    '502 in HTML': [answer(502, markup), 'unavailable'],
+    503: [answer(503, { error: 'ServiceUnavailable', detail: markup }), 'unavailable'],
+    404: [answer(404, { error: 'NotFound', detail: markup }), 'unexpected'],
+    '400 with a reason that is none': [answer(400, { detail: markup, reason: 'constructor' }), 'unexpected'],
+    '200 with no JSON': [answer(200, markup), 'unexpected'],
+    'a lost connection': [(request) => request.socket.destroy(), 'unreachable'],
+    'half an answer': [(request, response) => {
+      response.writeHead(200, { 'Content-Length': 1000 }).write('{');
+      setTimeout(() => request.socket.destroy(), 50);
+    }, 'unreachable'],
+    'no answer': [() => {}, 'timeout'],
+  };
+  for (const [what, [instead, name]] of Object.entries(answers)) {
+    test(`told, and another try possible: ${what}`, async () => {
+      site.reset({ timeout: name === 'timeout' ? 1 : 15 });
+      const { seat, token } = await newSeat();
+      site.instead = instead;
+      const page = await visit(token);
+      const first = await shows(page, { alert: hitches[name] });
+      assert.deepEqual([first.heading, first.text, first.button, first.details, first.busy],
+        ['Your invitation', '', 'Try again', '', 'false']);
+      site.instead = undefined;
+      await page.click('#button');
+      const found = await shows(page, { heading: invited, button: 'Claim your seat' });
+      assert.deepEqual([found.alert, found.focus], ['', 'button']);
+
+      site.instead = instead;
+      await page.click('#button');
+      const second = await shows(page, { alert: hitches[name], button: 'Try again' });
+      assert.deepEqual([second.heading, second.focus, second.status], [invited, 'button', '']);
+      assert.match(second.details, /Editor/);
+      const words = await page.evaluate(() => document.querySelector('main').textContent);
+      assert.doesNotMatch(words, /Internal|TooMany|Unavailable/);
+      site.instead = undefined;
+      await page.click('#button');
+      assert.equal((await shows(page, { heading: done })).alert, '');
+      assert.equal(await claimsOf(seat), 1);
+      assert.equal(new Set(posts().map(({ headers }) => headers['idempotency-key'])).size, 1);
+      // Chromium itself sends a request once more where a connection that it used before is closed.
+      assert.ok(posts().length === 2 || name === 'unreachable', `${posts().length}`);
+    });
+  }
+
+  test('offline, then online', async () => {
+    const { seat, token } = await newSeat();
+    const page = await visitInvited(token);
+    await page.setOfflineMode(true);
+    await page.click('#button');
+    await shows(page, { alert: hitches.unreachable, button: 'Try again' });
+    assert.equal(await statusOf(seat), 'pending');
+    await page.setOfflineMode(false);
+    await page.keyboard.press('Enter');
+    await shows(page, { heading: done });
+    assert.equal(await statusOf(seat), 'claimed');
+  });
+
+  test('an answer that is lost is had again, at once or after a reload, and the seat claimed once', async () => {
+    for (const reload of [false, true]) {
+      site.reset();
+      const { seat, token } = await newSeat();
+      const page = await visitInvited(token);
+      site.instead = async (request, response) => {
+        await fetch(layer.url + request.originalUrl, { method: 'POST', body: request.body,
+          headers: { 'Idempotency-Key': request.get('Idempotency-Key') } });
+        request.socket.destroy();
+      };
+      await page.click('#button');
+      await shows(page, { alert: hitches.unreachable });
+      assert.equal(await statusOf(seat), 'claimed');
+      site.instead = undefined;
+      if (reload) {
+        await page.reload();
+        await shows(page, { heading: invited, button: 'Claim your seat' });
+      }
+      await page.click('#button');
+      await shows(page, { heading: done });
+      assert.equal(await claimsOf(seat), 1);
+      const keys = posts().map(({ headers }) => headers['idempotency-key']);
+      assert.ok(keys.length >= 2 && keys.every((key) => key === keys[0]), `${keys}`);
+      // Once it is answered, it is used.
+      await page.reload();
+      await shows(page, { heading: endings.closed[0] });
+    }
+  });
+
+  test('each page that is opened has a key of its own', async () => {
+    const { token } = await newSeat();
+    for (let n = 0; n < 2; n += 1) {
+      const page = await visitInvited(token);
+      site.instead = answer(503, {});
+      await page.click('#button');
+      await shows(page, { alert: hitches.unavailable });
+      site.instead = undefined;
+    }
+    assert.equal(new Set(posts().map(({ headers }) => headers['idempotency-key'])).size, 2);
+  });
+
+  test('the token leaves the address bar, is in no referrer, and a reload still works', async () => {
+    const { token } = await newSeat();
+    const page = await visitInvited(`${token}).`);
+    assert.equal(page.url(), `${site.url}/claim`);
+    await page.reload();
+    await shows(page, { heading: invited });
+    await page.click('#button');
+    await shows(page, { heading: done });
+    assert.equal(site.requests[0].url, '/claim');
+    for (const { url, headers } of site.requests) {
+      assert.equal(headers.referer, undefined);
+      if (!url.startsWith('/v1/customer-seats/claim/')) assert.doesNotMatch(url, /seats_inv_/);
+      assert.doesNotMatch(JSON.stringify({ ...headers }), /seats_inv_/);
+    }
+    assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [0, 0, '']);
+  });
+
+  test('another link in the same tab, and back', async () => {
+    const [first, second] = [await newSeat(), await newSeat()];
+    const page = await visitInvited(first.token);
+    await page.goto(`${site.url}/claim#${second.token}`);
+    const has = (email) => shows(page, { heading: invited, details: `Product\nEditor\nOffered by\nAcme\nReserved for\n${email}` });
+    await has(second.email);
+    assert.equal(page.url(), `${site.url}/claim`);
+    await page.goBack();
+    await has(first.email);
+  });
+
+  test('names with markup are text', async () => {
+    const subscription = await shop.sell('subscriptions', 1);
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;{{1}}';
+    await shop.query(`UPDATE seats.products AS p SET name = $2 FROM seats.subscriptions AS s
+      WHERE s.id = $1 AND s.product_id = p.id`, [subscription, hostile]);
+    await shop.query('UPDATE seats.organizations SET name = $2 WHERE id = $1', [shop.organization, hostile]);
+    const { token } = await shop.assign(subscription);
+    try {
+      const page = await visit(token);
+      const { details, text, title } = await shows(page, { heading: `You’re invited to ${hostile}` });
+      assert.equal(details.split(hostile).length, 3);
+      assert.equal(text, `${hostile} has a seat for you.`);
+      assert.equal(title, `You’re invited to ${hostile}`);
+      await page.click('#button');
+      await shows(page, { text: `Sign in to ${hostile} to use ${hostile}. You can close this page.` });
+      assert.equal(await page.evaluate(() => document.querySelectorAll('img, main script').length), 0);
+    } finally {
+      await shop.query("UPDATE seats.organizations SET name = 'Acme' WHERE id = $1", [shop.organization]);
+    }
+  });
+
+  test('no row for an address where there is none', async () => {
+    const subscription = await shop.sell('subscriptions', 1);
+    const customer = await shop.insert('customers', { organization_id: shop.organization, external_id: randomUUID() });
+    const [{ token }] = await shop.query(
+      'SELECT invitation_token AS token FROM seats.assign_seat($1, customer_id => $2)', [subscription, customer]);
+    const page = await visitInvited(token);
+    assert.equal((await state(page)).details, 'Product\nEditor\nOffered by\nAcme');
+  });
+
+  test('its policy allows its own style and script and no other', async () => {
+    const hash = (element) => createHash('sha256').update(
+      new RegExp(`<${element}>(.*?)</${element}>`, 's').exec(claimPage)[1]).digest('base64');
+    const [, policy] = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(claimPage);
+    assert.deepEqual(policy.split(';').map((directive) => directive.trim()), ["default-src 'none'",
+      `style-src 'sha256-${hash('style')}'`, `script-src 'sha256-${hash('script')}'`, "connect-src 'self'",
+      "form-action 'self'", 'img-src data:', "base-uri 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"]);
+    assert.doesNotMatch(claimPage, / style=| on[a-z]+=|<link rel="stylesheet|<script src/);
+    const page = await visitInvited((await newSeat()).token);
+    await page.evaluate(() => {
+      const script = document.createElement('script');
+      try { script.text = 'document.title = 1'; } catch { /* a trusted type is required */ }
+      document.body.append(script);
+      return fetch('https://elsewhere.example/').catch(() => {});
+    });
+    assert.equal((await state(page)).title, invited);
+    assert.ok(faults.length > 0 && faults.every((fault) => /Content Security Policy|TrustedScript|Fetch API/.test(fault)), `${faults}`);
+    faults = [];
+  });
+
+  test('where data-continue is set: the session token goes there in a body, and a cookie keeps it', async () => {
+    site.reset({ continue: '/welcome' });
+    const { token } = await newSeat();
+    const page = await visitInvited(token);
+    assert.equal((await state(page)).form, '');
+    await page.click('#button');
+    const { text, form } = await shows(page, { heading: done });
+    assert.deepEqual([text, form], ['You can use Editor now.', 'Continue']);
+    await Promise.all([page.waitForNavigation(), page.click('#form button')]);
+    assert.equal(page.url(), `${site.url}/`);
+    const [cookie] = await page.browserContext().cookies();
+    assert.deepEqual([cookie.name, cookie.httpOnly, cookie.secure, cookie.sameSite], ['__Host-session', true, true, 'Lax']);
+    assert.match(await shop.whoIs(cookie.value), /^[0-9a-f-]{36}$/);
+    for (const { url } of site.requests) assert.doesNotMatch(url, /seats_cst_/);
+    // Another site's form signs nobody in.
+    const response = await fetch(`${site.url}/welcome`, { method: 'POST', headers: { 'Sec-Fetch-Site': 'cross-site' } });
+    assert.equal(response.status, 403);
+    const readme = readFileSync(new URL('../../examples/claim-page/README.md', import.meta.url), 'utf8');
+    const source = readFileSync(new URL('lib/claim-site.mjs', import.meta.url), 'utf8');
+    const [, code] = /docs:begin\n(.*?)\n *\/\/ docs:end/s.exec(source);
+    assert.ok(readme.includes(code.replace(/^ {2}/gm, '')), 'README.md has this code otherwise');
+  });
+
+  test('without JavaScript it says that it needs it', async () => {
+    const page = await open();
+    await page.setJavaScriptEnabled(false);
+    await page.goto(`${site.url}/claim#${(await newSeat()).token}`);
+    const all = await nodes(page);
+    assert.match(all('StaticText').map(({ name }) => name).join(' '), /^Your invitation This page needs JavaScript .*\.$/);
+    assert.equal(all('button').length, 0);
+    assert.deepEqual(site.requests.map(({ url }) => url), ['/claim']);
+  });
+
+  // Each way that the page can look, and how it gets there from a token that can be claimed.
+  const press = (heading) => async (page) => {
+    await page.click('#button');
+    await shows(page, { heading });
+  };
+  const looks = {
+    'looking up': { instead: () => {}, reach: (page) => shows(page, { busy: 'true' }) },
+    invited: { reach: (page) => shows(page, { heading: invited }) },
+    claiming: { reach: async (page) => {
+      await shows(page, { heading: invited });
+      site.instead = () => {};
+      await page.click('#button');
+      await shows(page, { busy: 'true' });
+    } },
+    done: { reach: async (page) => {
+      await shows(page, { heading: invited });
+      await press(done)(page);
+    } },
+    ...Object.fromEntries(Object.keys(endings).map((name) => [name, {
+      instead: name === 'incomplete' ? answer(422, {}) : answer(400, { reason: name }),
+      reach: (page) => shows(page, { heading: endings[name][0] }),
+    }])),
+    hitch: { instead: answer(503, {}), reach: (page) => shows(page, { alert: hitches.unavailable }) },
+    'hitch after a click': { reach: async (page) => {
+      await shows(page, { heading: invited });
+      site.instead = answer(429, {});
+      await page.click('#button');
+      await shows(page, { alert: hitches.busy });
+    } },
+  };
+  for (const [name, { instead, reach }] of Object.entries(looks)) {
+    test(`accessible in light and dark, and fits a phone: ${name}`, async () => {
+      site.reset({ continue: '/welcome' });
+      const backgrounds = [];
+      for (const scheme of ['light', 'dark']) {
+        site.instead = instead;
+        const { token } = await newSeat(`${'long'.repeat(12)}.${randomUUID()}@example.com`);
+        const page = await visit(token, { scheme, width: 320, height: 568, isMobile: true, 'prefers-reduced-motion': 'reduce' });
+        await reach(page);
+        backgrounds.push(await page.evaluate(() => getComputedStyle(document.querySelector('main')).backgroundColor));
+        await page.evaluate(axe.source);
+        const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document));
+        assert.deepEqual(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]), []);
+        assert.ok(passes.some(({ id }) => id === 'color-contrast'));
+        assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+        // Text at twice its size too.
+        for (const size of ['100%', '200%']) {
+          const fit = await page.evaluate((percent) => {
+            document.documentElement.style.setProperty('font-size', percent);
+            const { scrollWidth, clientWidth } = document.documentElement;
+            const outside = [...document.querySelectorAll('main *')].filter((element) => element.id !== 'status'
+              && element.getBoundingClientRect().right > clientWidth);
+            const buttons = [...document.querySelectorAll('button')].filter((button) => button.offsetParent);
+            return { width: [clientWidth, scrollWidth], outside: outside.map(({ outerHTML }) => outerHTML),
+              small: buttons.filter((button) => button.offsetHeight < 44 || button.offsetWidth < 44).length };
+          }, size);
+          assert.deepEqual({ size, ...fit }, { size, width: [320, 320], outside: [], small: 0 });
+        }
+        site.instead = undefined;
+      }
+      assert.notEqual(backgrounds[0], backgrounds[1]);
+    });
+  }
+
+  test('pictures for the README', { skip: !process.env.SCREENSHOTS && 'SCREENSHOTS names no directory' }, async () => {
+    site.reset({ continue: '/welcome' });
+    const pictures = [];
+    for (const [scheme, click] of [['light', false], ['dark', true]]) {
+      const { token } = await newSeat(click ? 'grace@example.com' : 'ada@example.com');
+      const page = await visitInvited(token, { scheme, width: 440, height: 540, scale: 1.5 });
+      if (click) await press(done)(page);
+      pictures.push(await page.screenshot({ encoding: 'base64' }));
+    }
+    const page = await open({ width: 880, height: 540, scale: 1.5 });
+    await page.setContent(`<body style="margin: 0; display: flex">${pictures.map((picture) =>
+      `<img width="440" src="data:image/png;base64,${picture}">`).join('')}`);
+    writeFileSync(join(process.env.SCREENSHOTS, 'claim-page.png'), await page.screenshot());
+  });
+});

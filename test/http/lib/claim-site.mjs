@@ -1,0 +1,65 @@
+// A site as an application would have it: the claim page and the API at one origin, and somewhere to go on to.
+// It notes each request, and can answer for the API.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { nodeExample } from './node-layer.mjs';
+
+const express = createRequire(`${nodeExample}/`)('express');
+export const claimPage = readFileSync(new URL('../../../examples/claim-page/index.html', import.meta.url), 'utf8');
+
+// The page with attributes of its first element set, each of which it has once.
+const configured = (attributes) =>
+  Object.entries(attributes).reduce((text, [name, value]) => {
+    const parts = text.split(new RegExp(`(?<=<html [^>]*data-${name}=")[^"]*`));
+    if (parts.length !== 2) throw new Error(`the page has no data-${name}`);
+    return parts.join(value);
+  }, claimPage);
+
+export const startSite = async (layer) => {
+  const app = express().disable('x-powered-by');
+  const site = { requests: [], page: claimPage };
+  // What the next test finds: nothing noted, the page with these attributes, the API as it is.
+  site.reset = (attributes = {}) => {
+    site.requests = [];
+    site.page = configured(attributes);
+    site.instead = undefined;
+  };
+  const forward = async ({ method, originalUrl, body, headers }, response) => {
+    const answer = await fetch(layer.url + originalUrl, {
+      method,
+      body: method === 'POST' ? body : undefined,
+      headers: { 'Idempotency-Key': headers['idempotency-key'] ?? '' },
+    });
+    response.status(answer.status).type('json').send(Buffer.from(await answer.arrayBuffer()));
+  };
+
+  app.use((request, response, next) => {
+    const { method, originalUrl: url, headers } = request;
+    site.requests.push({ method, url, headers });
+    next();
+  });
+  app.use('/v1', express.raw({ type: () => true }), async (request, response) =>
+    (site.instead ?? forward)(request, response, () => forward(request, response)));
+  app.get('/claim', (request, response) => {
+    response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(site.page);
+  });
+  app.get('/', (request, response) => response.send('<!doctype html><title>Welcome</title>'));
+  // docs:begin
+  app.post('/welcome', express.urlencoded({ extended: false, limit: '4kb' }), (request, response) => {
+    if (request.get('Sec-Fetch-Site') !== 'same-origin') return response.sendStatus(403);
+    response.cookie('__Host-session', request.body.customer_session_token,
+      { httpOnly: true, secure: true, sameSite: 'lax', path: '/' });
+    response.redirect(303, '/');
+  });
+  // docs:end
+
+  const server = await new Promise((resolve) => {
+    const listening = app.listen(0, '127.0.0.1', () => resolve(listening));
+  });
+  site.url = `http://127.0.0.1:${server.address().port}`;
+  site.stop = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return site;
+};

@@ -5,8 +5,8 @@ import { find } from './postgrest-layer.mjs';
 export const browserProgram = () =>
   ['chromium', 'google-chrome', 'google-chrome-stable'].map((name) => find(name, process.env.CHROMIUM)).find(Boolean);
 
-// Without its sandbox, which needs rights that a container does not give: it sees our own page only. What
-// the tests listen for must be all that it asks for.
+// Without its sandbox, which needs rights that a container does not give: it sees our own page only. A
+// /dev/shm may be small there, too. A proxy of the environment is none of the tests'.
 export const startBrowser = (executablePath) => puppeteer.launch({
   executablePath,
   args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--no-proxy-server', '--force-color-profile=srgb'],

@@ -1,8 +1,9 @@
 // What a proxy in front of PostgREST can do wrong, and examples/postgrest/nginx.conf does not.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { backendToken, prepareNginx, startLayer, startNginx } from './lib/postgrest-layer.mjs';
+import { backendToken, claimPage, prepareNginx, startLayer, startNginx } from './lib/postgrest-layer.mjs';
 import { freePort } from './lib/processes.mjs';
 import { Shop } from './lib/shop.mjs';
 
@@ -30,6 +31,17 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
     const { status, stderr } = spawnSync(command, [...args, '-t'], { encoding: 'utf8' });
     assert.equal(status, 0, stderr);
     assert.doesNotMatch(stderr, /warn/);
+  });
+
+  test('the claim page is at the origin of the API, and only to be read', async () => {
+    const page = await fetch(`${layer.url}/claim`);
+    assert.equal(page.status, 200);
+    assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
+    assert.equal(page.headers.get('content-security-policy'), "frame-ancestors 'none'");
+    assert.equal(await page.text(), readFileSync(claimPage, 'utf8'));
+    const post = await fetch(`${layer.url}/claim`, { method: 'POST', body: '{}' });
+    assert.equal(post.status, 405);
+    assert.equal(post.headers.get('allow'), 'GET, HEAD');
   });
 
   test("the client's query does not reach PostgREST", async () => {

@@ -8,6 +8,7 @@ import * as jose from 'jose';
 import { freePort, startServer } from './processes.mjs';
 
 const example = (name) => fileURLToPath(new URL(`../../../examples/postgrest/${name}`, import.meta.url));
+export const claimPage = fileURLToPath(new URL('../../../examples/claim-page/index.html', import.meta.url));
 const STAND_IN = [process.execPath, fileURLToPath(new URL('postgrest-stand-in.mjs', import.meta.url))];
 
 // A program's path: the one given, else the first on the PATH, else undefined.
@@ -49,7 +50,8 @@ const configuration = (replacements) =>
 export const prepareNginx = (replacements = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'nginx.'));
   writeFileSync(join(directory, 'nginx.conf'), mainConfiguration(directory));
-  writeFileSync(join(directory, 'seats.conf'), configuration({ '/var/log/nginx/': '', ...replacements }));
+  writeFileSync(join(directory, 'seats.conf'), configuration({
+    '/var/log/nginx/': '', '/usr/share/seats/claim-page/index.html': claimPage, ...replacements }));
   return { directory, command: find('nginx'),
     args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'] };
 };

@@ -5,6 +5,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import express from 'express';
 import pg from 'pg';
+import { failure, invalid, notJson, refusal } from './errors.js';
+import { valuesOf } from './values.js';
 
 const { SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL, SEATS_API_KEY, HOST = '127.0.0.1', PORT = 3001 } = process.env;
 const isSet = SEATS_ANONYMOUS_URL && SEATS_BACKEND_URL && SEATS_API_KEY;
@@ -31,44 +33,10 @@ const routes = {
   '/:seat_id/resend': { post: [backend, invitation('seats.resend_invitation($1)'), 'path', seat] },
 };
 
-const failure = (status, answer, headers) => Object.assign(new Error(), { status, answer, headers });
-const invalid = (...detail) => failure(422, { detail });
-const notJson = { loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' };
-// What the service calls a refusal by the database: by its reason, else by its SQLSTATE.
-const names = { PT400: 'InvalidInvitationToken', PT403: 'FeatureNotEnabled', PT404: 'ResourceNotFound',
-  no_available_seats: 'SeatNotAvailable', subscription_not_active: 'SeatNotAvailable',
-  order_not_paid: 'SeatNotAvailable', seat_already_assigned: 'SeatAlreadyAssigned',
-  seat_not_pending: 'SeatNotPending', customer_not_found: 'CustomerNotFound' };
-const refusal = ({ code = 'none', message: detail, detail: reason }, place) => {
-  if (code in names) return failure(+code.slice(2), { error: names[reason] ?? names[code], detail, reason });
-  const placed = ({ loc, msg, type }) => ({ loc: [place, ...loc.slice(1)], msg, type });
-  if (code === 'PT422') return invalid(...JSON.parse(reason).map(placed));
-  if (code.startsWith('22')) return invalid(notJson); // what PostgreSQL cannot store, such as \u0000
-  // Lost connections, deadlocks and serialization failures, no resources, lock and other time-outs.
-  return /^(08|40|53|55P03|57|E|none)/.test(code) ? failure(503, undefined, { 'Retry-After': '1' }) : failure(500);
-};
-
 const digest = (text) => createHash('sha256').update(text).digest();
 const authorize = (header = '') => {
   const isRight = timingSafeEqual(digest(header), digest(`Bearer ${SEATS_API_KEY}`));
   if (!isRight) throw failure(401, undefined, { 'WWW-Authenticate': 'Bearer' });
-};
-
-// What arguments can be, and what type of fault it is when one is something else.
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const kinds = {
-  string: ['string_type', (value) => typeof value === 'string'],
-  UUID: ['uuid_parsing', (value) => typeof value === 'string' && uuid.test(value)],
-  dictionary: ['dict_type', (value) => value?.constructor === Object],
-  boolean: ['bool_type', (value) => typeof value === 'boolean'],
-};
-// The arguments' values, null where there is none. All faults are told at once.
-const valuesOf = (given, place, expected) => {
-  const faults = Object.entries(expected)
-    .filter(([name, kind]) => given[name] != null && !kinds[kind][1](given[name]))
-    .map(([name, kind]) => ({ loc: [place, name], msg: `Input should be a valid ${kind}`, type: kinds[kind][0] }));
-  if (faults.length > 0) throw invalid(...faults);
-  return Object.keys(expected).map((name) => given[name] ?? null);
 };
 
 const verify = (request, response, bytes) => { if (!isUtf8(bytes)) throw new Error(); };

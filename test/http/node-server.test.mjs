@@ -142,6 +142,7 @@ describe('Node, the server', () => {
       const token = await newToken();
       await answers(await claim(layer, token), 503, unavailable);
       await answers(await fetch(`${layer.url}/v1/customer-seats/claim/${token}`), 503, unavailable);
+      await layer.stop(); // what it logged last is there then
       const log = await layer.logs();
       assert.match(log, /"route":"\/v1\/customer-seats\/claim\/:invitation_token","status":503,"code":"ECONNREFUSED"/);
       assert.doesNotMatch(log, /seats_inv_/);

@@ -14,8 +14,7 @@ BEGIN
 END
 $$;
 
--- As an expert would for statements that find single rows: or PostgreSQL plans some of them anew at
--- each call, depending on how large the tables are. claim_seat() does the same for its own.
+-- No plan is made anew at a call: so it is for claim_seat()'s own statements.
 ALTER ROLE bench_caller SET plan_cache_mode = force_generic_plan;
 ALTER ROLE bench_writer SET plan_cache_mode = force_generic_plan;
 

@@ -10,7 +10,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
-our @EXPORT = qw(ID start_node in_database query outcome
+our @EXPORT = qw(ID start_node on_node in_database query outcome
   create_shop assign claim table_counts table_rows);
 
 # The id of the organization, its product, its paying customer, and its subscription alike.
@@ -19,18 +19,24 @@ use constant ID => '00000000-0000-0000-0000-000000000001';
 my $node;
 my $database = 'postgres';
 
-# Starts a server with these lines added to its configuration.  PostgreSQL refuses to run as
-# root, as which somebody may have called make installcheck.
+# Starts a server with these lines added to its configuration, and with options of the cluster's
+# init().  PostgreSQL refuses to run as root, as which somebody may have called make installcheck.
 sub start_node
 {
-	my ($name, $configuration) = @_;
+	my ($name, $configuration, %options) = @_;
 
 	plan skip_all => 'servers do not run as root' if $> == 0;
 	$node = PostgreSQL::Test::Cluster->new($name);
-	$node->init;
+	$node->init(%options);
 	$node->append_conf('postgresql.conf', $configuration // '');
 	$node->start;
 	return $node;
+}
+
+# Chooses another server.
+sub on_node
+{
+	($node) = @_;
 }
 
 # Chooses a database.

@@ -50,7 +50,9 @@ fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
 	bool found;
 
 	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->key_equal, key);
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0, 0);
+#elif PG_VERSION_NUM >= 180000
 	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
 #else
 	scan = index_beginscan(relation, index, snapshot, 1, 0);
@@ -258,7 +260,10 @@ update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes whi
 	result = makeNode(ResultRelInfo);
 	InitResultRelInfo(result, relation, 0, NULL, 0);
 	ExecOpenIndices(result, false);
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+	ExecInsertIndexTuples(result, state, which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0,
+						  slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
 	ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL,
 						  which == TU_Summarizing);
 #else
@@ -287,6 +292,25 @@ is_free(const DirectRow *row)
 	return state == TM_Ok;
 }
 
+/* Has a new version of a row written, as table_tuple_update() does, which got an argument in 19. */
+static TM_Result
+update_tuple(DirectRow *row, TupleTableSlot *slot, UpdatedIndexes *indexes)
+{
+	ItemPointer old = &row->slot->tts_tid;
+	CommandId command = GetCurrentCommandId(true);
+	Snapshot snapshot = GetActiveSnapshot();
+	TM_FailureData failure;
+	LockTupleMode lock;
+
+#if PG_VERSION_NUM >= 190000
+	return table_tuple_update(row->relation, old, slot, command, 0, snapshot, InvalidSnapshot,
+							  true, &failure, &lock, indexes);
+#else
+	return table_tuple_update(row->relation, old, slot, command, snapshot, InvalidSnapshot,
+							  true, &failure, &lock, indexes);
+#endif
+}
+
 /*
  * Writes a new version of a row; false, with nothing done, where somebody has changed it.  It
  * waits for who came in between since is_free(), and only for him.
@@ -295,12 +319,8 @@ static bool
 write_version(DirectRow *row, TupleTableSlot *slot)
 {
 	UpdatedIndexes indexes;
-	TM_FailureData failure;
-	LockTupleMode lock;
 
-	if (table_tuple_update(row->relation, &row->slot->tts_tid, slot, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, true, &failure, &lock,
-						   &indexes) != TM_Ok)
+	if (update_tuple(row, slot, &indexes) != TM_Ok)
 		return false;
 	update_index_entries(row->relation, slot, indexes);
 	return true;

@@ -74,9 +74,29 @@ clean_user_agent(char *user_agent)
 					pg_mbcharcliplen(user_agent, length, MAX_USER_AGENT_CHARACTERS));
 }
 
+/* JSON that is being made. 19 has this type, and its pushJsonbValue() leaves the result there. */
+#if PG_VERSION_NUM < 190000
+typedef struct JsonbInState
+{
+	JsonbValue *result;
+	JsonbParseState *parseState;
+} JsonbInState;
+#endif
+
+/* Adds a part to JSON that is being made. */
+static void
+push(JsonbInState *json, JsonbIteratorToken token, JsonbValue *value)
+{
+#if PG_VERSION_NUM >= 190000
+	pushJsonbValue(json, token, value);
+#else
+	json->result = pushJsonbValue(&json->parseState, token, value);
+#endif
+}
+
 /* Adds a field to an object, unless its value is NULL. */
 static void
-add_field(JsonbParseState **object, char *name, char *value)
+add_field(JsonbInState *object, char *name, char *value)
 {
 	JsonbValue json = {.type = jbvString};
 
@@ -84,10 +104,10 @@ add_field(JsonbParseState **object, char *name, char *value)
 		return;
 	json.val.string.val = name;
 	json.val.string.len = (int) strlen(name);
-	pushJsonbValue(object, WJB_KEY, &json);
+	push(object, WJB_KEY, &json);
 	json.val.string.val = value;
 	json.val.string.len = (int) strlen(value);
-	pushJsonbValue(object, WJB_VALUE, &json);
+	push(object, WJB_VALUE, &json);
 }
 
 /* Returns what events of the statement being executed say of their circumstances. */
@@ -96,13 +116,14 @@ event_metadata(void)
 {
 	static const char *const headers[] = {"x-forwarded-for", "user-agent"};
 	char *values[lengthof(headers)];
-	JsonbParseState *object = NULL;
+	JsonbInState object = {0};
 
 	request_read(REQUEST_HEADERS, headers, values, lengthof(headers));
-	pushJsonbValue(&object, WJB_BEGIN_OBJECT, NULL);
+	push(&object, WJB_BEGIN_OBJECT, NULL);
 	/* The role that called, whatever function with another's rights it came through. */
 	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));
 	add_field(&object, "address", client_address(values[0]));
 	add_field(&object, "user_agent", clean_user_agent(values[1]));
-	return JsonbValueToJsonb(pushJsonbValue(&object, WJB_END_OBJECT, NULL));
+	push(&object, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(object.result);
 }

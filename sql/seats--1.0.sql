@@ -9,6 +9,25 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- PostgreSQL takes a schema that is there already. Whoever owns it could drop what is in it, and who may
+-- create in it could put functions of the same names beside ours.
+DO $$
+BEGIN
+	IF EXISTS (
+		SELECT FROM pg_namespace AS n
+		CROSS JOIN LATERAL (
+			SELECT n.nspowner UNION ALL
+			SELECT grantee FROM aclexplode(n.nspacl) WHERE privilege_type = 'CREATE') AS r (id)
+		LEFT JOIN pg_roles ON pg_roles.oid = r.id
+		WHERE n.nspname = 'seats' AND rolsuper IS NOT TRUE)
+	THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'schema "seats" is there already, and a role that is no superuser owns it or may create in it',
+			HINT = 'Drop or rename the schema, or give it to a superuser and revoke CREATE on it.';
+	END IF;
+END
+$$;
+
 COMMENT ON SCHEMA seats IS
 'Seat-based pricing: subscriptions and orders with seats, the customers who hold them, and the functions that assign, claim and revoke them';
 

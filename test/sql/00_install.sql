@@ -1,6 +1,18 @@
 -- The extension installs as a whole into its schemas, says what everything is for, and gives nothing
 -- to PUBLIC. The functions at the end are what the other tests share.
 SET client_min_messages = warning;
+-- It does not go into a schema that others own or may create in.
+CREATE ROLE seats_first;
+CREATE SCHEMA seats AUTHORIZATION seats_first;
+CREATE EXTENSION seats CASCADE;
+ALTER SCHEMA seats OWNER TO CURRENT_USER;
+GRANT CREATE ON SCHEMA seats TO PUBLIC;
+CREATE EXTENSION seats CASCADE;
+REVOKE ALL ON SCHEMA seats FROM PUBLIC;
+CREATE SCHEMA seats_http AUTHORIZATION seats_first;
+CREATE EXTENSION seats CASCADE;
+DROP SCHEMA seats, seats_http;
+DROP ROLE seats_first;
 CREATE EXTENSION seats CASCADE;
 RESET client_min_messages;
 

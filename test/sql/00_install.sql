@@ -2,6 +2,7 @@
 -- to PUBLIC. The functions at the end are what the other tests share.
 SET client_min_messages = warning;
 -- It does not go into a schema that others own or may create in.
+\set VERBOSITY terse
 CREATE ROLE seats_first;
 CREATE SCHEMA seats AUTHORIZATION seats_first;
 CREATE EXTENSION seats CASCADE;
@@ -12,6 +13,7 @@ REVOKE ALL ON SCHEMA seats FROM PUBLIC;
 CREATE SCHEMA seats_http AUTHORIZATION seats_first;
 CREATE EXTENSION seats CASCADE;
 DROP SCHEMA seats, seats_http;
+\set VERBOSITY default
 DROP ROLE seats_first;
 CREATE EXTENSION seats CASCADE;
 RESET client_min_messages;

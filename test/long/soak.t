@@ -133,7 +133,7 @@ sub in_background
 sub private_memory
 {
 	my @pids = split /\n/, query(
-		q{SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' AND backend_type = 'client backend'});
+		q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%soak.step%' AND pid <> pg_backend_pid()});
 
 	return 0 if @pids != $clients;
 	return sum0 map { slurp_file("/proc/$_/status") =~ /^RssAnon:\s+(\d+)/m ? $1 : 0 } @pids;
@@ -194,6 +194,7 @@ ok(-s $vacuums, 'vacuums succeeded');
 
 # Flat: what was used after a third, when everything had been done by each client, is used at the end.
 my ($middle, $last) = ($memory[ @memory / 3 ], $memory[-1]);
+cmp_ok(@memory, '>', $samples, 'memory was looked at');
 cmp_ok($last, '<', 1.1 * $middle + 1024, 'memory of the backends is flat');
 ($middle, $last) = ($sizes[ @sizes / 2 ], $sizes[-1]);
 cmp_ok($last, '<', 1.25 * $middle, 'size of the tables is flat');

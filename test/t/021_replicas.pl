@@ -154,7 +154,7 @@ my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
 $subscriber->start;
 on_node($subscriber);
-query('SET client_min_messages = warning; CREATE EXTENSION seats CASCADE');
+query('SET client_min_messages = warning; CREATE EXTENSION seats CASCADE; DELETE FROM seats.jwt_keys');
 on_node($standby);
 query('CREATE PUBLICATION all_seats FOR TABLES IN SCHEMA seats');
 on_node($subscriber);
@@ -163,9 +163,10 @@ $standby->wait_for_catchup('all_seats');
 $subscriber->wait_for_subscription_sync;
 
 on_node($standby);
-my $rows = table_rows();
+my ($counts, $rows) = (table_counts(), table_rows());
 on_node($subscriber);
-is(table_rows(), $rows, 'a subscriber starts with the same rows');
+is(table_counts(), $counts, 'a subscriber starts with as many rows');
+ok(table_rows() eq $rows, 'and the same');
 
 on_node($standby);
 my $carol = assign('carol@example.com');
@@ -185,10 +186,11 @@ query(qq{
 	SELECT seats.purge_events('0');
 	UPDATE seats.organizations SET name = 'Acme Ltd'});
 $standby->wait_for_catchup('all_seats');
-$rows = table_rows();
+($counts, $rows) = (table_counts(), table_rows());
 is(query(q{SELECT DISTINCT status FROM seats.customer_seats}), 'revoked', 'all seats are revoked');
 on_node($subscriber);
-is(table_rows(), $rows, 'and keeps them');
+is(table_counts(), $counts, 'it keeps as many rows');
+ok(table_rows() eq $rows, 'and the same');
 is( query(q{SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgrelid = 'seats.customer_seats'::regclass}),
 	'O', 'with its own triggers as they were made');
 

@@ -28,7 +28,7 @@ sub new
 {
 	my ($class) = @_;
 
-	return bless { journal => [], map { $_ => {} } @tables }, $class;
+	return bless { journal => [], switched => {}, map { $_ => {} } @tables }, $class;
 }
 
 # Tells whether an operation's answer is the one that this state gives; if so the state is
@@ -36,7 +36,37 @@ sub new
 #
 # An operation has a name, its arguments, and "rollback" if its transaction was rolled back.  An
 # answer has "error" ('' or SQLSTATE and reason), "message", and "rows" of "|"-separated columns.
+#
+# Whether an organization may use seats is looked at once and without a lock, so that an operation
+# which is not over may have seen what another finds changed, before what the first does is seen.
+# Where an organization is switched in the round, either will do.
 sub fits
+{
+	my ($self, $operation, $answer) = @_;
+
+	return 1 if $self->fits_now($operation, $answer);
+	return 0 if $operation->{name} eq 'enable_pricing';
+	foreach my $id (keys %{ $self->{switched} })
+	{
+		my %other = %{ $self->{organization}{$id} };
+
+		$other{enabled} = $other{enabled} eq 't' ? 'f' : 't';
+		local $self->{organization}{$id} = \%other;
+		return 1 if $self->fits_now($operation, $answer);
+	}
+	return 0;
+}
+
+# Says which organizations are switched in the round that is to be explained.
+sub switched
+{
+	my ($self, @ids) = @_;
+
+	$self->{switched} = { map { $_ => 1 } @ids };
+}
+
+# Tells the same of the state as it is.
+sub fits_now
 {
 	my ($self, $operation, $answer) = @_;
 	my $mark = $self->mark;

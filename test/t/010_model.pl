@@ -860,6 +860,8 @@ sub do_round
 
 	remember_tokens($round{done});
 	$met{"$_->{operation}{name} $_->{answer}{error}"}++ foreach @{ $round{done} };
+	$model->switched(
+		map { $_->{name} eq 'enable_pricing' ? $_->{organization} : () } @operations);
 	if (find_order(\%round, @{ $round{done} }))
 	{
 		$model->settle;

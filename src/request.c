@@ -70,7 +70,6 @@ static CALLBACK_RESULT
 see_scalar(void *state, char *value, JsonTokenType type)
 {
 	Search *search = state;
-
 	bool wanted = type == JSON_TOKEN_STRING || (search->numbers && type == JSON_TOKEN_NUMBER);
 
 	if (search->depth == 1 && search->current >= 0)

@@ -545,6 +545,7 @@ look_at(DirectTable *table, Relation relation)
 	table->indexes = NIL;
 	table->readable = false;
 	table->writable = false;
+	table->complete = false;
 	table->user = GetUserId();
 
 	/* A change that arrives while we look must not be lost, so this comes first. */
@@ -553,6 +554,7 @@ look_at(DirectTable *table, Relation relation)
 	table->readable = is_readable(table, relation);
 	table->writable = table->readable && table->written != 0 && is_writable(table, relation);
 	MemoryContextSwitchTo(caller);
+	table->complete = true;
 	/* A new index may have to wait for old snapshots to end, of which no news comes. */
 	if (!table->readable)
 		table->current = false;
@@ -588,7 +590,8 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 	relation = try_table_open(table->id, mode);
 	if (relation == NULL)
 		return NULL;
-	if ((!table->current || table->user != GetUserId()) && find_table(table) == table->id)
+	if ((!table->current || !table->complete || table->user != GetUserId()) &&
+		find_table(table) == table->id)
 		look_at(table, relation);
 	if (table->current &&
 		(mode == AccessShareLock ? table->readable

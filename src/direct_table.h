@@ -113,7 +113,8 @@ typedef struct DirectTable
 	bool numbered;	 /* the first column is an identity */
 	AclMode written; /* ACL_INSERT or ACL_UPDATE, or zero if it is only read */
 
-	bool current; /* what follows still holds */
+	bool current;  /* what follows still holds */
+	bool complete; /* and no error kept us from looking at all of it */
 	Oid id;
 	Oid user; /* whose rights were looked at */
 	bool readable;

@@ -48,16 +48,20 @@ make_plan(SPIPlanPtr plan)
 	AtEOXact_GUC(true, settings);
 }
 
-/* Returns a statement's plan, as right as it is now. */
+/*
+ * Returns a statement's plan, as right as it is now.  Making it may fail, by a time-out while it
+ * waits for an index, and is not done then.
+ */
 static SPIPlanPtr
 valid_plan(KeptPlan *statement)
 {
-	bool prepared = statement->plan != NULL;
-
-	if (!prepared)
+	if (statement->plan == NULL)
 		statement->plan = prepare(statement);
-	if (!prepared || !SPI_plan_is_valid(statement->plan))
+	if (!SPI_plan_is_valid(statement->plan))
+		statement->planned = false;
+	if (!statement->planned)
 		make_plan(statement->plan);
+	statement->planned = true;
 	return statement->plan;
 }
 

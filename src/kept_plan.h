@@ -16,6 +16,7 @@ typedef struct KeptPlan
 	int nargs;
 	Oid argtypes[KEPT_PLAN_MAX_ARGUMENTS];
 	SPIPlanPtr plan;
+	bool planned; /* made as it is to be, and not only parsed */
 } KeptPlan;
 
 /* Operators as these statements write them, so that a search path cannot change them. */

@@ -49,6 +49,7 @@
 #include "utils/syscache.h"
 
 #include "direct_table.h"
+#include "extension.h"
 #include "settings.h"
 
 static const DirectColumn seat_columns[] = {
@@ -569,7 +570,8 @@ find_table(const DirectTable *table)
 
 /*
  * Opens a table for direct access, to be read (AccessShareLock) or written (RowExclusiveLock);
- * returns NULL, with nothing done, where it must be left to the executor.
+ * returns NULL, with nothing done, where it must be left to the executor.  Raises 55000 where this
+ * library does not know the version of the extension's objects.
  *
  * Locks: the table, as statements do, to the end of the transaction.
  */
@@ -581,6 +583,7 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 	/* Who has a hook for rights, to refuse or to record, wants to hear of every access. */
 	if (!setting_direct_access || ExecutorCheckPerms_hook != NULL)
 		return NULL;
+	extension_check_version();
 	start_watching();
 	if (!table->current)
 		table->id = find_table(table);

@@ -12,6 +12,7 @@
 #include "utils/guc.h"
 #include "utils/resowner.h"
 
+#include "extension.h"
 #include "kept_plan.h"
 
 /* Prepares a statement for good; one generic plan serves all values. */
@@ -55,6 +56,7 @@ make_plan(SPIPlanPtr plan)
 static SPIPlanPtr
 valid_plan(KeptPlan *statement)
 {
+	extension_check_version();
 	if (statement->plan == NULL)
 		statement->plan = prepare(statement);
 	if (!SPI_plan_is_valid(statement->plan))
@@ -65,7 +67,10 @@ valid_plan(KeptPlan *statement)
 	return statement->plan;
 }
 
-/* Executes a statement inside SPI_connect() and SPI_finish(); returns how many rows it gave. */
+/*
+ * Executes a statement inside SPI_connect() and SPI_finish(); returns how many rows it gave.  Raises
+ * 55000 where this library does not know the version of the extension's objects.
+ */
 static uint64
 execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
 {

@@ -7,17 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -25,6 +19,7 @@
 #include "varatt.h"
 #endif
 
+#include "extension.h"
 #include "pgcrypto.h"
 
 static FmgrInfo digest;			  /* digest(bytea, text) */
@@ -51,34 +46,18 @@ count_change(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
 	changes++;
 }
 
-/* Returns the extension pgcrypto and its schema; raises 42704 where it is not installed. */
-static Oid
-find_pgcrypto(Oid *schema)
+/* Returns the extension pgcrypto; raises 42704 where it is not installed. */
+static Extension
+find_pgcrypto(void)
 {
-	Relation extensions = table_open(ExtensionRelationId, AccessShareLock);
-	Oid extension = InvalidOid;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple row;
+	Extension pgcrypto;
 
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("pgcrypto"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	row = systable_getnext(scan);
-	if (HeapTupleIsValid(row))
-	{
-		extension = ((Form_pg_extension) GETSTRUCT(row))->oid;
-		*schema = ((Form_pg_extension) GETSTRUCT(row))->extnamespace;
-	}
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-
-	if (!OidIsValid(extension))
+	if (!extension_find("pgcrypto", &pgcrypto))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"pgcrypto\" is not installed"),
 				 errhint("Install it with CREATE EXTENSION pgcrypto.")));
-	return extension;
+	return pgcrypto;
 }
 
 /*
@@ -86,14 +65,14 @@ find_pgcrypto(Oid *schema)
  * there or where it is somebody else's.
  */
 static void
-find_function(FmgrInfo *function, Oid extension, Oid schema, const char *name,
+find_function(FmgrInfo *function, const Extension *pgcrypto, const char *name,
 			  const Oid *argtypes, int nargs)
 {
 	oidvector *signature = buildoidvector(argtypes, nargs);
 	Oid oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-							  PointerGetDatum(signature), ObjectIdGetDatum(schema));
+							  PointerGetDatum(signature), ObjectIdGetDatum(pgcrypto->schema));
 
-	if (!OidIsValid(oid) || getExtensionOfObject(ProcedureRelationId, oid) != extension)
+	if (!OidIsValid(oid) || getExtensionOfObject(ProcedureRelationId, oid) != pgcrypto->id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("extension \"pgcrypto\" lacks the function %s", name),
@@ -121,8 +100,7 @@ find_functions(void)
 	static const Oid hmac_arguments[] = {BYTEAOID, BYTEAOID, TEXTOID};
 	static const Oid random_arguments[] = {INT4OID};
 	uint64 looked_at;
-	Oid extension;
-	Oid schema = InvalidOid;
+	Extension pgcrypto;
 
 	if (found_at == changes)
 		return;
@@ -131,11 +109,10 @@ find_functions(void)
 
 	/* A change that arrives while we look must not be lost, so the count is taken first. */
 	looked_at = changes;
-	extension = find_pgcrypto(&schema);
-	find_function(&digest, extension, schema, "digest", digest_arguments, 2);
-	find_function(&hmac, extension, schema, "hmac", hmac_arguments, 3);
-	find_function(&gen_random_bytes, extension, schema, "gen_random_bytes", random_arguments,
-				  1);
+	pgcrypto = find_pgcrypto();
+	find_function(&digest, &pgcrypto, "digest", digest_arguments, 2);
+	find_function(&hmac, &pgcrypto, "hmac", hmac_arguments, 3);
+	find_function(&gen_random_bytes, &pgcrypto, "gen_random_bytes", random_arguments, 1);
 	found_at = looked_at;
 }
 

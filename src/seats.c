@@ -6,10 +6,11 @@
 
 #include "fmgr.h"
 
+#include "extension.h"
 #include "settings.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
-PG_MODULE_MAGIC_EXT(.name = "seats", .version = "1.0");
+PG_MODULE_MAGIC_EXT(.name = "seats", .version = SEATS_VERSION);
 #else
 PG_MODULE_MAGIC;
 #endif

@@ -1,0 +1,21 @@
+/*
+ * extension.h
+ *		What pg_extension says of this extension and of others.
+ */
+#ifndef SEATS_EXTENSION_H
+#define SEATS_EXTENSION_H
+
+/* The version of this library. */
+#define SEATS_VERSION "1.0"
+
+typedef struct Extension
+{
+	Oid id;
+	Oid schema;
+	const char *version;
+} Extension;
+
+extern bool extension_find(const char *name, Extension *extension);
+extern void extension_check_version(void);
+
+#endif

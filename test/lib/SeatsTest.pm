@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 
 our @EXPORT = qw(ID start_node on_node in_database query outcome
-  create_shop assign claim table_counts table_rows);
+  create_shop assign claim table_counts table_rows check_storage);
 
 # The id of the organization, its product, its paying customer, and its subscription alike.
 use constant ID => '00000000-0000-0000-0000-000000000001';
@@ -20,14 +20,15 @@ my $node;
 my $database = 'postgres';
 
 # Starts a server with these lines added to its configuration, and with options of the cluster's
-# init().  PostgreSQL refuses to run as root, as which somebody may have called make installcheck.
+# init().  Its encoding and locale are not those of whoever runs it.  PostgreSQL refuses to run as
+# root, as which somebody may have called make installcheck.
 sub start_node
 {
 	my ($name, $configuration, %options) = @_;
 
 	plan skip_all => 'servers do not run as root' if $> == 0;
 	$node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(%options);
+	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %options);
 	$node->append_conf('postgresql.conf', $configuration // '');
 	$node->start;
 	return $node;
@@ -127,6 +128,17 @@ sub table_rows
 	return query(join '',
 		map { "SELECT '$_', t.* FROM seats.$_ AS t ORDER BY t::text;" }
 		  grep { !$without{$_} } tables());
+}
+
+# Has amcheck, which the database must have, compare all indexes with their tables, and look at the
+# tables themselves; returns what it finds.
+sub check_storage
+{
+	return query(q{
+		SELECT count(bt_index_check(c.oid, true)) FROM pg_class AS c
+		WHERE relnamespace = 'seats'::regnamespace AND relkind = 'i' HAVING false;
+		SELECT c.relname, v.* FROM pg_class AS c, verify_heapam(c.oid) AS v
+		WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r'});
 }
 
 1;

@@ -232,16 +232,6 @@ sub authenticate_all
 		FROM last_answers WHERE what = 'claimed' AND NOT unsettled AND crash = $crash});
 }
 
-# Has amcheck compare all indexes with their tables, and look at the tables themselves.
-sub check_storage
-{
-	return query(q{
-		SELECT count(bt_index_check(c.oid, true)) FROM pg_class AS c
-		WHERE relnamespace = 'seats'::regnamespace AND relkind = 'i' HAVING false;
-		SELECT c.relname, v.* FROM pg_class AS c, verify_heapam(c.oid) AS v
-		WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r'});
-}
-
 my ($claims, $refused) = (0, 0);
 
 foreach my $crash (1 .. $crashes)

@@ -20,6 +20,7 @@
 #endif
 
 #include "arguments.h"
+#include "email.h"
 #include "jwt.h"
 
 #define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
@@ -251,56 +252,23 @@ check_one_customer(Faults *faults, int identifiers)
 				  "value_error");
 }
 
-/* Tells whether a Unicode character is a space, a line separator or a control character. */
+/* Tells whether a text has the form of an e-mail address. */
 static bool
-is_space_or_control(pg_wchar character)
-{
-	return character <= 0x20 || (character >= 0x7F && character <= 0xA0) ||
-		character == 0x1680 || (character >= 0x2000 && character <= 0x200A) ||
-		character == 0x2028 || character == 0x2029 || character == 0x202F ||
-		character == 0x205F || character == 0x3000;
-}
-
-/*
- * Tells whether a text has a space or a control character.  In SQL_ASCII nobody knows what the
- * bytes beyond ASCII are, so they pass.
- */
-static bool
-has_space_or_control(const text *value)
+is_email(const text *email)
 {
 	bool unicode = GetDatabaseEncoding() != PG_SQL_ASCII;
-	char *string = text_to_cstring(value);
-	const unsigned char *at;
+	char *string = text_to_cstring(email);
 
 	if (unicode)
 		string = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
-	for (at = (const unsigned char *) string; *at != '\0';
-		 at += unicode ? pg_utf_mblen(at) : 1)
-	{
-		if ((unicode || *at < 0x80) && is_space_or_control(utf8_to_unicode(at)))
-			return true;
-	}
-	return false;
-}
-
-/* Tells whether a text has one @ with something on both sides. */
-static bool
-has_one_at(const text *value)
-{
-	const char *start = VARDATA_ANY(value);
-	const char *end = start + VARSIZE_ANY_EXHDR(value);
-	const char *at = memchr(start, '@', end - start);
-
-	return at != NULL && at > start && at < end - 1 &&
-		memchr(at + 1, '@', end - (at + 1)) == NULL;
+	return email_has_form(string, strlen(string), unicode);
 }
 
 /* Adds a fault where an e-mail address, or that element of several, is malformed or over-long. */
 static void
 check_email_at(Faults *faults, const text *email, const char *name, int index)
 {
-	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !has_one_at(email) ||
-		has_space_or_control(email))
+	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !is_email(email))
 		fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
 }
 

@@ -1,0 +1,375 @@
+/*
+ * body.c
+ *		Fuzzes the functions of the schema seats_http: the bodies and arguments of requests.
+ *
+ * The first byte of an input says which function gets the rest.  Each answers with faults, or calls
+ * its operation, which is here and looks whether what reached it is what the contract lets pass.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "http.h"
+#include "http_body.h"
+#include "jsonb.h"
+#include "jwt.h"
+#include "operations.h"
+#include "row.h"
+#include "stand_ins.h"
+#include "subtransaction.h"
+
+volatile sig_atomic_t InterruptPending;
+
+/* How often an operation was called for the input. */
+static int operations;
+
+/* Whether it may have an id of zeros. */
+static bool names_zeros;
+
+/* What the server has, and does nothing here. */
+
+void
+PreventCommandIfReadOnly(const char *command pg_attribute_unused())
+{
+}
+
+void
+ProcessInterrupts(void)
+{
+}
+
+TupleDesc
+named_type(const char *name pg_attribute_unused())
+{
+	return NULL;
+}
+
+/* Only the functions of the schema seats take these. */
+
+bool
+jwt_looks_like_one(const char *token pg_attribute_unused(),
+				   size_t length pg_attribute_unused())
+{
+	check_failed("no session token", __FILE__, __LINE__);
+}
+
+void
+deconstruct_array(ArrayType *array pg_attribute_unused(), Oid type pg_attribute_unused(),
+				  int length pg_attribute_unused(), bool by_value pg_attribute_unused(),
+				  char align pg_attribute_unused(), Datum **elements pg_attribute_unused(),
+				  bool **nulls pg_attribute_unused(), int *count pg_attribute_unused())
+{
+	check_failed("no array", __FILE__, __LINE__);
+}
+
+/* Values are in memory as they are. */
+
+struct varlena *
+pg_detoast_datum(struct varlena *value)
+{
+	return value;
+}
+
+struct varlena *
+pg_detoast_datum_packed(struct varlena *value)
+{
+	return value;
+}
+
+text *
+cstring_to_text_with_len(const char *string, int length)
+{
+	text *result = palloc(VARHDRSZ + length);
+
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), string, length);
+	return result;
+}
+
+char *
+text_to_cstring(const text *value)
+{
+	size_t length = VARSIZE_ANY_EXHDR(value);
+	char *string = palloc(length + 1);
+
+	memcpy(string, VARDATA_ANY(value), length);
+	string[length] = '\0';
+	return string;
+}
+
+Datum
+DirectFunctionCall2Coll(PGFunction function, Oid collation, Datum a, Datum b)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, collation, NULL, NULL);
+	fcinfo->args[0] = (NullableDatum){a, false};
+	fcinfo->args[1] = (NullableDatum){b, false};
+	return function(fcinfo);
+}
+
+/* The database's encoding is UTF-8. */
+
+char *
+pg_any_to_server(const char *string, int length, int encoding)
+{
+	CHECK(encoding == PG_UTF8);
+	if (!is_utf8(string, length))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("invalid byte sequence")));
+	return (char *) string;
+}
+
+char *
+pg_server_to_any(const char *string, int length pg_attribute_unused(), int encoding)
+{
+	CHECK(encoding == PG_UTF8);
+	return (char *) string;
+}
+
+int
+pg_mbstrlen_with_len(const char *string, int length)
+{
+	int count = 0;
+
+	for (int i = 0; i < length; i += pg_utf_mblen((const unsigned char *) string + i))
+		count++;
+	return count;
+}
+
+/* Work whose errors are caught; there is nothing to be undone. */
+ErrorData *
+subtransaction_run(void (*work)(void *state), void *state,
+				   bool (*is_expected)(const ErrorData *error))
+{
+	ErrorData *volatile error = NULL;
+
+	PG_TRY();
+	{
+		work(state);
+	}
+	PG_CATCH();
+	{
+		error = CopyErrorData();
+		CHECK(is_expected(error));
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/* Tells whether a text is an address as the contract has it, as far as ASCII goes. */
+static bool
+is_address(const text *value)
+{
+	const char *string = text_to_cstring(value);
+	const char *at = strchr(string, '@');
+
+	for (const char *c = string; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c <= ' ' || *c == 0x7F)
+			return false;
+	}
+	return at != NULL && at != string && at[1] != '\0' && strchr(at + 1, '@') == NULL &&
+		pg_mbstrlen_with_len(string, (int) strlen(string)) <= 320;
+}
+
+/* Tells whether a token has from 1 to 255 characters. */
+static bool
+is_short(const text *token)
+{
+	int length = pg_mbstrlen_with_len(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token));
+
+	return length >= 1 && length <= 255;
+}
+
+Datum
+claim_operation(TupleDesc type pg_attribute_unused(), const text *token, const text *key)
+{
+	operations++;
+	CHECK(token != NULL && is_short(token) && key == NULL);
+	return (Datum) 0;
+}
+
+const text *
+claim_key_of_request(void)
+{
+	return NULL;
+}
+
+Datum
+claim_info_operation(TupleDesc type pg_attribute_unused(), const text *token)
+{
+	operations++;
+	CHECK(token != NULL && is_short(token));
+	return (Datum) 0;
+}
+
+Datum
+assign_operation(TupleDesc type pg_attribute_unused(), const Assignment *assignment)
+{
+	pg_uuid_t none = {0};
+
+	operations++;
+	CHECK(assignment->purchase.kind == PURCHASE_SUBSCRIPTION ||
+		  assignment->purchase.kind == PURCHASE_ORDER);
+	/* One was named, or named by that. */
+	CHECK(memcmp(&assignment->purchase.id, &none, sizeof(none)) != 0 || names_zeros);
+	CHECK(assignment->email.isnull + assignment->external_customer_id.isnull +
+			  assignment->customer_id.isnull ==
+		  2);
+	CHECK(assignment->email.isnull || is_address(DatumGetTextPP(assignment->email.value)));
+	if (!assignment->metadata.isnull)
+	{
+		Jsonb *metadata = DatumGetJsonbP(assignment->metadata.value);
+
+		CHECK(JB_ROOT_IS_OBJECT(metadata) && JB_ROOT_COUNT(metadata) <= 10);
+		CHECK(strlen(JsonbToCString(NULL, &metadata->root, 0)) <= 1024);
+	}
+	return (Datum) 0;
+}
+
+Datum
+list_operation(TupleDesc type pg_attribute_unused(), PurchaseId purchase pg_attribute_unused())
+{
+	operations++;
+	return (Datum) 0;
+}
+
+Datum
+revoke_operation(TupleDesc type pg_attribute_unused(), const pg_uuid_t *seat_id)
+{
+	operations++;
+	CHECK(seat_id != NULL);
+	return (Datum) 0;
+}
+
+Datum
+resend_operation(TupleDesc type pg_attribute_unused(), const pg_uuid_t *seat_id)
+{
+	operations++;
+	CHECK(seat_id != NULL);
+	return (Datum) 0;
+}
+
+/* The answer is of no interest here. */
+
+text *
+http_json(Datum composite pg_attribute_unused())
+{
+	return cstring_to_text_with_len("", 0);
+}
+
+text *
+http_json_with_token(Datum composite)
+{
+	return http_json(composite);
+}
+
+/* Faults are JSON in printable ASCII; without any, the operation is called. */
+Datum
+http_answer(const Faults *faults, text *(*operation)(const void *request), const void *request)
+{
+	char *json = psprintf("[%s]", faults->list.data);
+
+	if (faults->list.len == 0)
+		return PointerGetDatum(operation(request));
+	CHECK(is_json(json, strlen(json)));
+	for (const char *c = json; *c != '\0'; c++)
+		CHECK(*c >= ' ' && *c <= '~');
+	return (Datum) 0;
+}
+
+/* What PG_FUNCTION_INFO_V1 declares elsewhere. */
+extern Datum seats_http_claim_seat_bytes(PG_FUNCTION_ARGS);
+extern Datum seats_http_assign_seat_bytes(PG_FUNCTION_ARGS);
+extern Datum seats_http_get_claim_info(PG_FUNCTION_ARGS);
+extern Datum seats_http_list_seats(PG_FUNCTION_ARGS);
+extern Datum seats_http_revoke_seat(PG_FUNCTION_ARGS);
+extern Datum seats_http_resend_invitation(PG_FUNCTION_ARGS);
+
+/* Calls a function with one or two values, where the second may be NULL. */
+static void
+call(PGFunction function, const text *first, const text *second)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0] = (NullableDatum){PointerGetDatum(first), first == NULL};
+	fcinfo->args[1] = (NullableDatum){PointerGetDatum(second), second == NULL};
+	function(fcinfo);
+}
+
+/* Gives the functions that take text an argument, which the server would have checked. */
+static void
+call_with_text(PGFunction function, const char *string, size_t length)
+{
+	const text *value = cstring_to_text_with_len(string, (int) length);
+
+	if (is_utf8(string, length))
+		call(function, value, NULL);
+}
+
+/* Splits what list_seats() gets at the first comma; what is empty is null. */
+static void
+call_list(const char *string, size_t length)
+{
+	const char *comma = memchr(string, ',', length);
+	size_t first = comma == NULL ? length : (size_t) (comma - string);
+	size_t rest = comma == NULL ? 0 : length - first - 1;
+
+	if (!is_utf8(string, length))
+		return;
+	call(seats_http_list_seats,
+		 first == 0 ? NULL : cstring_to_text_with_len(string, (int) first),
+		 rest == 0 ? NULL : cstring_to_text_with_len(comma + 1, (int) rest));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *string = (const char *) data + 1;
+	size_t length = size - 1;
+
+	if (size == 0)
+		return 0;
+	operations = 0;
+	names_zeros = memmem(string, length, "00000", 5) != NULL ||
+		memmem(string, length, "\\u", 2) != NULL;
+	switch (data[0])
+	{
+		case 'a':
+			call(seats_http_assign_seat_bytes, cstring_to_text_with_len(string, (int) length),
+				 NULL);
+			break;
+		case 'c':
+			call(seats_http_claim_seat_bytes, cstring_to_text_with_len(string, (int) length),
+				 NULL);
+			break;
+		case 'i':
+			call_with_text(seats_http_get_claim_info, string, length);
+			break;
+		case 'l':
+			call_list(string, length);
+			break;
+		case 'r':
+			call_with_text(seats_http_revoke_seat, string, length);
+			break;
+		case 's':
+			call_with_text(seats_http_resend_invitation, string, length);
+			break;
+		default:
+			break;
+	}
+	CHECK(operations <= 1);
+	/* What is no object in JSON does nothing. */
+	if ((data[0] == 'a' || data[0] == 'c') && operations == 1)
+		CHECK(is_json(string, length));
+	free_all();
+	return 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * jsonb.h
+ *		What the reading of bodies needs of jsonb, where there is no server.
+ */
+#ifndef SEATS_FUZZ_JSONB_H
+#define SEATS_FUZZ_JSONB_H
+
+#include "utils/jsonb.h"
+
+extern bool is_utf8(const char *string, size_t length);
+extern bool is_json(const char *string, size_t length);
+
+#endif

@@ -140,6 +140,8 @@ sub collect_answers
 
 		foreach (split /\n/, slurp_file("$directory/output.$session"))
 		{
+			# A row that came without the end of its answer, which psql shows as it is.
+			last if /\|/;
 			my ($what, $seat, $customer, $token) = split / /;
 
 			if ($what eq 'refused')

@@ -4,7 +4,8 @@
 #   make demo, make playground, make test    need no server: they start a private one and remove it
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
-#   make test-long                           what takes longer, or needs several versions at once
+#   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
+#                                            minutes, or for hours
 #   make bench, make bench-full              the same; they measure, in minutes or in half an hour
 
 # Paths that make expands are seen from the build directory, which need not be the sources' own.
@@ -38,7 +39,7 @@ PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 # Debian's server comes with PGXS, but not with the headers that it needs.
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-.PHONY: all demo playground test test-http test-long test-versions bench bench-full
+.PHONY: all demo playground test test-http test-long test-long-full test-versions bench bench-full
 all:
 
 ifdef headers
@@ -72,5 +73,5 @@ demo playground test test-http test-long bench:
 	@$(here)/scripts/$@
 test-versions:
 	@$(here)/scripts/$@ $(VERSIONS)
-bench-full:
-	@$(here)/scripts/bench --full
+test-long-full bench-full:
+	@$(here)/scripts/$(@:-full=) --full

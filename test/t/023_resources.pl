@@ -17,7 +17,7 @@ my $directory = $PostgreSQL::Test::Utils::tmp_check;
 
 my $node = start_node('resources', q{
 	autovacuum = off
-	max_connections = 10
+	max_connections = 30
 	max_locks_per_transaction = 10
 	max_worker_processes = 0
 	restart_after_crash = off

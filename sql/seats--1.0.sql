@@ -687,6 +687,46 @@ COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat is n
 COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
 
 
+-- What is to be watched ----------------------------------------------------------------------------------
+
+-- The view reads seats with its owner's rights, past their row security: whoever may see how many there are
+-- needs no right to see whose they are. A purchase always has exactly one row of counts, so the LEFT JOIN gives what a
+-- plain one would, but where no column of it is asked for, the planner leaves it out and reads no seat.
+CREATE VIEW seats.usage AS
+SELECT p.id AS subscription_id, NULL::uuid AS order_id, p.organization_id, p.status, p.seats AS purchased,
+	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats AS free
+FROM seats.subscriptions AS p
+LEFT JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at > statement_timestamp()) AS pending,
+		count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at <= statement_timestamp()) AS expired,
+		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
+	FROM seats.customer_seats AS s
+	WHERE s.subscription_id = p.id AND s.customer_id IS NOT NULL) AS c ON true
+UNION ALL
+SELECT NULL::uuid, p.id, p.organization_id, p.status, p.seats,
+	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats
+FROM seats.orders AS p
+LEFT JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at > statement_timestamp()) AS pending,
+		count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at <= statement_timestamp()) AS expired,
+		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
+	FROM seats.customer_seats AS s
+	WHERE s.order_id = p.id AND s.customer_id IS NOT NULL) AS c ON true;
+COMMENT ON VIEW seats.usage IS 'What was bought of each subscription and order, and what became of it: purchased = pending + expired + claimed + free';
+COMMENT ON COLUMN seats.usage.subscription_id IS 'The subscription, or null';
+COMMENT ON COLUMN seats.usage.order_id IS 'The order, or null';
+COMMENT ON COLUMN seats.usage.organization_id IS 'The organization that sells it';
+COMMENT ON COLUMN seats.usage.status IS 'Status of the subscription or order, which says whether free seats can be assigned';
+COMMENT ON COLUMN seats.usage.purchased IS 'How many seats were bought';
+COMMENT ON COLUMN seats.usage.pending IS 'How many are assigned, with an invitation that can be claimed now';
+COMMENT ON COLUMN seats.usage.expired IS 'How many are assigned, with an invitation that expired';
+COMMENT ON COLUMN seats.usage.claimed IS 'How many are claimed';
+COMMENT ON COLUMN seats.usage.free IS 'How many are not assigned';
+
+GRANT USAGE ON SCHEMA seats TO pg_monitor;
+GRANT SELECT ON seats.usage TO pg_monitor;
+
+
 -- Triggers -----------------------------------------------------------------------------------------------
 
 CREATE FUNCTION seats.keep_modified_at()
@@ -793,6 +833,7 @@ BEGIN
 	IF backend IS NOT NULL THEN
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON seats.organizations, seats.products, '
 			'seats.customers, seats.subscriptions, seats.orders TO %s', backend);
+		EXECUTE format('GRANT SELECT ON seats.usage TO %s', backend);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
 			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
 			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '

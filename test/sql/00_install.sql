@@ -67,7 +67,7 @@ FROM pg_proc
 WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace) AND has_function_privilege('seats_stranger', oid, 'EXECUTE');
 SELECT oid::regclass AS accessible
 FROM pg_class
-WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r'
+WHERE relnamespace = 'seats'::regnamespace AND relkind IN ('r', 'v')
 	AND (has_table_privilege('seats_stranger', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 		OR has_any_column_privilege('seats_stranger', oid, 'SELECT, INSERT, UPDATE, REFERENCES'));
 SELECT has_sequence_privilege('seats_stranger', 'seats.events_id_seq', 'USAGE, SELECT, UPDATE') AS sequence,

@@ -1,5 +1,6 @@
-# README's table of roles is what grant_access() gives: each role (anonymous, backend, customer,
-# a stranger) times each function, table, view, column and sequence of the extension.
+# README's table of roles is what grant_access() gives, and CREATE EXTENSION to PostgreSQL's role
+# pg_monitor: each role (anonymous, backend, customer, pg_monitor, a stranger) times each function,
+# table, view, column and sequence of the extension.
 use strict;
 use warnings;
 
@@ -11,8 +12,8 @@ use Test::More;
 
 start_node('roles');
 create_shop(10);
-my @roles = ('anonymous', 'backend', 'customer', 'stranger');
-query("CREATE ROLE $_") foreach @roles;
+my @roles = ('anonymous', 'backend', 'customer', 'pg_monitor', 'stranger');
+query("CREATE ROLE $_") foreach grep { $_ ne 'pg_monitor' } @roles;
 query(q{
 	SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend',
 		customer => 'customer')
@@ -23,7 +24,7 @@ query(q{
 sub documented
 {
 	my ($table) = slurp_file("$FindBin::RealBin/../../README.md") =~
-	  /^\| what \| anonymous \| backend \| customer \|\n\|[-|]+\n((?:\|.*\n)+)/m;
+	  /^\| what \| anonymous \| backend \| customer \| `pg_monitor` \|\n\|[-|]+\n((?:\|.*\n)+)/m;
 	my %said;
 
 	foreach my $row (split /\n/, $table)
@@ -35,7 +36,7 @@ sub documented
 		foreach my $name ($what =~ /`([\w.]+)`/g)
 		{
 			die "twice: $kind $name" if exists $said{"$kind $name"};
-			$said{"$kind $name"} = { map { $roles[$_] => $cells[$_] } 0 .. 2 };
+			$said{"$kind $name"} = { map { $roles[$_] => $cells[$_] } 0 .. 3 };
 			$said{"$kind $name"}{stranger} = '';
 		}
 	}

@@ -128,6 +128,31 @@ COMMENT ON COLUMN seats.customer_session.seat_id IS 'The seat whose claim opened
 COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s e-mail address as it is now, or null';
 COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session ends by itself';
 
+CREATE TYPE seats.seat_stats AS (
+	counted_since timestamptz,
+	assigned bigint,
+	claimed bigint,
+	revoked bigint,
+	resent bigint,
+	failures jsonb,
+	open_sessions bigint,
+	expired_sessions bigint,
+	expired_invitations bigint,
+	oldest_event timestamptz
+);
+COMMENT ON TYPE seats.seat_stats IS
+'Answer of stats(): how often things happened in this database, and how much there is now';
+COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Since when the fields up to failures are counted: since the server started and the database was first used; null, as they are, where shared memory has no room for them';
+COMMENT ON COLUMN seats.seat_stats.assigned IS 'How many seats were assigned with an invitation';
+COMMENT ON COLUMN seats.seat_stats.claimed IS 'How many seats were claimed, by claim_seat() or at once by assign_seat()';
+COMMENT ON COLUMN seats.seat_stats.revoked IS 'How many seats were revoked, by whichever function, or with their subscription or order';
+COMMENT ON COLUMN seats.seat_stats.resent IS 'How many invitations were sent again';
+COMMENT ON COLUMN seats.seat_stats.failures IS 'How often each of the extension''s errors was raised or answered, by its reason; validation_error is PT422';
+COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'How many customer sessions have not expired; from 10,000 on an estimate';
+COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'How many expired ones purge_expired_sessions() has yet to delete, counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.expired_invitations IS 'How many seats release_expired_seats() has yet to look at, since their invitations'' time is over, claimed before or not; counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the first event happened that purge_events() has not deleted';
+
 
 -- Records that the application keeps -------------------------------------------------------------------
 
@@ -723,8 +748,12 @@ COMMENT ON COLUMN seats.usage.expired IS 'How many are assigned, with an invitat
 COMMENT ON COLUMN seats.usage.claimed IS 'How many are claimed';
 COMMENT ON COLUMN seats.usage.free IS 'How many are not assigned';
 
-GRANT USAGE ON SCHEMA seats TO pg_monitor;
-GRANT SELECT ON seats.usage TO pg_monitor;
+CREATE FUNCTION seats.stats()
+RETURNS seats.seat_stats
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_stats';
+COMMENT ON FUNCTION seats.stats() IS
+'Tells how often seats of this database were assigned, claimed, revoked and invited to again since the server started, how often that failed and why, how many sessions are open, and what is left to house-keeping; costs the same however many there are';
 
 
 -- Triggers -----------------------------------------------------------------------------------------------
@@ -839,7 +868,7 @@ BEGIN
 			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
 			'seats.authenticate, seats.end_session, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
-			'seats.token_route, seats.organization_route TO %s', backend);
+			'seats.token_route, seats.organization_route, seats.stats TO %s', backend);
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', backend);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION '
 			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info, '
@@ -893,6 +922,7 @@ REVOKE ALL ON FUNCTION
 	seats_http.revoke_seat(text),
 	seats_http.resend_invitation(text),
 	seats.current_customer_id(),
+	seats.stats(),
 	seats.grant_access(regrole, regrole, regrole),
 	seats.keep_modified_at(),
 	seats.keep_purchase(),
@@ -900,6 +930,11 @@ REVOKE ALL ON FUNCTION
 	seats.seats_changed(),
 	seats.refuse_truncate()
 FROM PUBLIC;
+
+-- PostgreSQL's own role for monitoring reads numbers.
+GRANT USAGE ON SCHEMA seats TO pg_monitor;
+GRANT SELECT ON seats.usage TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seats.stats() TO pg_monitor;
 
 
 -- Dump the rows: pg_dump leaves out those of an extension's tables unless they are named -------------------

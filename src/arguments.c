@@ -21,6 +21,7 @@
 
 #include "arguments.h"
 #include "email.h"
+#include "errors.h"
 #include "jwt.h"
 
 #define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
@@ -68,12 +69,7 @@ faults_raise(const Faults *faults)
 {
 	if (faults->list.len == 0)
 		return;
-	ereport(ERROR,
-			(errcode(MAKE_SQLSTATE('P', 'T', '4', '2', '2')),
-			 errmsg_internal("Validation Error"),
-			 errdetail_internal("[%s]", faults->list.data),
-			 errhint("Correct the arguments that the detail names."),
-			 errhidestmt(true)));
+	raise_validation_error(psprintf("[%s]", faults->list.data));
 }
 
 /* Returns how many characters a text has, in the database's encoding. */

@@ -1,14 +1,15 @@
 /*
  * errors.c
- *		The errors that callers see, other than faults in their arguments.
+ *		The errors that callers see.
  *
- * SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP status line, so it is a constant
+ * Each is counted when it is raised.  SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP status line, so it is a constant
  * of printable ASCII and nothing of the caller's enters it; DETAIL is the reason word that
  * programs compare; HINT tells a person what to do.  The statement, which PostgreSQL logs with an
  * error, may have a token written into it, so it is left out of the log.
  */
 #include "postgres.h"
 
+#include "counters.h"
 #include "errors.h"
 
 #define STATUS(hundreds, tens, ones) MAKE_SQLSTATE('P', 'T', hundreds, tens, ones)
@@ -16,6 +17,7 @@
 #define UNAUTHORIZED STATUS('4', '0', '1')
 #define FORBIDDEN STATUS('4', '0', '3')
 #define MISSING STATUS('4', '0', '4')
+#define UNPROCESSABLE STATUS('4', '2', '2')
 
 /* One message for all: a caller who guesses tokens learns no more from the status line. */
 #define CANNOT_CLAIM "Invalid, expired, or already claimed token"
@@ -81,18 +83,42 @@ static const struct
 							"CustomerNotFound"},
 	[SEAT_NOT_FOUND] = {MISSING, "Seat not found", "seat_not_found",
 						"Check the id of the seat.", NOT_FOUND},
+	[VALIDATION_ERROR] = {UNPROCESSABLE, "Validation Error", "validation_error",
+						  "Correct the arguments that the detail names.", NULL},
 };
+
+/* Counts and raises one of the errors with this detail and hint; does not return. */
+static _Noreturn void
+count_and_raise(SeatsError error, const char *detail, const char *hint)
+{
+	counters_add_error(error);
+	ereport(ERROR,
+			(errcode(errors[error].sqlstate),
+			 errmsg_internal("%s", errors[error].message),
+			 errdetail_internal("%s", detail),
+			 errhint("%s", hint),
+			 errhidestmt(true)));
+}
 
 /* Raises one of the errors with a hint of the caller's; does not return. */
 void
 raise_error_with_hint(SeatsError error, const char *hint)
 {
-	ereport(ERROR,
-			(errcode(errors[error].sqlstate),
-			 errmsg_internal("%s", errors[error].message),
-			 errdetail_internal("%s", errors[error].reason),
-			 errhint("%s", hint),
-			 errhidestmt(true)));
+	count_and_raise(error, errors[error].reason, hint);
+}
+
+/* Raises PT422 with faults, a JSON array; does not return. */
+void
+raise_validation_error(const char *faults)
+{
+	count_and_raise(VALIDATION_ERROR, faults, errors[VALIDATION_ERROR].hint);
+}
+
+/* Returns the word for an error, which programs compare. */
+const char *
+error_reason(SeatsError error)
+{
+	return errors[error].reason;
 }
 
 /* Raises one of the errors; does not return. */

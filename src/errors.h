@@ -1,6 +1,6 @@
 /*
  * errors.h
- *		The errors that callers see, other than faults in their arguments.
+ *		The errors that callers see.
  */
 #ifndef SEATS_ERRORS_H
 #define SEATS_ERRORS_H
@@ -22,11 +22,16 @@ typedef enum SeatsError
 	SUBSCRIPTION_NOT_FOUND,
 	ORDER_NOT_FOUND,
 	CUSTOMER_NOT_FOUND,
-	SEAT_NOT_FOUND
+	SEAT_NOT_FOUND,
+	VALIDATION_ERROR /* faults in arguments, which arguments.c finds */
 } SeatsError;
+
+#define SEATS_ERRORS (VALIDATION_ERROR + 1)
 
 extern _Noreturn void raise_error(SeatsError error);
 extern const char *error_service_name(const ErrorData *error);
 extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
+extern _Noreturn void raise_validation_error(const char *faults);
+extern const char *error_reason(SeatsError error);
 
 #endif

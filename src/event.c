@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "array.h"
+#include "counters.h"
 #include "direct_access.h"
 #include "event.h"
 #include "event_metadata.h"
@@ -82,15 +83,19 @@ warn_unless_decoded(void)
 }
 
 /*
- * Records one event for each seat, all at one moment, where seats.event_sink says.  Inside
- * SPI_connect() and SPI_finish().  Locks nothing that another session waits for.
+ * Records one event for each seat, all at one moment, where seats.event_sink says, and counts them
+ * wherever that is.  Inside SPI_connect() and SPI_finish().  Locks nothing that another session
+ * waits for.
  */
 void
 event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)
 {
 	NullableDatum arguments[EVENTS_ARGUMENTS] = {0};
 
-	if (setting_event_sink == EVENT_SINK_NONE || count == 0)
+	if (count == 0)
+		return;
+	counters_add_events(type, count);
+	if (setting_event_sink == EVENT_SINK_NONE)
 		return;
 	arguments[0].value = CStringGetTextDatum(type_names[type]);
 	arguments[1].value = TimestampTzGetDatum(occurred_at);
@@ -118,6 +123,7 @@ event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 		event_record_all(type, seat, 1, occurred_at);
 		return;
 	}
+	counters_add_events(type, 1);
 	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[type]);
 	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&seat->id);
 	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&seat->organization_id);

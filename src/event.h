@@ -17,6 +17,8 @@ typedef enum EventType
 	EVENT_INVITATION_RESENT
 } EventType;
 
+#define EVENT_TYPES (EVENT_INVITATION_RESENT + 1)
+
 extern void event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at);
 extern void event_record_all(EventType type, const SeatIds *seats, int count,
 							 TimestampTz occurred_at);

@@ -21,6 +21,7 @@
 #include "varatt.h"
 #endif
 
+#include "counters.h"
 #include "errors.h"
 #include "http.h"
 #include "subtransaction.h"
@@ -71,10 +72,11 @@ set_status(const char *status)
 							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* Answers 422, with all faults. */
+/* Answers 422, with all faults, which count as the error that they would be elsewhere. */
 static text *
 answer_faults(const Faults *faults)
 {
+	counters_add_error(VALIDATION_ERROR);
 	set_status("422");
 	return cstring_to_text(psprintf("{\"detail\": [%s]}", faults->list.data));
 }

@@ -22,6 +22,7 @@ typedef struct KeptPlan
 /* Operators as these statements write them, so that a search path cannot change them. */
 #define EQ " OPERATOR(pg_catalog.=) "
 #define LE " OPERATOR(pg_catalog.<=) "
+#define GT " OPERATOR(pg_catalog.>) "
 
 extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
 extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments,

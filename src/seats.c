@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 
+#include "counters.h"
 #include "extension.h"
 #include "settings.h"
 
@@ -17,9 +18,10 @@ PG_MODULE_MAGIC;
 
 void _PG_init(void);
 
-/* Declares the settings when the library is loaded. */
+/* Declares the settings, and begins to count, when the library is loaded. */
 void
 _PG_init(void)
 {
 	settings_define();
+	counters_define();
 }

@@ -39,8 +39,8 @@ sub given
 
 	return $given{$sql};
 }
-like(given('expired_sessions'), qr/^1\|1\|/, 'the backlog is told');
-like(given('AS free'), qr/\|10\|2\|8$/, 'free seats are told');
+like(given('seats.stats'), qr/\|2\|1\|0\|0\|\{.*\}\|0\|1\|1\|\d/, 'what happened is told, and the backlog');
+like(given('purchased, free'), qr/\|\|10\|8$/, 'free seats are told');
 is(given('AS broken'), '', 'no rule is broken');
 like(given('bytes_for_each'), qr/^customer_seats\|\d/m, 'sizes are told');
 

@@ -1,0 +1,178 @@
+/*
+ * stats.c
+ *		What there is to watch in a database: how often things happened, and how much there is.
+ *
+ * A call costs the same however many seats there are.  Counters are read where they are kept; what
+ * is counted in tables is counted by an index, up to a bound.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/plancat.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "counters.h"
+#include "kept_plan.h"
+#include "row.h"
+
+PG_FUNCTION_INFO_V1(seats_stats);
+
+/* The fields of the type seats.seat_stats. */
+enum
+{
+	COUNTED_SINCE,
+	ASSIGNED,
+	CLAIMED,
+	REVOKED,
+	RESENT,
+	FAILURES,
+	OPEN_SESSIONS,
+	EXPIRED_SESSIONS,
+	EXPIRED_INVITATIONS,
+	OLDEST_EVENT,
+	STATS_FIELDS
+};
+
+static const Oid field_types[STATS_FIELDS] = {
+	[COUNTED_SINCE] = TIMESTAMPTZOID,
+	[ASSIGNED] = INT8OID,
+	[CLAIMED] = INT8OID,
+	[REVOKED] = INT8OID,
+	[RESENT] = INT8OID,
+	[FAILURES] = JSONBOID,
+	[OPEN_SESSIONS] = INT8OID,
+	[EXPIRED_SESSIONS] = INT8OID,
+	[EXPIRED_INVITATIONS] = INT8OID,
+	[OLDEST_EVENT] = TIMESTAMPTZOID,
+};
+
+/* What is counted in tables is counted up to here, as much as one call of house-keeping does. */
+#define MAX_COUNTED 10000
+
+#define OPEN "seats.customer_sessions AS x WHERE x.expires_at" GT "$1"
+#define EXPIRED "seats.customer_sessions AS x WHERE x.expires_at" LE "$1"
+#define DUE \
+	"seats.customer_seats AS s " \
+	"WHERE s.expiry_watched AND s.invitation_token_expires_at" LE "$1"
+
+#define COUNT(rows) \
+	"(SELECT pg_catalog.count(*) " \
+	"FROM (SELECT FROM " rows " LIMIT $2) AS c), "
+#define OLDEST_ONE "(SELECT e.occurred_at FROM seats.events AS e ORDER BY e.id LIMIT 1)"
+
+static KeptPlan count_rows = {
+	.sql = "SELECT " COUNT(OPEN) COUNT(EXPIRED) COUNT(DUE) OLDEST_ONE,
+	.nargs = 2,
+	.argtypes = {TIMESTAMPTZOID, INT8OID},
+};
+
+/*
+ * Returns how many rows the table of sessions has, as the planner reckons: from its size, and from
+ * how full its pages were when it was last vacuumed or analyzed.
+ */
+static int64
+estimate_sessions(void)
+{
+	Relation sessions = table_openrv(makeRangeVar("seats", "customer_sessions", -1),
+									 AccessShareLock);
+	BlockNumber pages;
+	double rows;
+	double visible;
+
+	estimate_rel_size(sessions, NULL, &pages, &rows, &visible);
+	table_close(sessions, AccessShareLock);
+	return (int64) rows;
+}
+
+/* Returns how many sessions are open, an estimate where those counted are as many as the bound. */
+static int64
+open_sessions(int64 counted, int64 expired)
+{
+	if (counted < MAX_COUNTED)
+		return counted;
+	return Max(counted, estimate_sessions() - expired);
+}
+
+/* Fills what is counted in tables, inside SPI_connect() and SPI_finish(). */
+static void
+fill_rows(NullableDatum *fields)
+{
+	NullableDatum arguments[] = {
+		{TimestampTzGetDatum(GetCurrentTimestamp()), false},
+		{Int64GetDatum(MAX_COUNTED), false},
+	};
+	int64 open;
+
+	(void) kept_plan_execute(&count_rows, arguments);
+	row_fields(&fields[OPEN_SESSIONS], &field_types[OPEN_SESSIONS],
+			   STATS_FIELDS - OPEN_SESSIONS);
+	open = open_sessions(DatumGetInt64(fields[OPEN_SESSIONS].value),
+						 DatumGetInt64(fields[EXPIRED_SESSIONS].value));
+	fields[OPEN_SESSIONS].value = Int64GetDatum(open);
+}
+
+/* Returns how often each error was raised, as a JSON object; no name of one needs escapes. */
+static Datum
+failures(const Counts *counts)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	for (int error = 0; error < SEATS_ERRORS; error++)
+		appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, error == 0 ? '{' : ',',
+						 error_reason(error), counts->errors[error]);
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+/* Fills a field with a count of events. */
+static void
+fill_count(NullableDatum *field, uint64 count)
+{
+	*field = (NullableDatum){Int64GetDatum((int64) count), false};
+}
+
+/* Fills what is counted as it happens; null where nothing is. */
+static void
+fill_counts(NullableDatum *fields)
+{
+	Counts counts;
+
+	for (int i = COUNTED_SINCE; i <= FAILURES; i++)
+		fields[i].isnull = true;
+	if (!counters_read(&counts))
+		return;
+	fields[COUNTED_SINCE] = (NullableDatum){TimestampTzGetDatum(counts.since), false};
+	fill_count(&fields[ASSIGNED], counts.events[EVENT_ASSIGNED]);
+	fill_count(&fields[CLAIMED], counts.events[EVENT_CLAIMED]);
+	fill_count(&fields[REVOKED], counts.events[EVENT_REVOKED]);
+	fill_count(&fields[RESENT], counts.events[EVENT_INVITATION_RESENT]);
+	fields[FAILURES] = (NullableDatum){failures(&counts), false};
+}
+
+/*
+ * stats(): how often things happened in this database since the server started, and how much there
+ * is now.  Changes and locks nothing, so that it works on a standby, and reads a bounded number of
+ * rows.
+ */
+Datum
+seats_stats(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	TupleDesc type = result_type(fcinfo);
+	NullableDatum fields[STATS_FIELDS] = {0};
+	Datum stats;
+
+	fill_counts(fields);
+	SPI_connect();
+	fill_rows(fields);
+	stats = composite(type->tdtypeid, fields, field_types, STATS_FIELDS, caller);
+	SPI_finish();
+	PG_RETURN_DATUM(stats);
+}

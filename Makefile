@@ -25,8 +25,8 @@ TAP_TESTS = 1
 # A pattern for the shell: PGXS runs prove in the directory of the sources.
 PROVE_TESTS = test/t/*.pl
 
-# Before 16 the expected output is looked for in the input directory, where a link leads to it.
-inputs = --inputdir=$(srcdir)/test $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(srcdir))
+# The expected output is beside the input, where 15 looks for it of its own accord.
+inputs = --inputdir=$(srcdir)/test $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(srcdir)/test)
 REGRESS_OPTS = $(inputs)
 ISOLATION_OPTS = $(inputs)
 # The same output whatever the server's own encoding and locale.

@@ -7,6 +7,8 @@
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
+#   make dist                                the archive of a release, as PGXN takes it, of what is committed
+#   make test-packages                       the Debian package and that archive, in a tree, as root
 #   make bench, make bench-full              the same; they measure, in minutes or in half an hour
 
 # Paths that make expands are seen from the build directory, which need not be the sources' own.
@@ -40,7 +42,7 @@ PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 # Debian's server comes with PGXS, but not with the headers that it needs.
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-.PHONY: all demo docs playground test test-http test-long test-long-full test-versions bench bench-full
+.PHONY: all demo docs playground test test-http test-long test-long-full test-versions test-packages dist bench bench-full
 all:
 
 ifdef headers
@@ -70,7 +72,7 @@ all .DEFAULT:
 
 endif
 
-demo docs playground test test-http test-long bench:
+demo docs playground test test-http test-long test-packages dist bench:
 	@$(here)/scripts/$@
 test-versions:
 	@$(here)/scripts/$@ $(VERSIONS)

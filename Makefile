@@ -8,7 +8,7 @@
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
 #   make dist                                the archive of a release, as PGXN takes it, of what is committed
-#   make test-packages                       the Debian package and that archive, in a tree, as root
+#   make test-packages, make test-container  the Debian package and that archive, and the Containerfile's image, as root
 #   make bench, make bench-full              the same; they measure, in minutes or in half an hour
 
 # Paths that make expands are seen from the build directory, which need not be the sources' own.
@@ -42,7 +42,10 @@ PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 # Debian's server comes with PGXS, but not with the headers that it needs.
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-.PHONY: all demo docs playground test test-http test-long test-long-full test-versions test-packages dist bench bench-full
+# Each is a script of that name.
+scripts = demo docs playground test test-http test-long test-packages test-container dist bench
+
+.PHONY: all $(scripts) test-versions test-long-full bench-full
 all:
 
 ifdef headers
@@ -72,7 +75,7 @@ all .DEFAULT:
 
 endif
 
-demo docs playground test test-http test-long test-packages dist bench:
+$(scripts):
 	@$(here)/scripts/$@
 test-versions:
 	@$(here)/scripts/$@ $(VERSIONS)

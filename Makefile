@@ -3,6 +3,7 @@
 #   make, make install, make installcheck    as for any extension; PG_CONFIG=... chooses the server
 #   make demo, make playground, make test    need no server: they start a private one and remove it
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
+#   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours
@@ -43,7 +44,7 @@ PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
 # Each is a script of that name.
-scripts = demo docs playground test test-http test-long test-packages test-container dist bench
+scripts = demo docs playground test test-http test-long test-shards test-packages test-container dist bench
 
 .PHONY: all $(scripts) test-versions test-long-full bench-full
 all:

@@ -106,7 +106,7 @@ BEGIN
 		BEGIN
 			PERFORM seats_shard.enter($1, $2);
 			%3$s;
-		EXCEPTION WHEN OTHERS THEN
+		EXCEPTION WHEN OTHERS OR query_canceled THEN
 			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 			failure := seats_shard.failure(SQLSTATE, message, detail, hint);
 			%4$s

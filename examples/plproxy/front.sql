@@ -191,6 +191,18 @@ END
 $$;
 COMMENT ON FUNCTION seats_front.fail(text[]) IS 'Raises an error of these SQLSTATE, MESSAGE, DETAIL and HINT';
 
+CREATE FUNCTION seats_front.wait()
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM pg_sleep(0.1);
+	-- A session hears of what others have changed when it opens a table anew, as this does.
+	PERFORM pg_relation_size('pg_foreign_server');
+END
+$$;
+COMMENT ON FUNCTION seats_front.wait() IS 'Waits a moment, and hears whether a shard has moved meanwhile';
+
 -- An error that is no answer is PL/Proxy's, when it cannot talk to a shard, or one that the shard could not answer
 -- with, as a time-out there, to which PL/Proxy adds words.
 CREATE FUNCTION seats_front.fail_to_call(state text, message text, detail text, hint text)
@@ -220,8 +232,8 @@ COMMENT ON FUNCTION seats_front.fail_to_call(text, text, text, text) IS
 -- value"), its result and volatility, and the expression that gives the route. Where nothing among the parameters
 -- tells that, organization_id comes before them. ALL is for what is done on all shards, and added up.
 --
--- Where a shard says that it has not got the organization, it has moved. By then the front has heard of where it
--- is, and the call is made once more.
+-- Where a shard says that it has not got the organization, it is just moving: nothing was done, and the call is made
+-- again for two seconds, in which the front should have heard of where it is.
 CREATE PROCEDURE seats_front.define(
 	function text,
 	parameters text[],
@@ -274,7 +286,7 @@ BEGIN
 			detail text;
 			hint text;
 		BEGIN
-			FOR attempt IN 1..2 LOOP
+			FOR attempt IN 1..20 LOOP
 				BEGIN
 					%4$s
 				EXCEPTION WHEN OTHERS OR query_canceled THEN
@@ -283,9 +295,10 @@ BEGIN
 				END;
 				IF answer.failure IS NULL THEN
 					%5$s
-				ELSIF attempt = 2 OR answer.failure[1] <> 'PT421' THEN
+				ELSIF attempt = 20 OR answer.failure[1] <> 'PT421' THEN
 					PERFORM seats_front.fail(answer.failure);
 				END IF;
+				PERFORM seats_front.wait();
 			END LOOP;
 		END
 		$body$
@@ -433,6 +446,22 @@ END;
 COMMENT ON FUNCTION seats_front.connection(uuid) IS
 'The connection string of the shard that has an organization, for whoever writes its records there';
 
+CREATE PROCEDURE seats_front.move(shards integer, shard integer, connection text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	old_connections text[] := ARRAY(SELECT s.connection FROM seats_front.shards() AS s);
+	old_count integer := cardinality(old_connections);
+BEGIN
+	EXECUTE 'ALTER SERVER seats OPTIONS (' || (
+		SELECT string_agg(format('%s p%s %L', CASE WHEN n < old_count THEN 'SET' ELSE 'ADD' END, n,
+			CASE WHEN n & (shards - 1) = shard THEN connection ELSE old_connections[n % old_count + 1] END), ', ')
+		FROM generate_series(0, greatest(shards, old_count) - 1) AS n) || ')';
+END
+$$;
+COMMENT ON PROCEDURE seats_front.move(integer, integer, text) IS
+'Tells where a slice of the organizations is from now on; the list of shards grows to so many as slices are counted in, each entry standing where it stood';
+
 CREATE FUNCTION seats.grant_access(
 	anonymous regrole DEFAULT NULL,
 	backend regrole DEFAULT NULL,
@@ -460,8 +489,8 @@ BEGIN
 			WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace, 'seats_front'::regnamespace)
 				AND (name = ANY (functions)
 					OR name IN ('check_session', 'token_route', 'organization_route', 'route', 'http_route', 'claims_route', 'body',
-						'request', 'fail', 'fail_to_call', 'set_status')
-					OR functions IS NULL AND name <> 'grant_access')
+						'request', 'fail', 'fail_to_call', 'wait', 'set_status')
+					OR functions IS NULL AND name NOT IN ('grant_access', 'move'))
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', function, grantee);
 		END LOOP;
@@ -475,7 +504,7 @@ COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
 'Gives roles what they need of the front and no more, as on the shards, where their own rights count as well; run it as a superuser, when the server seats is there';
 
 -- Nothing to PUBLIC.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seats, seats_http, seats_front FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA seats, seats_http, seats_front FROM PUBLIC;
 
 -- The text of a statement can have a token in it: errors are logged without.
 ALTER DATABASE :"DBNAME" SET log_min_error_statement = 'fatal';

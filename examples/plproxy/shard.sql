@@ -214,7 +214,54 @@ $$;
 COMMENT ON FUNCTION seats_shard.grant_access(regrole, regrole, regrole) IS
 'seats.grant_access for the roles that fronts log in as, and what they need of this schema; run it as a superuser';
 
+-- Splitting: split.sh calls these ---------------------------------------------------------------------------
+
+CREATE PROCEDURE seats_shard.hand_over(subscription text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	deadline timestamptz;
+	until_here pg_lsn;
+BEGIN
+	LOCK TABLE seats_shard.slice IN ACCESS EXCLUSIVE MODE;
+	-- What is sent to subscribers has been flushed, and this flushes all there is.
+	PERFORM pg_switch_wal();
+	until_here := pg_current_wal_flush_lsn();
+	deadline := clock_timestamp() + interval '5 seconds';
+	WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = subscription AND replay_lsn >= until_here) LOOP
+		IF clock_timestamp() > deadline THEN
+			RAISE lock_not_available USING MESSAGE = 'the new shard has not caught up in time';
+		END IF;
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	UPDATE seats_shard.slice SET shards = 2 * shards;
+END
+$$;
+COMMENT ON PROCEDURE seats_shard.hand_over(text) IS
+'Keeps the first half of this shard''s slice, when the subscriber has all rows of the other; holds all calls meanwhile, for at most 5 seconds once none is under way (lock_timeout says how long to wait for that); locks the slice, ACCESS EXCLUSIVE';
+
+-- Without triggers and foreign keys, all rows of an organization going. Without a path of its own, since it commits.
+CREATE PROCEDURE seats_shard.delete_others()
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['customer_sessions', 'customer_seats', 'events', 'subscriptions', 'orders', 'customers', 'products', 'organizations'] LOOP
+		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+			pg_catalog.set_config('session_replication_role', 'replica', true);
+		EXECUTE format('DELETE FROM seats.%I WHERE %I IN (SELECT o.id FROM seats.organizations AS o, seats_shard.slice AS s '
+			'WHERE seats.organization_route(o.id) & (s.shards - 1) <> s.shard)',
+			name, CASE name WHEN 'organizations' THEN 'id' ELSE 'organization_id' END);
+		COMMIT;
+	END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE seats_shard.delete_others() IS
+'Deletes all rows of organizations that are another shard''s, table by table, each in a transaction; can be broken off and called again; run it as a superuser';
+
+
 -- Nothing to PUBLIC.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seats_shard FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA seats_shard FROM PUBLIC;
 
 COMMIT;

@@ -203,8 +203,8 @@ END
 $$;
 COMMENT ON FUNCTION seats_front.wait() IS 'Waits a moment, and hears whether a shard has moved meanwhile';
 
--- An error that is no answer is PL/Proxy's, when it cannot talk to a shard, or one that the shard could not answer
--- with, as a time-out there, to which PL/Proxy adds words.
+-- An error that is no answer is PL/Proxy's, when it cannot talk to a shard; or one that the shard could not answer
+-- with, as when the session there is ended, to which PL/Proxy adds words. 08P01 is what PgBouncer calls all of its own.
 CREATE FUNCTION seats_front.fail_to_call(state text, message text, detail text, hint text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -216,7 +216,9 @@ BEGIN
 		RAISE LOG '%', message;
 		PERFORM seats_front.fail(ARRAY['08001', 'Shard not reachable', 'shard_not_reachable',
 			'Nothing was done: try again.']);
-	ELSIF message ~ '^PL/Proxy function .*(PQ|query timeout)' OR remote[1] = '(null)' OR state IN ('57P01', '57P02', '57P03') THEN
+	ELSIF message ~ '^PL/Proxy function .*(PQ|query timeout)' OR remote[1] = '(null)'
+		OR state IN ('57P01', '57P02', '57P03', '08P01')
+	THEN
 		RAISE LOG '%', message;
 		PERFORM seats_front.fail(ARRAY['08006', 'Connection to the shard lost', 'shard_connection_lost',
 			'It is not known whether the call was done: ask, or repeat a claim with its idempotency key.']);

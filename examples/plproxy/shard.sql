@@ -100,11 +100,12 @@ BEGIN
 		LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 		AS $body$
 		DECLARE
+			entered boolean;
 			message text;
 			detail text;
 			hint text;
 		BEGIN
-			PERFORM seats_shard.enter($1, $2);
+			entered := seats_shard.enter($1, $2);
 			%3$s;
 		EXCEPTION WHEN OTHERS OR query_canceled THEN
 			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;

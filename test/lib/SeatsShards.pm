@@ -11,8 +11,8 @@ use PostgreSQL::Test::Cluster;
 use SeatsTest;
 use Test::More;
 
-our @EXPORT = qw(EXAMPLE start_shard start_front start_shards connect_front spread organization call_front
-  call_shard shard_of on_front on_shard password);
+our @EXPORT = qw(EXAMPLE password create_roles make_shard make_front start_shard start_shards on_front on_shard
+  organization shard_of fill_shard spread call_front call_shard);
 
 use constant EXAMPLE => "$FindBin::RealBin/../../examples/plproxy";
 
@@ -26,53 +26,59 @@ sub password
 	return "$role-password";
 }
 
-# Runs a file of the example as its comment says.
+# Runs a file of the example in the chosen server's database, as its comment says.
 sub run_example
 {
-	my ($node, $file, %variables) = @_;
+	my ($node, $database, $file, %variables) = @_;
 
 	$node->command_ok([ 'psql', '-XAtq', map({ ('-v', "$_=$variables{$_}") } sort keys %variables),
-			'-f', EXAMPLE . "/$file", $node->connstr('postgres') ],
-		"$file for " . $node->name);
+			'-f', EXAMPLE . "/$file", $node->connstr($database) ],
+		"$file for $database of " . $node->name);
 }
 
-# Starts a shard: of so many the one of this number.
+# Makes the roles that fronts log in as, by password.
+sub create_roles
+{
+	my ($node) = @_;
+
+	query(join '', map { "CREATE ROLE $_ LOGIN PASSWORD '" . password($_) . "';" } qw(anonymous backend customer));
+	unlink $node->data_dir . '/pg_hba.conf';
+	$node->append_conf('pg_hba.conf', "local all anonymous,backend,customer scram-sha-256\nlocal all,replication all trust");
+	$node->reload;
+}
+
+# Makes a database that is chosen a shard: of so many the one of this number.
+sub make_shard
+{
+	my ($node, $database, $count, $number) = @_;
+
+	query('SET client_min_messages = warning; CREATE EXTENSION seats CASCADE');
+	run_example($node, $database, 'shard.sql', shards => $count, shard => $number);
+	query(q{SELECT seats_shard.grant_access('anonymous', 'backend', 'customer')});
+}
+
+# Makes a database that is chosen the front of shards with these connection strings.
+sub make_front
+{
+	my ($node, $database, @connections) = @_;
+	my $options = join ', ', "disable_binary '1'", "connection_lifetime '1800'", "query_timeout '2'",
+	  map { "p$_ '" . ($connections[$_] =~ s/'/''/gr) . q{'} } 0 .. $#connections;
+
+	run_example($node, $database, 'front.sql');
+	query("CREATE SERVER seats FOREIGN DATA WRAPPER plproxy OPTIONS ($options)");
+	query("CREATE USER MAPPING FOR $_ SERVER seats OPTIONS (user '$_', password '" . password($_) . "')")
+	  foreach qw(anonymous backend customer);
+	query(q{SELECT seats.grant_access('anonymous', 'backend', 'customer')});
+}
+
+# Starts a server for a shard.
 sub start_shard
 {
 	my ($name, $count, $number, $configuration, %options) = @_;
 	my $node = start_node($name, "max_connections = 60\n" . ($configuration // ''), %options);
 
-	query('SET client_min_messages = warning; CREATE EXTENSION seats CASCADE');
-	run_example($node, 'shard.sql', shards => $count, shard => $number);
-	query(join '', map { "CREATE ROLE $_ LOGIN PASSWORD '" . password($_) . "';" } qw(anonymous backend customer));
-	query(q{SELECT seats_shard.grant_access('anonymous', 'backend', 'customer')});
-	unlink $node->data_dir . '/pg_hba.conf';
-	$node->append_conf('pg_hba.conf', "local all anonymous,backend,customer scram-sha-256\nlocal all,replication all trust");
-	$node->reload;
-	return $node;
-}
-
-# The server seats of a front, by the connection strings of its shards.
-sub connect_front
-{
-	my ($node, @connections) = @_;
-	my $options = join ', ', "disable_binary '1'", "connection_lifetime '1800'", "query_timeout '2'",
-	  map { "p$_ '$connections[$_]'" } 0 .. $#connections;
-
-	on_node($node);
-	query("CREATE SERVER seats FOREIGN DATA WRAPPER plproxy OPTIONS ($options)");
-	query("CREATE ROLE $_ LOGIN; CREATE USER MAPPING FOR $_ SERVER seats OPTIONS (user '$_', password '" . password($_) . "')")
-	  foreach qw(anonymous backend customer);
-	query(q{SELECT seats.grant_access('anonymous', 'backend', 'customer')});
-}
-
-# Starts a front.
-sub start_front
-{
-	my ($name, $configuration) = @_;
-	my $node = start_node($name, "max_connections = 60\n" . ($configuration // ''));
-
-	run_example($node, 'front.sql');
+	create_roles($node);
+	make_shard($node, 'postgres', $count, $number);
 	return $node;
 }
 
@@ -82,8 +88,9 @@ sub start_shards
 	my ($count, $configuration, %options) = @_;
 
 	@shards = map { start_shard("shard$_", $count, $_, $configuration, %options) } 0 .. $count - 1;
-	$front = start_front('front');
-	connect_front($front, map { $_->connstr('postgres') =~ s/'/''/gr } @shards);
+	$front = start_node('front', 'max_connections = 60');
+	query("CREATE ROLE $_ LOGIN") foreach qw(anonymous backend customer);
+	make_front($front, 'postgres', map { $_->connstr('postgres') } @shards);
 	return ($front, @shards);
 }
 
@@ -118,7 +125,27 @@ sub shard_of
 	return query("SELECT seats.organization_route('$id') & " . (@shards - 1));
 }
 
-# Makes so many organizations, each where it belongs, with a subscription and an order of so many seats.
+# Makes those of so many organizations that belong to the chosen database, each with a subscription and an order of so
+# many seats.
+sub fill_shard
+{
+	my ($count, $seats) = @_;
+
+	query(qq{
+		CREATE TEMP TABLE own AS
+		SELECT n, id FROM generate_series(1, $count) AS n, LATERAL (SELECT md5('organization ' || n)::uuid) AS o (id), seats_shard.slice
+		WHERE seats.organization_route(id) & (shards - 1) = shard;
+		INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
+			SELECT id, 'Organization ' || n, 'o' || n, true FROM own;
+		INSERT INTO seats.products (id, organization_id, name) SELECT id, id, 'Editor' FROM own;
+		INSERT INTO seats.customers (id, organization_id, name) SELECT id, id, 'Payer' FROM own;
+		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
+			SELECT id, id, id, id, $seats, 'active' FROM own;
+		INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
+			SELECT id, id, id, id, $seats, 'paid' FROM own});
+}
+
+# Spreads so many organizations over the shards.
 sub spread
 {
 	my ($count, $seats) = @_;
@@ -126,18 +153,7 @@ sub spread
 	foreach my $number (0 .. $#shards)
 	{
 		on_shard($number);
-		query(qq{
-			CREATE TEMP TABLE own AS
-			SELECT n, md5('organization ' || n)::uuid AS id FROM generate_series(1, $count) AS n
-			WHERE seats.organization_route(md5('organization ' || n)::uuid) & (SELECT shards - 1 FROM seats_shard.slice) = $number;
-			INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
-				SELECT id, 'Organization ' || n, 'o' || n, true FROM own;
-			INSERT INTO seats.products (id, organization_id, name) SELECT id, id, 'Editor' FROM own;
-			INSERT INTO seats.customers (id, organization_id, name) SELECT id, id, 'Payer' FROM own;
-			INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
-				SELECT id, id, id, id, $seats, 'active' FROM own;
-			INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
-				SELECT id, id, id, id, $seats, 'paid' FROM own});
+		fill_shard($count, $seats);
 	}
 	on_front();
 }

@@ -41,6 +41,18 @@ is( query(qq{SELECT count(*) FROM unnest('{$tokens}'::text[]) WITH ORDINALITY AS
 		WHERE seats.token_route(token) = seats.organization_route(md5('organization ' || n)::uuid)}),
 	$organizations, 'each token has the route of its organization');
 
+# The simulation of many shards: as even as chance is, by the last bits of a route and by what is left when it is divided.
+foreach my $count (1000, 1024)
+{
+	$front->psql('postgres', slurp_file(EXAMPLE . '/balance.sql'), stdout => \my $balance,
+		extra_params => [ '-v', "shards=$count", '-v', 'organizations=100000' ]);
+	my %spread = map { (split /\|/)[ 0, 6, 7 ] ? ((split /\|/)[0] => (split /\|/)[6] / (split /\|/)[7]) : () } split /\n/, $balance;
+
+	note "$count shards: $_: the deviation is $spread{$_} of what chance gives" foreach sort keys %spread;
+	cmp_ok(abs($spread{organizations} - 1), '<', 0.2, "$count shards have as many organizations each as by chance");
+	cmp_ok(abs($spread{claims} - 1), '<', 0.3, "and claims");
+}
+
 # The storm ----------------------------------------------------------------------------------------------------
 
 # Each call of the front is a transaction on the shard, and the session is one on the front; sessions wait at a gate.

@@ -29,5 +29,5 @@ WITH shards AS (
 	FROM shards
 )
 SELECT what, min, round(median::numeric) AS median, max, round(mean) AS mean, round(max / mean, 2) AS max_of_mean,
-	round(deviation) AS deviation, round(by_chance::numeric) AS by_chance
+	round(deviation, 1) AS deviation, round(by_chance::numeric, 1) AS by_chance
 FROM summary;

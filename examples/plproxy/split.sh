@@ -4,7 +4,7 @@
 #   split.sh FRONT OLD NEW CONNECTION
 #
 # The first three are connection strings by which a superuser gets into the databases of the front, of the shard, and of
-# the new shard; NEW's server uses OLD's to subscribe. CONNECTION is that of the new shard as it is to stand in the
+# the new shard; NEW's server uses OLD's to subscribe. Passwords are in ~/.pgpass, here and on NEW's server. CONNECTION is that of the new shard as it is to stand in the
 # front's configuration, without a user. OLD needs wal_level = logical. NEW needs the extension, shard.sql with any slice,
 # the roles and their rights, and no organization.
 #
@@ -53,7 +53,7 @@ subscribe() {
 
 # What is to be undone, as long as the old shard has the organizations.
 unsubscribe() {
-	echo "split.sh: broken off; the old shard goes on with all its organizations. TRUNCATE what is in the new one" >&2
+	echo "split.sh: broken off; the old shard goes on with all its organizations. Drop the new one's database" >&2
 	run "$new" <<<"DROP SUBSCRIPTION IF EXISTS $subscription" || true
 	run "$old" <<<"DROP PUBLICATION IF EXISTS $subscription" || true
 }

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use MIME::Base64;
 use lib "$FindBin::RealBin/../lib";
 use SeatsShards;
 use SeatsTest;
@@ -84,7 +85,7 @@ sub normalize
 	my ($answer) = @_;
 	my %names;
 
-	$answer =~ s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst)_\w{55}|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
+	$answer =~ s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst)_\w{55}|eyJ[\w.-]+|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
 		{$names{$&} //= 'value' . keys %names}gex;
 	$answer =~ s/Organization \d+|\bo\d+\b/its name/g;
 	return $answer;
@@ -109,10 +110,18 @@ sub same
 		my ($organization, $output) = @$pair;
 
 		$given{$organization}{"$options{gives}_token"}   = $1 if $options{gives} && $output =~ /(seats_inv_\w+)/;
-		$given{$organization}{"$options{gives}_session"} = $1 if $options{gives} && $output =~ /(seats_cst_\w+)/;
+		$given{$organization}{"$options{gives}_session"} = $1 if $options{gives} && $output =~ /(seats_cst_\w+|eyJ[\w.-]+)/;
 		$given{$organization}{ $options{gives} } = $1 if $options{gives} && $output =~ /"id":\s?"([-0-9a-f]{36})"/;
 	}
 	return $answer;
+}
+
+# Decodes base64url.
+sub decode_base64url
+{
+	my ($text) = @_;
+
+	return decode_base64($text =~ tr{-_}{+/}r);
 }
 
 # Changes rows of both organizations.
@@ -259,6 +268,24 @@ same('check_session without a JWT', 'SELECT seats.check_session()', role => 'ano
 same('check_session of a JWT that is of no session', q{BEGIN; SELECT set_config('request.jwt.claims',
 	'{"sub": "<org>", "org": "<org>", "seat": "<ann>"}', true); SELECT seats.check_session()}, role => 'customer');
 same("check_session of the application's JWT", "BEGIN; $claims; SELECT seats.check_session(); COMMIT", role => 'customer');
+
+# Sessions that are JWTs, and what PostgREST makes of one.
+on_shard(1);
+query(q{ALTER ROLE anonymous SET seats.session_token_format = 'jwt'});
+call_front('backend', write_call("SELECT seats.purge_events('1 year')", $proxied, 1));
+both(q{UPDATE seats.orders SET seats = 20 WHERE id = '<org>'});
+same('assign_seat for a JWT', q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', email => 'jwt@example.com'))}, gives => 'jwt');
+same('claim_seat with a JWT', q{SELECT to_json(seats.claim_seat('<jwt_token>'))}, role => 'anonymous', gives => 'jwt');
+like($given{$proxied}{jwt_session}, qr/^eyJ/, 'the session is a JWT');
+same('authenticate a JWT', q{SELECT to_json(seats.authenticate('<jwt_session>'))}, role => 'customer');
+$given{$_}{jwt_claims} = decode_base64url((split /\./, $given{$_}{jwt_session})[1]) foreach $direct, $proxied;
+my $request = q{BEGIN; SELECT set_config('request.jwt.claims', '<jwt_claims>', true) IS NULL; SELECT seats.check_session()};
+same('check_session of a JWT', "$request; SELECT status, customer_email FROM seats.my_seats", role => 'customer');
+like(call_front('customer', write_call("$request; SELECT count(*) FROM seats.my_seats", $proxied, 1)), qr/^1$/m, 'who sees the seat');
+same('end_session of a JWT', q{SELECT seats.end_session('<jwt_session>')}, role => 'customer');
+same('check_session of a JWT that was ended', $request, role => 'customer');
+on_shard(1);
+query(q{ALTER ROLE anonymous RESET seats.session_token_format});
 
 # Rights.
 same("anonymous may not: $_", "SELECT $_", role => 'anonymous')

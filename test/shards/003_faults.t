@@ -53,6 +53,17 @@ sub ask_all
 }
 
 is(ask_all(), '0 answers, 1 answers, 2 answers, 3 answers', 'all shards answer');
+
+# A refusal is an answer as well: the connection stays.
+on_shard(1);
+my $backends = q{SELECT pid FROM pg_stat_activity WHERE usename = 'backend'};
+my $connected = query($backends);
+like($connected, qr/^\d+$/, 'the session has one connection to a shard');
+$session->query("SELECT seats.get_seat('$own[1]', '$own[1]')");
+like($session->{stderr}, qr/PT404|Seat not found/, 'something is refused');
+$session->{stderr} = '';
+$session->query("SELECT seats.list_seats('$own[1]', '$own[1]')");
+is(query($backends), $connected, 'and the connection is the same afterwards');
 $shards[3]->stop('immediate');
 my ($answer, $seconds) = list($own[3]);
 is($answer, $unreachable, 'the call for an organization of a shard that is down fails');

@@ -21,6 +21,42 @@ my ($front, @shards) = start_shards(2, undef, allows_streaming => 'logical');
 my $new = start_shard('new', 4, 0);
 spread($organizations, 2 * $seats);
 
+# Broken off -----------------------------------------------------------------------------------------------------
+
+# Splits shard 1, to a database of the new server; returns what that told.
+sub split_to
+{
+	my ($database, @environment) = @_;
+	my ($output, $errors) = ('', '');
+	my $done = IPC::Run::run(
+		[ 'env', @environment, EXAMPLE . '/split.sh', $front->connstr('postgres'), $shards[1]->connstr('postgres'), ($new->connstr($database)) x 2 ],
+		'>', \$output, '2>', \$errors);
+
+	return ($done, $errors);
+}
+
+# A call that does not end: the split gives up, and nothing has changed.
+on_node($new);
+query('CREATE DATABASE spare');
+in_database('spare');
+make_shard($new, 'spare', 4, 0);
+in_database('postgres');
+my $holder = $shards[1]->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT seats_shard.enter(1)');
+my ($finished, $told) = split_to('spare', 'LOCK_TIMEOUT=100ms', 'TRIES=2');
+ok(!$finished, 'a split that cannot have the shard for itself fails');
+like($told, qr/lock timeout.*lock timeout.*never without a call.*broken off; the old shard goes on/s, 'and says so');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+on_node($shards[1]);
+is(query('TABLE seats_shard.slice'), '2|1', 'the shard is what it was');
+is(query('SELECT (SELECT count(*) FROM pg_publication) + (SELECT count(*) FROM pg_replication_slots)'), '0', 'there is no publication or slot');
+on_front();
+is(query('SELECT count(*) FROM seats_front.shards()'), '2', 'and the front has two shards');
+like((split_to('spare'))[1], qr/the new shard has organizations/, 'what was copied must go first');
+
+# Invitations ------------------------------------------------------------------------------------------------------
+
 my @tokens = map { [ split /\|/ ] } split /\n/, call_front('backend', qq{
 	SELECT seats.token_route(invitation_token) & 3, invitation_token
 	FROM generate_series(1, $organizations) AS n, LATERAL seats.assign_seats(md5('organization ' || n)::uuid,
@@ -85,12 +121,9 @@ sub answered
 my $before = answered();
 my $answered;
 my $start = time;
-my ($output, $errors) = ('', '');
-my $done = IPC::Run::run(
-	[ EXAMPLE . '/split.sh', map({ $_->connstr('postgres') } $front, $shards[1], $new), $new->connstr('postgres') ],
-	'>', \$output, '2>', \$errors);
+my ($done, $errors) = split_to('postgres');
 my $after = answered();
-ok($done, 'the shard is split') or diag "$output$errors";
+ok($done, 'the shard is split') or diag $errors;
 note sprintf 'it took %.1f s; %d claims were answered meanwhile, of %d', time - $start, $after - $before, scalar @tokens;
 is($errors, '', 'without an error');
 cmp_ok($before, '>', 100, 'people were claiming before');

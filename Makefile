@@ -5,6 +5,7 @@
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
+#   make test-checked [KINDS="valgrind"]     make test on servers that look for mistakes in it, built in such a tree
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
@@ -46,7 +47,7 @@ headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/post
 # Each is a script of that name.
 scripts = demo docs playground test test-http test-long test-shards test-packages test-container dist bench
 
-.PHONY: all $(scripts) test-versions test-long-full bench-full
+.PHONY: all $(scripts) test-versions test-checked test-long-full bench-full
 all:
 
 ifdef headers
@@ -80,5 +81,7 @@ $(scripts):
 	@$(here)/scripts/$@
 test-versions:
 	@$(here)/scripts/$@ $(VERSIONS)
+test-checked:
+	@$(here)/scripts/$@ $(KINDS)
 test-long-full bench-full:
 	@$(here)/scripts/$(@:-full=) --full

@@ -14,12 +14,14 @@ fail() {
 	exit 1
 }
 
-# Nothing that a user has set for psql, prove, libpq or an outer make may change what happens here.
+# Nothing that a user has set for psql, prove, libpq or an outer make may change what happens here, but for
+# how long tests wait.
 clean_environment() {
-	local pg_config
+	local pg_config timeout=${PG_TEST_TIMEOUT_DEFAULT:-}
 	pg_config=$("$root/scripts/pg-config")
 	unset "${!PG@}" PSQLRC PROVE_FLAGS MAKEFLAGS MFLAGS MAKELEVEL
 	export PG_CONFIG=$pg_config LC_ALL=C.UTF-8
+	[[ -z $timeout ]] || export PG_TEST_TIMEOUT_DEFAULT=$timeout
 	umask 022
 	bindir=$("$PG_CONFIG" --bindir)
 	export PATH=$bindir:$PATH
@@ -75,7 +77,8 @@ processes() {
 stop_process() {
 	case $(cat "/proc/$1/comm") in
 		initdb | sh) ;;
-		postgres)
+		# Under valgrind it has its name.
+		postgres | memcheck*)
 			find "$private" -name postmaster.pid -exec head -n 1 {} \; | grep -qx "$1" && kill -INT "$1"
 			;;
 		*) kill -TERM "$1" ;;
@@ -136,6 +139,7 @@ installation_settings() {
 		fail "this server has neither extension_destdir (Debian's) nor extension_control_path (18's)"
 	fi
 	[[ -z ${DIRECT_ACCESS:-} ]] || echo "seats.direct_access = $DIRECT_ACCESS"
+	[[ -z ${SETTINGS:-} ]] || echo "$SETTINGS"
 }
 
 # show_and_fail FILE MESSAGE

@@ -8,13 +8,14 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IO::Socket::INET;
 use IPC::Run;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SeatsShards;
 use SeatsTest;
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($front, @shards) = start_shards(4);
+my ($front, @shards) = start_shards(4, undef, allows_streaming => 1);
 spread(100, 10);
 
 # An organization of each shard.
@@ -180,6 +181,21 @@ is(outcome("DELETE FROM seats.orders WHERE id = '$own[2]'"), 'PT421 other_shard'
 is(outcome("INSERT INTO seats.organizations (id, name, slug) VALUES ('$own[3]', 'x', 'x')"), 'PT421 other_shard', 'or made');
 query('UPDATE seats_shard.slice SET shard = 2');
 is(call_front('anonymous', "SELECT (seat).status FROM seats.claim_seat('$tokens[2]')"), 'claimed', 'and then is');
+
+# A standby of a shard, in its place: what reads is answered, what writes is refused.
+$shards[0]->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($shards[0], 'copy', has_streaming => 1);
+$standby->start;
+$shards[0]->wait_for_catchup($standby);
+on_front();
+my ($primary, $copy) = map { $_->connstr('postgres') =~ s/'/''/gr } $shards[0], $standby;
+query("ALTER SERVER seats OPTIONS (SET p0 '$copy')");
+is((list($own[0]))[0], '10', 'a standby answers');
+is(call_front('anonymous', "BEGIN READ ONLY; SELECT can_claim FROM seats.claim_info('$tokens[0]')"), 'f', 'in a read-only transaction, too');
+is(call_front('anonymous', "SELECT seats.claim_seat('$tokens[0]')"), '25006: cannot execute claim_seat() in a read-only transaction',
+	'and refuses to claim');
+query("ALTER SERVER seats OPTIONS (SET p0 '$primary')");
 
 # Rights ---------------------------------------------------------------------------------------------------------
 

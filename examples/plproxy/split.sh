@@ -3,10 +3,12 @@
 #
 #   split.sh FRONT OLD NEW CONNECTION
 #
-# The first three are connection strings by which a superuser gets into the databases of the front, of the shard, and of
-# the new shard; NEW's server uses OLD's to subscribe. Passwords are in ~/.pgpass, here and on NEW's server. CONNECTION is that of the new shard as it is to stand in the
-# front's configuration, without a user. OLD needs wal_level = logical. NEW needs the extension, shard.sql with any slice,
-# the roles and their rights, and no organization.
+# The first three are connection strings by which a superuser gets into the databases of the front, of the shard,
+# and of the new shard; NEW's server uses OLD's to subscribe. Passwords are in ~/.pgpass, here and on NEW's server.
+# CONNECTION is that of the new shard as it is to stand in the front's configuration, without a user.
+#
+# OLD needs wal_level = logical. NEW needs the extension, shard.sql with any slice, the roles and their rights, and
+# no organization. Have no house-keeping done on either until the script is done.
 #
 #   LOCK_TIMEOUT=1s      how long calls may be held up by one that is under way, before it is tried again
 #   TRIES=30             how often

@@ -11,7 +11,8 @@ use PostgreSQL::Test::Cluster;
 use SeatsTest;
 use Test::More;
 
-our @EXPORT = qw(EXAMPLE password create_roles make_shard make_front start_shard start_shards on_front on_shard
+our @EXPORT =
+  qw(EXAMPLE password create_roles make_shard make_front start_shard start_shards on_front on_shard
   organization shard_of fill_shard spread call_front call_shard);
 
 use constant EXAMPLE => "$FindBin::RealBin/../../examples/plproxy";
@@ -31,9 +32,15 @@ sub run_example
 {
 	my ($node, $database, $file, %variables) = @_;
 
-	$node->command_ok([ 'psql', '-XAtq', map({ ('-v', "$_=$variables{$_}") } sort keys %variables),
-			'-f', EXAMPLE . "/$file", $node->connstr($database) ],
-		"$file for $database of " . $node->name);
+	$node->command_ok(
+		[
+			'psql', '-XAtq', map({ ('-v', "$_=$variables{$_}") } sort keys %variables),
+			'-f',
+			EXAMPLE . "/$file",
+			$node->connstr($database)
+		],
+		"$file for $database of " . $node->name
+	);
 }
 
 # Makes the roles that fronts log in as, by password.
@@ -41,9 +48,11 @@ sub create_roles
 {
 	my ($node) = @_;
 
-	query(join '', map { "CREATE ROLE $_ LOGIN PASSWORD '" . password($_) . "';" } qw(anonymous backend customer));
+	query(join '',
+		map { "CREATE ROLE $_ LOGIN PASSWORD '" . password($_) . "';" } qw(anonymous backend customer));
 	unlink $node->data_dir . '/pg_hba.conf';
-	$node->append_conf('pg_hba.conf', "local all anonymous,backend,customer scram-sha-256\nlocal all,replication all trust");
+	$node->append_conf('pg_hba.conf',
+		"local all anonymous,backend,customer scram-sha-256\nlocal all,replication all trust");
 	$node->reload;
 }
 
@@ -88,7 +97,7 @@ sub start_shards
 	my ($count, $configuration, %options) = @_;
 
 	@shards = map { start_shard("shard$_", $count, $_, $configuration, %options) } 0 .. $count - 1;
-	$front = start_node('front', 'max_connections = 60');
+	$front  = start_node('front', 'max_connections = 60');
 	query("CREATE ROLE $_ LOGIN") foreach qw(anonymous backend customer);
 	make_front($front, 'postgres', map { $_->connstr('postgres') } @shards);
 	return ($front, @shards);
@@ -131,7 +140,8 @@ sub fill_shard
 {
 	my ($count, $seats) = @_;
 
-	query(qq{
+	query(
+		qq{
 		CREATE TEMP TABLE own AS
 		SELECT n, id FROM generate_series(1, $count) AS n, LATERAL (SELECT md5('organization ' || n)::uuid) AS o (id), seats_shard.slice
 		WHERE seats.organization_route(id) & (shards - 1) = shard;
@@ -142,7 +152,8 @@ sub fill_shard
 		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
 			SELECT id, id, id, id, $seats, 'active' FROM own;
 		INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
-			SELECT id, id, id, id, $seats, 'paid' FROM own});
+			SELECT id, id, id, id, $seats, 'paid' FROM own}
+	);
 }
 
 # Spreads so many organizations over the shards.
@@ -164,8 +175,11 @@ sub run_as
 {
 	my ($node, $role, $sql) = @_;
 	local $ENV{PGPASSWORD} = password($role);
-	my ($status, $output, $errors) = $node->psql('postgres', "\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\n$sql",
-		extra_params => [ '-U', $role ]);
+	my ($status, $output, $errors) = $node->psql(
+		'postgres',
+		"\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\n$sql",
+		extra_params => [ '-U', $role ]
+	);
 
 	return $output if $status == 0;
 	my ($error) = $errors =~ /ERROR:  (.*)/s;

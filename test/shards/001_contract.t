@@ -44,16 +44,26 @@ foreach my $catalog ([ 'functions', $functions ], [ 'types', $types ])
 	on_front();
 	is(query($sql), $expected, "the front has the same $name");
 }
-is( query(q{
+is(
+	query(
+		q{
 		SELECT p.oid::regprocedure FROM pg_proc AS p
 		WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace, 'seats_front'::regnamespace)
-			AND obj_description(oid, 'pg_proc') IS NULL}),
-	'', 'each function of the front has a comment');
+			AND obj_description(oid, 'pg_proc') IS NULL}
+	),
+	'',
+	'each function of the front has a comment'
+);
 on_shard(0);
-is( query(q{
+is(
+	query(
+		q{
 		SELECT oid::regprocedure FROM pg_proc
-		WHERE pronamespace = 'seats_shard'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL}),
-	'', 'each function for fronts has a comment');
+		WHERE pronamespace = 'seats_shard'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL}
+	),
+	'',
+	'each function for fronts has a comment'
+);
 
 # The calls ------------------------------------------------------------------------------------------------
 
@@ -69,8 +79,8 @@ my %given = map { $_ => { org => $_ } } $direct, $proxied;
 sub write_call
 {
 	my ($template, $organization, $through_front) = @_;
-	my $argument = $through_front ? "'$organization', " : '';
-	my $named = $through_front ? "organization_id => '$organization', " : '';
+	my $argument = $through_front ? "'$organization', "                    : '';
+	my $named    = $through_front ? "organization_id => '$organization', " : '';
 
 	$template =~ s/<org,>/$argument/g;
 	$template =~ s/<org=>/$named/g;
@@ -85,7 +95,8 @@ sub normalize
 	my ($answer) = @_;
 	my %names;
 
-	$answer =~ s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst)_\w{55}|eyJ[\w.-]+|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
+	$answer =~
+	  s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst)_\w{55}|eyJ[\w.-]+|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
 		{$names{$&} //= 'value' . keys %names}gex;
 	$answer =~ s/Organization \d+|\bo\d+\b/its name/g;
 	return $answer;
@@ -100,7 +111,8 @@ sub same
 	my $role = $options{role} // 'backend';
 	my ($expected, $answer) = (
 		call_shard(1, $role, write_call($template, $direct, 0)),
-		call_front($role, write_call($template, $proxied, 1)));
+		call_front($role, write_call($template, $proxied, 1))
+	);
 
 	is(normalize($answer), normalize($expected), $name);
 	$seen{ $1 =~ /^PT422/ ? 'PT422' : $1 }++ if $answer =~ /^(PT422|25006|PT\d{3}: [^\n]*\nDETAIL:  \w+)/m;
@@ -109,9 +121,12 @@ sub same
 	{
 		my ($organization, $output) = @$pair;
 
-		$given{$organization}{"$options{gives}_token"}   = $1 if $options{gives} && $output =~ /(seats_inv_\w+)/;
-		$given{$organization}{"$options{gives}_session"} = $1 if $options{gives} && $output =~ /(seats_cst_\w+|eyJ[\w.-]+)/;
-		$given{$organization}{ $options{gives} } = $1 if $options{gives} && $output =~ /"id":\s?"([-0-9a-f]{36})"/;
+		$given{$organization}{"$options{gives}_token"} = $1
+		  if $options{gives} && $output =~ /(seats_inv_\w+)/;
+		$given{$organization}{"$options{gives}_session"} = $1
+		  if $options{gives} && $output =~ /(seats_cst_\w+|eyJ[\w.-]+)/;
+		$given{$organization}{ $options{gives} } = $1
+		  if $options{gives} && $output =~ /"id":\s?"([-0-9a-f]{36})"/;
 	}
 	return $answer;
 }
@@ -134,75 +149,142 @@ sub both
 }
 
 # Success.
-like(same('assign_seat', q{SELECT to_json(seats.assign_seat(<org,>'<org>', email => 'Ann@example.com', metadata => '{"a": {"b": 1}}'))},
-		gives => 'ann'),
-	qr/"status":"pending"/, 'a seat is assigned');
-same('assign_seat with all arguments by name', q{SELECT to_json(seats.assign_seat(<org=>subscription_id => NULL, order_id => '<org>',
+like(
+	same(
+		'assign_seat',
+		q{SELECT to_json(seats.assign_seat(<org,>'<org>', email => 'Ann@example.com', metadata => '{"a": {"b": 1}}'))},
+		gives => 'ann'
+	),
+	qr/"status":"pending"/,
+	'a seat is assigned'
+);
+same(
+	'assign_seat with all arguments by name',
+	q{SELECT to_json(seats.assign_seat(<org=>subscription_id => NULL, order_id => '<org>',
 	email => 'bob@example.com', external_customer_id => NULL, customer_id => NULL, metadata => NULL, immediate_claim => true))},
-	gives => 'bob');
-same('assign_seat to a customer', q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', customer_id => '<org>'))}, gives => 'payer');
+	gives => 'bob'
+);
+same(
+	'assign_seat to a customer',
+	q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', customer_id => '<org>'))},
+	gives => 'payer'
+);
 same('claim_info', q{SELECT to_json(seats.claim_info('<ann_token>'))}, role => 'anonymous');
-like(same('claim_seat', q{SELECT to_json(seats.claim_seat('<ann_token>'))}, role => 'anonymous', gives => 'ann'),
-	qr/"status":"claimed"/, 'the seat is claimed');
+like(
+	same(
+		'claim_seat', q{SELECT to_json(seats.claim_seat('<ann_token>'))},
+		role  => 'anonymous',
+		gives => 'ann'
+	),
+	qr/"status":"claimed"/,
+	'the seat is claimed'
+);
 same('claim_info of a claimed seat', q{SELECT * FROM seats.claim_info('<ann_token>')}, role => 'anonymous');
-same('authenticate', q{SELECT to_json(seats.authenticate('<ann_session>'))}, role => 'customer');
-same('get_seat', q{SELECT to_json(seats.get_seat(<org,>'<ann>'))});
+same('authenticate', q{SELECT to_json(seats.authenticate('<ann_session>'))},           role => 'customer');
+same('get_seat',                     q{SELECT to_json(seats.get_seat(<org,>'<ann>'))});
 same('list_seats of a subscription', q{SELECT to_json(seats.list_seats(<org,>'<org>'))});
-same('list_seats of an order', q{SELECT to_json(seats.list_seats(<org=>order_id => '<org>'))});
-same('assign_seats', q{SELECT to_json(i) FROM seats.assign_seats(<org,>'<org>', NULL, ARRAY['dan@example.com', 'eve@example.com'],
-	metadata => '{"a": 1}') AS i});
+same('list_seats of an order',       q{SELECT to_json(seats.list_seats(<org=>order_id => '<org>'))});
+same(
+	'assign_seats',
+	q{SELECT to_json(i) FROM seats.assign_seats(<org,>'<org>', NULL, ARRAY['dan@example.com', 'eve@example.com'],
+	metadata => '{"a": 1}') AS i}
+);
 same('assign_seats of none', q{SELECT count(*) FROM seats.assign_seats(<org,>'<org>', NULL, '{}')});
-same('the result as columns', q{SELECT (seat).status, (seat).customer_email, invitation_token FROM
-	seats.assign_seat(<org,>order_id => '<org>', email => 'fay@example.com') AS i}, gives => 'fay');
+same(
+	'the result as columns', q{SELECT (seat).status, (seat).customer_email, invitation_token FROM
+	seats.assign_seat(<org,>order_id => '<org>', email => 'fay@example.com') AS i}, gives => 'fay'
+);
 
 # Refusals, in the order of errors.c.
 same('invitation_invalid', q{SELECT seats.claim_seat('seats_inv_')}, role => 'anonymous');
-same('an unknown token', q{SELECT seats.claim_seat('<payer_token>' || '')}, role => 'anonymous', gives => 'claimed_payer');
-same('seat_already_claimed', q{SELECT seats.claim_seat('<ann_token>')}, role => 'anonymous');
-same('no_available_seats', q{SELECT seats.assign_seat(<org,>'<org>', email => 'gil@example.com')});
+same(
+	'an unknown token', q{SELECT seats.claim_seat('<payer_token>' || '')},
+	role  => 'anonymous',
+	gives => 'claimed_payer'
+);
+same('seat_already_claimed',       q{SELECT seats.claim_seat('<ann_token>')}, role => 'anonymous');
+same('no_available_seats',         q{SELECT seats.assign_seat(<org,>'<org>', email => 'gil@example.com')});
 same('no_available_seats of many', q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{gil@example.com}')});
-same('seat_already_assigned', q{SELECT seats.assign_seat(<org,>'<org>', email => 'ANN@example.com')});
-same('seat_already_assigned of many, with a hint of its own', q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{x@example.com,x@example.com}')});
-same('seat_not_pending', q{SELECT seats.resend_invitation(<org,>'<ann>')});
-same('revoke_seat', q{SELECT to_json(seats.revoke_seat(<org,>'<ann>'))});
-same('revoke_seat again', q{SELECT to_json(seats.revoke_seat(<org,>'<ann>'))});
-same('seat_revoked', q{SELECT seats.claim_seat('<ann_token>')}, role => 'anonymous');
+same('seat_already_assigned',      q{SELECT seats.assign_seat(<org,>'<org>', email => 'ANN@example.com')});
+same('seat_already_assigned of many, with a hint of its own',
+	q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{x@example.com,x@example.com}')});
+same('seat_not_pending',             q{SELECT seats.resend_invitation(<org,>'<ann>')});
+same('revoke_seat',                  q{SELECT to_json(seats.revoke_seat(<org,>'<ann>'))});
+same('revoke_seat again',            q{SELECT to_json(seats.revoke_seat(<org,>'<ann>'))});
+same('seat_revoked',                 q{SELECT seats.claim_seat('<ann_token>')}, role => 'anonymous');
 same('claim_info of a revoked seat', q{SELECT seats.claim_info('<ann_token>')}, role => 'anonymous');
-same('session_invalid, its seat being revoked', q{SELECT seats.authenticate('<ann_session>')}, role => 'customer');
+same(
+	'session_invalid, its seat being revoked',
+	q{SELECT seats.authenticate('<ann_session>')},
+	role => 'customer'
+);
 same('session_invalid of what is no token', q{SELECT seats.authenticate('no token')}, role => 'customer');
-same('subscription_not_found', q{SELECT seats.assign_seat(<org,>'00000000-0000-4000-8000-000000000000', email => 'a@example.com')});
+same('subscription_not_found',
+	q{SELECT seats.assign_seat(<org,>'00000000-0000-4000-8000-000000000000', email => 'a@example.com')});
 same('order_not_found', q{SELECT seats.list_seats(<org=>order_id => '00000000-0000-4000-8000-000000000000')});
 same('customer_not_found', q{SELECT seats.assign_seat(<org,>'<org>', external_customer_id => 'nobody')});
-same('seat_not_found', q{SELECT seats.get_seat(<org,>'<org>')});
-same('seat_not_found to revoke', q{SELECT seats.revoke_seat(<org,>'<org>')});
+same('seat_not_found',     q{SELECT seats.get_seat(<org,>'<org>')});
+same('seat_not_found to revoke',     q{SELECT seats.revoke_seat(<org,>'<org>')});
 same('seat_not_found to send again', q{SELECT seats.resend_invitation(<org,>'<org>')});
-same('a seat given again', q{SELECT to_json(seats.assign_seat(<org,>'<org>', email => 'hal@example.com'))}, gives => 'hal');
+same(
+	'a seat given again',
+	q{SELECT to_json(seats.assign_seat(<org,>'<org>', email => 'hal@example.com'))},
+	gives => 'hal'
+);
 same('resend_invitation', q{SELECT to_json(seats.resend_invitation(<org,>'<hal>'))}, gives => 'hal');
 both(q{UPDATE seats.customer_seats SET invitation_token_expires_at = clock_timestamp() WHERE id = '<hal>'});
 same('invitation_expired', q{SELECT seats.claim_seat('<hal_token>')}, role => 'anonymous');
-same('claim_info of an expired invitation', q{SELECT to_json(seats.claim_info('<hal_token>'))}, role => 'anonymous');
-same('resend_invitation of an expired one', q{SELECT to_json(seats.resend_invitation(<org,>'<hal>'))}, gives => 'hal');
-same('claim_seat by key', q{SELECT to_json(seats.claim_seat('<hal_token>', 'key'))}, role => 'anonymous', gives => 'hal');
-same('claim_seat repeated by key', q{SELECT to_json(seats.claim_seat('<hal_token>', idempotency_key => 'key'))}, role => 'anonymous', gives => 'hal');
-same('claim_seat with another key', q{SELECT seats.claim_seat('<hal_token>', 'another')}, role => 'anonymous');
+same(
+	'claim_info of an expired invitation',
+	q{SELECT to_json(seats.claim_info('<hal_token>'))},
+	role => 'anonymous'
+);
+same(
+	'resend_invitation of an expired one',
+	q{SELECT to_json(seats.resend_invitation(<org,>'<hal>'))},
+	gives => 'hal'
+);
+same(
+	'claim_seat by key', q{SELECT to_json(seats.claim_seat('<hal_token>', 'key'))},
+	role  => 'anonymous',
+	gives => 'hal'
+);
+same(
+	'claim_seat repeated by key',
+	q{SELECT to_json(seats.claim_seat('<hal_token>', idempotency_key => 'key'))},
+	role  => 'anonymous',
+	gives => 'hal'
+);
+same('claim_seat with another key', q{SELECT seats.claim_seat('<hal_token>', 'another')},
+	role => 'anonymous');
 both(q{UPDATE seats.customer_sessions SET expires_at = clock_timestamp() WHERE seat_id = '<hal>'});
 same('session_expired', q{SELECT seats.authenticate('<hal_session>')}, role => 'customer');
-same('end_session', q{SELECT seats.end_session('<hal_session>')}, role => 'customer');
-same('end_session of none', q{SELECT seats.end_session('<hal_session>'), seats.end_session('no token')}, role => 'customer');
+same('end_session',     q{SELECT seats.end_session('<hal_session>')},  role => 'customer');
+same(
+	'end_session of none',
+	q{SELECT seats.end_session('<hal_session>'), seats.end_session('no token')},
+	role => 'customer'
+);
 same('purge_expired_sessions', q{SELECT seats.purge_expired_sessions()});
 
 # PT422.
 same("claim_seat of $_", "SELECT seats.claim_seat($_)", role => 'anonymous')
-  foreach "NULL", "''", "repeat('x', 256)", "repeat('\x{fc}', 255)", "'x', repeat('x', 256)", "NULL, repeat('x', 256)";
-same("claim_info of $_", "SELECT seats.claim_info($_)", role => 'anonymous') foreach 'NULL', "''", "repeat('x', 256)";
+  foreach "NULL", "''", "repeat('x', 256)", "repeat('\x{fc}', 255)", "'x', repeat('x', 256)",
+  "NULL, repeat('x', 256)";
+same("claim_info of $_", "SELECT seats.claim_info($_)", role => 'anonymous')
+  foreach 'NULL', "''", "repeat('x', 256)";
 same("$_ of null", "SELECT seats.$_(NULL)", role => 'customer') foreach 'authenticate', 'end_session';
-same("$_ of null", "SELECT seats.$_(<org,>NULL)") foreach 'get_seat', 'revoke_seat', 'resend_invitation', 'list_seats', 'revoke_seats';
+same("$_ of null", "SELECT seats.$_(<org,>NULL)")
+  foreach 'get_seat', 'revoke_seat', 'resend_invitation', 'list_seats', 'revoke_seats';
 same('assign_seat of nothing', q{SELECT seats.assign_seat(<org,>NULL)});
-same('assign_seat with all that can be wrong', q{SELECT seats.assign_seat(<org,>email => 'malformed', external_customer_id => 'x', metadata => '[]')});
+same('assign_seat with all that can be wrong',
+	q{SELECT seats.assign_seat(<org,>email => 'malformed', external_customer_id => 'x', metadata => '[]')});
 same('assign_seats of nulls', q{SELECT seats.assign_seats(<org,>NULL, NULL, NULL)});
-same('assign_seats to malformed addresses', q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{a,b@example.com,c}')});
+same('assign_seats to malformed addresses',
+	q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{a,b@example.com,c}')});
 same('negative intervals', q{SELECT seats.purge_events('-1 day')});
-same('a negative interval of another style', q{SET IntervalStyle = 'sql_standard'; SELECT seats.release_expired_seats('-1 day -02:00:00')});
+same('a negative interval of another style',
+	q{SET IntervalStyle = 'sql_standard'; SELECT seats.release_expired_seats('-1 day -02:00:00')});
 same('an interval of null', q{SELECT seats.purge_events(NULL)});
 
 # PT401 and PT400 by routes.
@@ -210,116 +292,217 @@ same('token_route', q{SELECT seats.token_route('no token')});
 
 # Over HTTP: the answer and its status.
 my $status = q{SELECT current_setting('response.status', true)};
-foreach my $body ('{"invitation_token": 1}', '{}', '[]', '{"invitation_token": "<fay_token>"}', '{"invitation_token": "seats_inv_"}')
+foreach my $body (
+	'{"invitation_token": 1}',
+	'{}', '[]',
+	'{"invitation_token": "<fay_token>"}',
+	'{"invitation_token": "seats_inv_"}'
+  )
 {
-	same("seats_http.claim_seat of $body", "BEGIN; SELECT seats_http.claim_seat('$body'::jsonb); $status; COMMIT", role => 'anonymous');
-	same("seats_http.claim_seat of bytes of $body", "BEGIN; SELECT seats_http.claim_seat('$body'::bytea); $status; COMMIT",
-		role => 'anonymous');
+	same(
+		"seats_http.claim_seat of $body",
+		"BEGIN; SELECT seats_http.claim_seat('$body'::jsonb); $status; COMMIT",
+		role => 'anonymous'
+	);
+	same(
+		"seats_http.claim_seat of bytes of $body",
+		"BEGIN; SELECT seats_http.claim_seat('$body'::bytea); $status; COMMIT",
+		role => 'anonymous'
+	);
 }
-same("seats_http.claim_seat of $_", "BEGIN; SELECT seats_http.claim_seat('$_'::bytea); $status; COMMIT", role => 'anonymous')
-  foreach '{', '', '\x7b22ff', '"\ud800"';
-same("seats_http.get_claim_info of $_", "BEGIN; SELECT seats_http.get_claim_info('$_'); $status; COMMIT", role => 'anonymous')
-  foreach '<fay_token>', 'no token', '';
-same('seats_http.get_claim_info of none', "BEGIN; SELECT seats_http.get_claim_info(); $status; COMMIT", role => 'anonymous');
+same(
+	"seats_http.claim_seat of $_",
+	"BEGIN; SELECT seats_http.claim_seat('$_'::bytea); $status; COMMIT",
+	role => 'anonymous'
+) foreach '{', '', '\x7b22ff', '"\ud800"';
+same(
+	"seats_http.get_claim_info of $_",
+	"BEGIN; SELECT seats_http.get_claim_info('$_'); $status; COMMIT",
+	role => 'anonymous'
+) foreach '<fay_token>', 'no token', '';
+same(
+	'seats_http.get_claim_info of none',
+	"BEGIN; SELECT seats_http.get_claim_info(); $status; COMMIT",
+	role => 'anonymous'
+);
 my $assign = q{{"organization_id": "<org>", "order_id": "<org>", "email": "%s"}};
 both(q{UPDATE seats.orders SET seats = 10 WHERE id = '<org>'});
 foreach my $type ('jsonb', 'bytea')
 {
-	same("seats_http.assign_seat of $type and email $_",
-		"BEGIN; SELECT seats_http.assign_seat('" . sprintf($assign, $_) . "'::$type); $status; COMMIT", gives => "http_$type")
-	  foreach 'a', "$type\@example.com", "$type\@example.com";
+	same(
+		"seats_http.assign_seat of $type and email $_",
+		"BEGIN; SELECT seats_http.assign_seat('" . sprintf($assign, $_) . "'::$type); $status; COMMIT",
+		gives => "http_$type"
+	) foreach 'a', "$type\@example.com", "$type\@example.com";
 }
-my ($list, $one) = ("BEGIN; SELECT seats_http.list_seats(<org=>%s); $status; COMMIT", "BEGIN; SELECT seats_http.%s(<org=>seat_id => '%s'); $status; COMMIT");
+my ($list, $one) = (
+	"BEGIN; SELECT seats_http.list_seats(<org=>%s); $status; COMMIT",
+	"BEGIN; SELECT seats_http.%s(<org=>seat_id => '%s'); $status; COMMIT"
+);
 same("seats_http.list_seats: $_", sprintf $list, $_)
-  foreach "order_id => '<org>'", "order_id => 'x'", "order_id => NULL", "subscription_id => '00000000-0000-4000-8000-000000000000'";
-same("seats_http.$_", sprintf $one, $_, '<http_jsonb>') foreach 'resend_invitation', 'revoke_seat';
-same("seats_http.$_ of x", sprintf $one, $_, 'x') foreach 'resend_invitation', 'revoke_seat';
-same("seats_http.$_ of a seat that is not there", sprintf $one, $_, '<org>') foreach 'resend_invitation', 'revoke_seat';
+  foreach "order_id => '<org>'", "order_id => 'x'", "order_id => NULL",
+  "subscription_id => '00000000-0000-4000-8000-000000000000'";
+same("seats_http.$_",      sprintf $one, $_, '<http_jsonb>') foreach 'resend_invitation', 'revoke_seat';
+same("seats_http.$_ of x", sprintf $one, $_, 'x')            foreach 'resend_invitation', 'revoke_seat';
+same("seats_http.$_ of a seat that is not there", sprintf $one, $_, '<org>')
+  foreach 'resend_invitation', 'revoke_seat';
 
 # 25006, before anything else.
 same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_")
-  foreach "seats.claim_seat(NULL)", "seats.assign_seat(<org,>NULL)", "seats.assign_seats(<org,>NULL, NULL, NULL)",
-  "seats.resend_invitation(<org,>NULL)", "seats.revoke_seat(<org,>NULL)", "seats.revoke_seats(<org,>NULL)", "seats.end_session(NULL)",
-  "seats.release_expired_seats()", "seats.purge_expired_sessions()", "seats.purge_events('0')", "seats_http.claim_seat('{}'::jsonb)";
+  foreach "seats.claim_seat(NULL)", "seats.assign_seat(<org,>NULL)",
+  "seats.assign_seats(<org,>NULL, NULL, NULL)",
+  "seats.resend_invitation(<org,>NULL)", "seats.revoke_seat(<org,>NULL)", "seats.revoke_seats(<org,>NULL)",
+  "seats.end_session(NULL)",
+  "seats.release_expired_seats()", "seats.purge_expired_sessions()", "seats.purge_events('0')",
+  "seats_http.claim_seat('{}'::jsonb)";
 same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_; COMMIT")
-  foreach "to_json(seats.list_seats(<org=>order_id => '<org>'))", "seats.claim_info('<fay_token>')", "seats_http.get_claim_info('<fay_token>')";
+  foreach "to_json(seats.list_seats(<org=>order_id => '<org>'))", "seats.claim_info('<fay_token>')",
+  "seats_http.get_claim_info('<fay_token>')";
 
 # PostgREST's settings: the header with the key, and what goes into events.
-my $headers = q{SELECT set_config('request.headers', '{"idempotency-key": "%s", "x-forwarded-for": "192.0.2.7", "user-agent": "test"}', true) IS NULL};
-same('claim_seat by header', sprintf("BEGIN; $headers; SELECT to_json(seats.claim_seat('<http_bytea_token>')); COMMIT", 'k1'), role => 'anonymous');
-same('claim_seat repeated by header', sprintf("BEGIN; $headers; SELECT to_json(seats.claim_seat('<http_bytea_token>')); COMMIT", 'k1'), role => 'anonymous');
-same('claim_seat with another header', sprintf("BEGIN; $headers; SELECT seats.claim_seat('<http_bytea_token>'); COMMIT", 'k2'), role => 'anonymous');
-same('claim_seat without a header, in the same session', sprintf("BEGIN; $headers; COMMIT; SELECT seats.claim_seat('<http_bytea_token>')", 'k1'),
-	role => 'anonymous');
-my $events = q{SELECT type, metadata FROM seats.events WHERE organization_id = '%s' AND metadata ? 'address' ORDER BY id};
+my $headers =
+  q{SELECT set_config('request.headers', '{"idempotency-key": "%s", "x-forwarded-for": "192.0.2.7", "user-agent": "test"}', true) IS NULL};
+same(
+	'claim_seat by header',
+	sprintf("BEGIN; $headers; SELECT to_json(seats.claim_seat('<http_bytea_token>')); COMMIT", 'k1'),
+	role => 'anonymous'
+);
+same(
+	'claim_seat repeated by header',
+	sprintf("BEGIN; $headers; SELECT to_json(seats.claim_seat('<http_bytea_token>')); COMMIT", 'k1'),
+	role => 'anonymous'
+);
+same(
+	'claim_seat with another header',
+	sprintf("BEGIN; $headers; SELECT seats.claim_seat('<http_bytea_token>'); COMMIT", 'k2'),
+	role => 'anonymous'
+);
+same(
+	'claim_seat without a header, in the same session',
+	sprintf("BEGIN; $headers; COMMIT; SELECT seats.claim_seat('<http_bytea_token>')", 'k1'),
+	role => 'anonymous'
+);
+my $events =
+  q{SELECT type, metadata FROM seats.events WHERE organization_id = '%s' AND metadata ? 'address' ORDER BY id};
 on_shard(1);
-is(query(sprintf $events, $proxied), 'customer_seat.claimed|{"role": "anonymous", "address": "192.0.2.7", "user_agent": "test"}',
-	'the event has role, address and user agent');
+is(
+	query(sprintf $events, $proxied),
+	'customer_seat.claimed|{"role": "anonymous", "address": "192.0.2.7", "user_agent": "test"}',
+	'the event has role, address and user agent'
+);
 
 # A customer's own seats, by the claims of the JWT.
 my $claims = q{SELECT set_config('request.jwt.claims', '{"sub": "<org>", "org": "<org>"}', true) IS NULL};
 same('my_seats', "BEGIN; $claims; SELECT to_json(m) FROM seats.my_seats AS m; COMMIT", role => 'customer');
 on_front();
-like(call_front('customer', write_call("BEGIN; $claims; SELECT count(*) FROM seats.my_seats; COMMIT", $proxied, 1)), qr/^1$/m, 'the payer has a seat');
+like(
+	call_front(
+		'customer', write_call("BEGIN; $claims; SELECT count(*) FROM seats.my_seats; COMMIT", $proxied, 1)
+	),
+	qr/^1$/m,
+	'the payer has a seat'
+);
 is(call_front('customer', 'SELECT count(*) FROM seats.my_seats'), '0', 'who is nobody has none');
-same('my_seats of nobody', q{BEGIN; SELECT set_config('request.jwt.claims', '{"sub": "00000000-0000-4000-8000-000000000000", "org": "<org>"}', true);
-	SELECT * FROM seats.my_seats; COMMIT}, role => 'customer');
+same(
+	'my_seats of nobody',
+	q{BEGIN; SELECT set_config('request.jwt.claims', '{"sub": "00000000-0000-4000-8000-000000000000", "org": "<org>"}', true);
+	SELECT * FROM seats.my_seats; COMMIT}, role => 'customer'
+);
 same('check_session without a JWT', 'SELECT seats.check_session()', role => 'anonymous');
-same('check_session of a JWT that is of no session', q{BEGIN; SELECT set_config('request.jwt.claims',
-	'{"sub": "<org>", "org": "<org>", "seat": "<ann>"}', true); SELECT seats.check_session()}, role => 'customer');
-same("check_session of the application's JWT", "BEGIN; $claims; SELECT seats.check_session(); COMMIT", role => 'customer');
+same(
+	'check_session of a JWT that is of no session', q{BEGIN; SELECT set_config('request.jwt.claims',
+	'{"sub": "<org>", "org": "<org>", "seat": "<ann>"}', true); SELECT seats.check_session()}, role => 'customer'
+);
+same(
+	"check_session of the application's JWT",
+	"BEGIN; $claims; SELECT seats.check_session(); COMMIT",
+	role => 'customer'
+);
 
 # Sessions that are JWTs, and what PostgREST makes of one.
 on_shard(1);
 query(q{ALTER ROLE anonymous SET seats.session_token_format = 'jwt'});
 call_front('backend', write_call("SELECT seats.purge_events('1 year')", $proxied, 1));
 both(q{UPDATE seats.orders SET seats = 20 WHERE id = '<org>'});
-same('assign_seat for a JWT', q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', email => 'jwt@example.com'))}, gives => 'jwt');
-same('claim_seat with a JWT', q{SELECT to_json(seats.claim_seat('<jwt_token>'))}, role => 'anonymous', gives => 'jwt');
+same(
+	'assign_seat for a JWT',
+	q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', email => 'jwt@example.com'))},
+	gives => 'jwt'
+);
+same(
+	'claim_seat with a JWT', q{SELECT to_json(seats.claim_seat('<jwt_token>'))},
+	role  => 'anonymous',
+	gives => 'jwt'
+);
 like($given{$proxied}{jwt_session}, qr/^eyJ/, 'the session is a JWT');
 same('authenticate a JWT', q{SELECT to_json(seats.authenticate('<jwt_session>'))}, role => 'customer');
 $given{$_}{jwt_claims} = decode_base64url((split /\./, $given{$_}{jwt_session})[1]) foreach $direct, $proxied;
-my $request = q{BEGIN; SELECT set_config('request.jwt.claims', '<jwt_claims>', true) IS NULL; SELECT seats.check_session()};
-same('check_session of a JWT', "$request; SELECT status, customer_email FROM seats.my_seats", role => 'customer');
-like(call_front('customer', write_call("$request; SELECT count(*) FROM seats.my_seats", $proxied, 1)), qr/^1$/m, 'who sees the seat');
+my $request =
+  q{BEGIN; SELECT set_config('request.jwt.claims', '<jwt_claims>', true) IS NULL; SELECT seats.check_session()};
+same(
+	'check_session of a JWT',
+	"$request; SELECT status, customer_email FROM seats.my_seats",
+	role => 'customer'
+);
+like(call_front('customer', write_call("$request; SELECT count(*) FROM seats.my_seats", $proxied, 1)),
+	qr/^1$/m, 'who sees the seat');
 same('end_session of a JWT', q{SELECT seats.end_session('<jwt_session>')}, role => 'customer');
-same('check_session of a JWT that was ended', $request, role => 'customer');
+same('check_session of a JWT that was ended', $request,                    role => 'customer');
 on_shard(1);
 query(q{ALTER ROLE anonymous RESET seats.session_token_format});
 
 # Rights.
 same("anonymous may not: $_", "SELECT $_", role => 'anonymous')
-  foreach "seats.assign_seat(<org,>NULL)", "seats.list_seats(<org,>NULL)", "seats.authenticate('x')", "seats.purge_expired_sessions()",
+  foreach "seats.assign_seat(<org,>NULL)", "seats.list_seats(<org,>NULL)", "seats.authenticate('x')",
+  "seats.purge_expired_sessions()",
   "seats_http.list_seats()";
-same("customer may not: $_", "SELECT $_", role => 'customer') foreach "seats.claim_seat('x')", "seats.get_seat(<org,>NULL)";
+same("customer may not: $_", "SELECT $_", role => 'customer')
+  foreach "seats.claim_seat('x')", "seats.get_seat(<org,>NULL)";
 
 # Where organizations may not use seats, and what is not paid for.
 same('release_expired_seats', q{SELECT seats.release_expired_seats()});
-both(q{UPDATE seats.subscriptions SET status = 'incomplete' WHERE id = '<org>'; UPDATE seats.orders SET status = 'pending' WHERE id = '<org>'});
+both(
+	q{UPDATE seats.subscriptions SET status = 'incomplete' WHERE id = '<org>'; UPDATE seats.orders SET status = 'pending' WHERE id = '<org>'}
+);
 same('subscription_not_active', q{SELECT seats.assign_seat(<org,>'<org>', email => 'z@example.com')});
 same('order_not_paid', q{SELECT seats.assign_seat(<org,>order_id => '<org>', email => 'z@example.com')});
 both(q{UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE id = '<org>'});
 same('PT403: claim_info', q{SELECT seats.claim_info('<fay_token>')}, role => 'anonymous');
-same("PT403: $_", "SELECT seats.$_") foreach "assign_seat(<org,>'<org>', email => 'z\@example.com')", "list_seats(<org,>'<org>')", "get_seat(<org,>'<hal>')";
-same('revoke_seats', q{SELECT seats.revoke_seats(<org,>'<org>'), seats.revoke_seats(<org=>order_id => '<org>')});
+same("PT403: $_", "SELECT seats.$_")
+  foreach "assign_seat(<org,>'<org>', email => 'z\@example.com')", "list_seats(<org,>'<org>')",
+  "get_seat(<org,>'<hal>')";
+same('revoke_seats',
+	q{SELECT seats.revoke_seats(<org,>'<org>'), seats.revoke_seats(<org=>order_id => '<org>')});
 same('purge_events of the last year', q{SELECT seats.purge_events('1 year')});
 
 # All of it was there --------------------------------------------------------------------------------------
 
-is( join(' ', sort map { /DETAIL:  (\w+)/ ? $1 : $_ } keys %seen),
+is(
+	join(' ', sort map { /DETAIL:  (\w+)/ ? $1 : $_ } keys %seen),
 	'25006 PT422 customer_not_found invitation_expired invitation_invalid no_available_seats order_not_found order_not_paid '
 	  . 'seat_already_assigned seat_already_claimed seat_based_pricing_not_enabled seat_not_found seat_not_pending '
 	  . 'seat_revoked session_expired session_invalid subscription_not_active subscription_not_found',
-	'every error of the contract was among these');
+	'every error of the contract was among these'
+);
 on_front();
-is( query(q{SELECT DISTINCT oid::regproc::text FROM pg_proc WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
-		AND proname NOT IN ('grant_access', 'organization_route') ORDER BY 1}),
-	join("\n", sort keys %called), 'and every function');
-like(call_front('backend', "SELECT seats.get_seat(NULL, '$direct')"),
-	qr/^PT422: Validation Error\nDETAIL:  \[\{"loc": \["body", "organization_id"\]/, 'no organization is PT422');
-is( call_front('backend', "SELECT seats.organization_route('$direct')"),
+is(
+	query(
+		q{SELECT DISTINCT oid::regproc::text FROM pg_proc WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
+		AND proname NOT IN ('grant_access', 'organization_route') ORDER BY 1}
+	),
+	join("\n", sort keys %called),
+	'and every function'
+);
+like(
+	call_front('backend', "SELECT seats.get_seat(NULL, '$direct')"),
+	qr/^PT422: Validation Error\nDETAIL:  \[\{"loc": \["body", "organization_id"\]/,
+	'no organization is PT422'
+);
+is(
+	call_front('backend', "SELECT seats.organization_route('$direct')"),
 	call_shard(1, 'backend', "SELECT seats.organization_route('$direct')"),
-	'organization_route');
+	'organization_route'
+);
 
 # What they left, without what is random.
 my $rows = q{

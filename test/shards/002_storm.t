@@ -11,9 +11,9 @@ use SeatsShards;
 use SeatsTest;
 use Test::More;
 
-my $sessions = 8;
+my $sessions      = 8;
 my $organizations = 1000;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory     = $PostgreSQL::Test::Utils::tmp_check;
 
 # What a shard is asked is in its log, parameters too.
 my ($front, @shards) = start_shards(4, "log_statement = all\nlog_parameter_max_length = -1");
@@ -26,30 +26,47 @@ note "organizations on each shard: @counts";
 is(eval join('+', @counts), $organizations, 'each organization is on one shard');
 cmp_ok($_, '>', $organizations / 4 * 0.8, 'and they are spread') foreach @counts;
 on_front();
-is( query(q{SELECT count(*) FROM generate_series(1, 1000) AS n
+is(
+	query(
+		q{SELECT count(*) FROM generate_series(1, 1000) AS n
 		WHERE seats_front.connection(md5('organization ' || n)::uuid) <> (SELECT connection FROM seats_front.shards()
-			WHERE shard = seats.organization_route(md5('organization ' || n)::uuid) & 3)}),
-	0, 'the front tells where each is');
+			WHERE shard = seats.organization_route(md5('organization ' || n)::uuid) & 3)}
+	),
+	0,
+	'the front tells where each is'
+);
 
 # The invitations: number of the organization, token.
-my @invited = map { [ split /\|/ ] } split /\n/, call_front('backend', qq{
+my @invited = map { [ split /\|/ ] } split /\n/, call_front(
+	'backend', qq{
 	SELECT n, (seats.assign_seat(md5('organization ' || n)::uuid, md5('organization ' || n)::uuid, email => 'ann\@example.com')).invitation_token
-	FROM generate_series(1, $organizations) AS n});
+	FROM generate_series(1, $organizations) AS n}
+);
 is(@invited, $organizations, 'a seat of each is assigned');
 my $tokens = join ',', map { $_->[1] } @invited;
-is( query(qq{SELECT count(*) FROM unnest('{$tokens}'::text[]) WITH ORDINALITY AS t (token, n)
-		WHERE seats.token_route(token) = seats.organization_route(md5('organization ' || n)::uuid)}),
-	$organizations, 'each token has the route of its organization');
+is(
+	query(
+		qq{SELECT count(*) FROM unnest('{$tokens}'::text[]) WITH ORDINALITY AS t (token, n)
+		WHERE seats.token_route(token) = seats.organization_route(md5('organization ' || n)::uuid)}
+	),
+	$organizations,
+	'each token has the route of its organization'
+);
 
 # The simulation of many shards: as even as chance is, by the last bits of a route and by what is left when it is divided.
 foreach my $count (1000, 1024)
 {
-	$front->psql('postgres', slurp_file(EXAMPLE . '/balance.sql'), stdout => \my $balance,
-		extra_params => [ '-v', "shards=$count", '-v', 'organizations=100000' ]);
-	my %spread = map { (split /\|/)[ 0, 6, 7 ] ? ((split /\|/)[0] => (split /\|/)[6] / (split /\|/)[7]) : () } split /\n/, $balance;
+	$front->psql(
+		'postgres', slurp_file(EXAMPLE . '/balance.sql'),
+		stdout       => \my $balance,
+		extra_params => [ '-v', "shards=$count", '-v', 'organizations=100000' ]
+	);
+	my %spread = map { (split /\|/)[ 0, 6, 7 ] ? ((split /\|/)[0] => (split /\|/)[6] / (split /\|/)[7]) : () }
+	  split /\n/, $balance;
 
 	note "$count shards: $_: the deviation is $spread{$_} of what chance gives" foreach sort keys %spread;
-	cmp_ok(abs($spread{organizations} - 1), '<', 0.2, "$count shards have as many organizations each as by chance");
+	cmp_ok(abs($spread{organizations} - 1),
+		'<', 0.2, "$count shards have as many organizations each as by chance");
 	cmp_ok(abs($spread{claims} - 1), '<', 0.3, "and claims");
 }
 
@@ -57,20 +74,28 @@ foreach my $count (1000, 1024)
 
 # Each call of the front is a transaction on the shard, and the session is one on the front; sessions wait at a gate.
 append_to_file(
-	"$directory/storm.sql",
-	join "\n",
+	"$directory/storm.sql", join "\n",
 	'SELECT pg_advisory_lock_shared(1);',
-	map { "SELECT (seat).status, customer_session_token FROM seats.claim_seat('$_->[1]');" } @invited);
+	map { "SELECT (seat).status, customer_session_token FROM seats.claim_seat('$_->[1]');" } @invited
+);
 my $gate = $front->background_psql('postgres');
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 $ENV{PGUSER} = 'backend';
 my @claims = map {
 	IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', "$directory/storm.sql", $front->connstr('postgres') ],
-		'>', "$directory/output.$_", '2>', "$directory/errors.$_")
+		[
+			'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', "$directory/storm.sql",
+			$front->connstr('postgres')
+		],
+		'>',
+		"$directory/output.$_",
+		'2>',
+		"$directory/errors.$_"
+	)
 } 1 .. $sessions;
 delete $ENV{PGUSER};
-$front->poll_query_until('postgres', "SELECT count(*) = $sessions FROM pg_stat_activity WHERE wait_event = 'advisory'");
+$front->poll_query_until('postgres',
+	"SELECT count(*) = $sessions FROM pg_stat_activity WHERE wait_event = 'advisory'");
 $gate->quit;
 $_->finish foreach @claims;
 
@@ -86,9 +111,10 @@ is_deeply(
 	\%told,
 	{
 		'ERROR:  PT400: Invalid, expired, or already claimed token' => $losers,
-		'DETAIL:  seat_already_claimed' => $losers,
+		'DETAIL:  seat_already_claimed'                             => $losers,
 	},
-	'every other claim was told that the seat is claimed, and there was no other error');
+	'every other claim was told that the seat is claimed, and there was no other error'
+);
 my $winners = grep { slurp_file("$directory/output.$_") =~ /claimed/ } 1 .. $sessions;
 note "$winners sessions won some";
 cmp_ok($winners, '>', 1, 'it was a race');
@@ -99,28 +125,49 @@ foreach my $number (0 .. $#shards)
 	on_shard($number);
 	my $count = $counts[$number];
 
-	is(table_counts(), "customer_seats=$count customer_sessions=$count customers=" . 2 * $count . ' events=' . 2 * $count
-		. " jwt_keys=1 orders=$count organizations=$count products=$count subscriptions=$count",
-		"shard $number has a seat, a session and two events of each of its organizations");
-	is( query(q{SELECT count(*) FROM seats.customer_seats AS s JOIN seats.customer_sessions AS x ON x.seat_id = s.id
+	is(
+		table_counts(),
+		"customer_seats=$count customer_sessions=$count customers="
+		  . 2 * $count
+		  . ' events='
+		  . 2 * $count
+		  . " jwt_keys=1 orders=$count organizations=$count products=$count subscriptions=$count",
+		"shard $number has a seat, a session and two events of each of its organizations"
+	);
+	is(
+		query(
+			q{SELECT count(*) FROM seats.customer_seats AS s JOIN seats.customer_sessions AS x ON x.seat_id = s.id
 			JOIN seats.subscriptions AS u ON u.id = s.subscription_id AND u.assigned_seats = 1
-			WHERE s.status = 'claimed' AND x.customer_id = s.customer_id}),
-		$count, "shard $number: each is claimed, has its session, and is counted");
+			WHERE s.status = 'claimed' AND x.customer_id = s.customer_id}
+		),
+		$count,
+		"shard $number: each is claimed, has its session, and is counted"
+	);
 }
 
 # Who is told what ---------------------------------------------------------------------------------------------
 
-is( call_front('backend', join '', map { "SELECT customer_email FROM seats.authenticate('$_');" } @opened[ 0 .. 99 ]),
-	join("\n", ('ann@example.com') x 100), 'sessions are found by their route');
+is(
+	call_front(
+		'backend', join '', map { "SELECT customer_email FROM seats.authenticate('$_');" } @opened[ 0 .. 99 ]
+	),
+	join("\n", ('ann@example.com') x 100),
+	'sessions are found by their route'
+);
 
 # Who owns what: tokens and ids by the number of the shard.
 my %owner;
 on_front();
 my $both = join ',', $tokens, @opened;
-foreach (split /\n/, query(qq{
+foreach (
+	split /\n/,
+	query(
+		qq{
 		SELECT token, seats.token_route(token) & 3 FROM unnest('{$both}'::text[]) AS token;
 		SELECT id, seats.organization_route(id) & 3
-		FROM generate_series(1, $organizations) AS n, LATERAL (SELECT md5('organization ' || n)::uuid) AS o (id)}))
+		FROM generate_series(1, $organizations) AS n, LATERAL (SELECT md5('organization ' || n)::uuid) AS o (id)}
+	)
+  )
 {
 	my ($what, $number) = split /\|/;
 
@@ -130,11 +177,12 @@ is(keys %owner, 3 * $organizations, 'all tokens and organizations are known');
 foreach my $number (0 .. $#shards)
 {
 	my %asked;
-	$asked{$_}++ foreach slurp_file($shards[$number]->logfile) =~ /'(seats_(?:inv|cst)_\w+|[0-9a-f]{8}-[-0-9a-f]{27})'/g;
+	$asked{$_}++
+	  foreach slurp_file($shards[$number]->logfile) =~ /'(seats_(?:inv|cst)_\w+|[0-9a-f]{8}-[-0-9a-f]{27})'/g;
 	my @own = grep { defined $owner{$_} && $owner{$_} == $number } keys %asked;
 
-	is(join(' ', grep { !defined $owner{$_} || $owner{$_} != $number } sort keys %asked), '',
-		"shard $number was never asked for what is another's");
+	is(join(' ', grep { !defined $owner{$_} || $owner{$_} != $number } sort keys %asked),
+		'', "shard $number was never asked for what is another's");
 	is(scalar(grep { /^seats_inv_/ } @own), $counts[$number], "and for all invitations of its own");
 	is($asked{$_}, $sessions, 'by each session') foreach (grep { /^seats_inv_/ } @own)[0];
 }

@@ -15,18 +15,18 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 my $organizations = 40;
-my $warm_up = 16;
-my $calls = 80;
-my $rounds = 7;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
-my $bench = "$FindBin::RealBin/../../bench";
+my $warm_up       = 16;
+my $calls         = 80;
+my $rounds        = 7;
+my $directory     = $PostgreSQL::Test::Utils::tmp_check;
+my $bench         = "$FindBin::RealBin/../../bench";
 
 plan skip_all => 'needs valgrind' if system('valgrind --version >/dev/null 2>&1') != 0;
 
 # Databases, with no passwords, which would take the most of what is counted: shop1 on one shard, shop2 on two, shop4 on four, and as many fronts -----------------------------------
 
 my $settings = "max_connections = 60\nautovacuum = off\nlog_statement = none";
-my @shards = map { start_node("shard$_", $settings) } 0 .. 3;
+my @shards   = map { start_node("shard$_", $settings) } 0 .. 3;
 foreach my $number (0 .. 3)
 {
 	on_node($shards[$number]);
@@ -52,11 +52,19 @@ foreach my $count (1, 2, 4)
 
 # Calls ------------------------------------------------------------------------------------------------------------
 
-command_ok([ $ENV{CC} // 'cc', qw(-std=gnu11 -O2), '-I' . qx(pg_config --includedir) =~ s/\n//r, "$bench/client.c", '-o', "$directory/client",
-		'-lpq', '-pthread' ], 'the benchmark\'s client is built');
+command_ok(
+	[
+		$ENV{CC} // 'cc',
+		qw(-std=gnu11 -O2),
+		'-I' . qx(pg_config --includedir) =~ s/\n//r,
+		"$bench/client.c", '-o', "$directory/client", '-lpq', '-pthread'
+	],
+	'the benchmark\'s client is built'
+);
 
 # Returns so many new tokens of a shop, of all organizations in turn: pairs of the shard's number and the token.
 my $given = 0;
+
 sub invite
 {
 	my ($count, $number) = @_;
@@ -67,14 +75,16 @@ sub invite
 		on_node($shards[$shard]);
 		in_database("shop$count");
 		$given++;
-		push @lists, map { [ $shard, $_ ] } split /\n/, query(qq{
+		push @lists, map { [ $shard, $_ ] } split /\n/, query(
+			qq{
 			SELECT invitation_token FROM seats.subscriptions AS s, LATERAL seats.assign_seats(s.id, NULL,
-				ARRAY(SELECT format('c$given-%s\@example.com', n) FROM generate_series(1, $number / $organizations + 1) AS n))});
+				ARRAY(SELECT format('c$given-%s\@example.com', n) FROM generate_series(1, $number / $organizations + 1) AS n))}
+		);
 	}
 	in_database('postgres');
 	srand 7;
 	my %order = map { $_->[1] => rand } @lists;
-	return (sort { $order{$a->[1]} <=> $order{$b->[1]} } @lists)[ 0 .. $number - 1 ];
+	return (sort { $order{ $a->[1] } <=> $order{ $b->[1] } } @lists)[ 0 .. $number - 1 ];
 }
 
 # Runs a call for each of some tokens, in one session of a server's database; returns what the client tells.
@@ -88,8 +98,10 @@ sub run_calls
 	local @ENV{qw(PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE)} =
 	  ($node->host, $node->port, 'anonymous', password('anonymous'), $database);
 	my $output = '';
-	IPC::Run::run([ "$directory/client", '-w', $warm, '-n', $measured, @flags, "$bench/$call.sql", "$directory/input" ], '>', \$output)
-	  or die "client failed\n";
+	IPC::Run::run(
+		[ "$directory/client", '-w', $warm, '-n', $measured, @flags, "$bench/$call.sql", "$directory/input" ],
+		'>', \$output
+	) or die "client failed\n";
 	return { map { split /\t/, $_, 2 } split /\n/, $output };
 }
 
@@ -111,7 +123,8 @@ foreach my $round (1 .. $rounds)
 	{
 		my ($name, $node, $database) = @$place;
 
-		push @{ $latency{$name} }, run_calls($node, $database, 'variants/seats', 200, [ invite(1, 240) ])->{p50};
+		push @{ $latency{$name} },
+		  run_calls($node, $database, 'variants/seats', 200, [ invite(1, 240) ])->{p50};
 	}
 }
 my %median = map { $_ => median(@{ $latency{$_} }) } keys %latency;
@@ -133,13 +146,23 @@ foreach my $node ($front, @shards)
 {
 	$node->stop;
 	$servers{ $node->name } = IPC::Run::start(
-		[ qw(valgrind --quiet --tool=callgrind), "--callgrind-out-file=$directory/" . $node->name . '.%p', 'postgres', '-D', $node->data_dir ],
-		'<', '/dev/null', '>', "$directory/" . $node->name . '.callgrind', '2>&1');
+		[
+			qw(valgrind --quiet --tool=callgrind),
+			"--callgrind-out-file=$directory/" . $node->name . '.%p',
+			'postgres', '-D', $node->data_dir
+		],
+		'<',
+		'/dev/null',
+		'>',
+		"$directory/" . $node->name . '.callgrind',
+		'2>&1'
+	);
 }
 foreach my $node ($front, @shards)
 {
 	sleep 0.2 while system('pg_isready', '--quiet', '-h', $node->host, '-p', $node->port) != 0;
 }
+
 END
 {
 	my $status = $?;
@@ -165,7 +188,7 @@ sub finished
 sub wait_for_sessions
 {
 	my ($node) = @_;
-	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my ($pid)  = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 
 	sleep 0.1 while split(' ', `pgrep -P $pid`) > 4;
 }
@@ -193,7 +216,7 @@ sub instructions
 {
 	my ($nodes, $node, $database, $call, $tokens, @flags) = @_;
 	my @short = session_instructions($nodes, $node, $database, $call, 1, $tokens->[0], @flags);
-	my @long = session_instructions($nodes, $node, $database, $call, 1, $tokens->[1], @flags);
+	my @long  = session_instructions($nodes, $node, $database, $call, 1, $tokens->[1], @flags);
 
 	return map { ($long[$_] - $short[$_]) / $calls } 0 .. $#$nodes;
 }
@@ -210,20 +233,24 @@ foreach my $node ($front, @shards)
 
 my %cost;
 my @calls = (
-	[ 'a claim', 'variants/seats', $tokens{1}[0], $tokens{1}[1], $tokens{1}[2], $tokens{1}[3] ],
+	[ 'a claim',    'variants/seats',   $tokens{1}[0], $tokens{1}[1], $tokens{1}[2], $tokens{1}[3] ],
 	[ 'claim_info', 'calls/claim_info', ($tokens{1}[0], $tokens{1}[1]) x 2 ],
-	[ 'a claim that is refused', 'variants/seats', ($tokens{1}[0], $tokens{1}[1]) x 2, '-f' ]);
+	[ 'a claim that is refused', 'variants/seats', ($tokens{1}[0], $tokens{1}[1]) x 2, '-f' ]
+);
 foreach my $call (@calls)
 {
 	my ($name, $file, @input) = @$call;
-	my @flags = splice @input, 4;
+	my @flags    = splice @input, 4;
 	my ($direct) = instructions([ $shards[0] ], $shards[0], 'shop1', $file, [ @input[ 0, 1 ] ], @flags);
-	my ($on_front, $on_shard) = instructions([ $front, $shards[0] ], $front, 'front1', $file, [ @input[ 2, 3 ] ], @flags);
+	my ($on_front, $on_shard) =
+	  instructions([ $front, $shards[0] ], $front, 'front1', $file, [ @input[ 2, 3 ] ], @flags);
 
-	note sprintf '%s, in thousands of instructions: on the shard %.0f; by the front %.0f there, and %.0f on the shard', $name, map { $_ / 1000 } $direct,
+	note sprintf
+	  '%s, in thousands of instructions: on the shard %.0f; by the front %.0f there, and %.0f on the shard',
+	  $name,     map { $_ / 1000 } $direct,
 	  $on_front, $on_shard;
 	$cost{$name} = { direct => $direct, front => $on_front, shard => $on_shard };
-	cmp_ok($on_front, '<', 400_000, "$name: what the front has to do");
+	cmp_ok($on_front,           '<', 400_000, "$name: what the front has to do");
 	cmp_ok($on_shard - $direct, '<', 400_000, "$name: what a shard has to do more");
 }
 
@@ -233,12 +260,16 @@ my %busiest = (1 => $cost{'a claim'}{shard});
 foreach my $count (2, 4)
 {
 	my @nodes = ($front, @shards[ 0 .. $count - 1 ]);
-	my ($on_front, @on_shards) = instructions(\@nodes, $front, "front$count", 'variants/seats', $tokens{$count});
+	my ($on_front, @on_shards) =
+	  instructions(\@nodes, $front, "front$count", 'variants/seats', $tokens{$count});
 
 	$busiest{$count} = max(@on_shards);
-	note sprintf '%d shards: of each claim, in thousands of instructions, front %.0f, shards %s; the busiest has %.2f of what one alone has',
-	  $count, $on_front / 1000, join(' ', map { sprintf '%.0f', $_ / 1000 } @on_shards), $busiest{$count} / $busiest{1};
-	cmp_ok(abs(sum(@on_shards) / $busiest{1} - 1), '<', 0.1, "$count: all shards together have the same work");
+	note sprintf
+	  '%d shards: of each claim, in thousands of instructions, front %.0f, shards %s; the busiest has %.2f of what one alone has',
+	  $count, $on_front / 1000, join(' ', map { sprintf '%.0f', $_ / 1000 } @on_shards),
+	  $busiest{$count} / $busiest{1};
+	cmp_ok(abs(sum(@on_shards) / $busiest{1} - 1), '<', 0.1,
+		"$count: all shards together have the same work");
 }
 cmp_ok($busiest{2} / $busiest{1}, '<', 0.75, 'two shards share the work');
 cmp_ok($busiest{4} / $busiest{1}, '<', 0.45, 'four shards share the work');

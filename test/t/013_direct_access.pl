@@ -556,7 +556,8 @@ compare(%$_)
 		{
 			name => "$table: $_->[0] in the transaction",
 			alter =>
-			  'ALTER EXTENSION seats DROP VIEW seats.my_seats; DROP VIEW seats.my_seats;'
+			  'ALTER EXTENSION seats DROP VIEW seats.my_seats; ALTER EXTENSION seats DROP VIEW seats.usage;'
+			  . 'DROP VIEW seats.my_seats, seats.usage;'
 			  . "ALTER TABLE seats.$table DROP CONSTRAINT customer_seats_status_check, $_->[0];",
 			transaction => 1,
 			path => $_->[1],

@@ -146,6 +146,25 @@ note 'others: ', join ' ', map { "$_=$other{$_}" } sort keys %other;
 is_deeply([ grep { !/^(25P02|3B001|40P01)$/ } keys %other ], [], "no error but the extension's, a deadlock, and those that follow one");
 is_deeply(\%counted, \%raised, 'errors are as many as were raised or answered');
 
+# Eight sessions that do nothing but add to one counter.
+my $storm = 10_000;
+my ($invalid) = counts() =~ /session_invalid=(\d+)/;
+my @storm = map {
+	IPC::Run::start(
+		[ 'psql', '-XAtqc', qq{
+			DO \$\$BEGIN
+				FOR i IN 1 .. $storm LOOP
+					BEGIN
+						PERFORM seats.authenticate('seats_cst_x');
+					EXCEPTION WHEN OTHERS THEN
+						NULL;
+					END;
+				END LOOP;
+			END\$\$}, $node->connstr('postgres') ])
+} 1 .. $sessions;
+$_->finish foreach @storm;
+is((counts() =~ /session_invalid=(\d+)/)[0], $invalid + $sessions * $storm, 'no error is lost in a storm of them');
+
 # Transactions of two phases ------------------------------------------------------------------------------
 
 my $before = counts();

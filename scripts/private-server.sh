@@ -17,11 +17,12 @@ fail() {
 # Nothing that a user has set for psql, prove, libpq or an outer make may change what happens here, but for
 # how long tests wait.
 clean_environment() {
-	local pg_config timeout=${PG_TEST_TIMEOUT_DEFAULT:-}
+	local pg_config timeout=${PG_TEST_TIMEOUT_DEFAULT:-} isolation=${PGISOLATIONTIMEOUT:-}
 	pg_config=$("$root/scripts/pg-config")
 	unset "${!PG@}" PSQLRC PROVE_FLAGS MAKEFLAGS MFLAGS MAKELEVEL
 	export PG_CONFIG=$pg_config LC_ALL=C.UTF-8
 	[[ -z $timeout ]] || export PG_TEST_TIMEOUT_DEFAULT=$timeout
+	[[ -z $isolation ]] || export PGISOLATIONTIMEOUT=$isolation
 	umask 022
 	bindir=$("$PG_CONFIG" --bindir)
 	export PATH=$bindir:$PATH

@@ -6,6 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
+use SeatsCalls;
 use SeatsTest;
 use Test::More;
 
@@ -13,81 +14,33 @@ use Test::More;
 # what PostgreSQL adds to a chunk.  What it keeps itself, such as the number of a subtransaction, is less.
 my $times   = 200;
 my $allowed = 12 * $times;
-my $id      = ID;
 
 my $node = start_node('memory', 'autovacuum = off');
-create_shop(1_000_000);
-query(qq{
-	CREATE TABLE invitation (n bigserial PRIMARY KEY, token text);
-	CREATE SEQUENCE taken;
-	CREATE SEQUENCE person;
-	CREATE FUNCTION address() RETURNS text LANGUAGE sql AS
-		\$\$ SELECT nextval('person') || '\@example.com' \$\$;
-
-	-- The next token that nobody has claimed.
-	CREATE FUNCTION fresh() RETURNS text LANGUAGE plpgsql AS \$\$
-	DECLARE
-		number bigint := nextval('taken');
-	BEGIN
-		RETURN (SELECT token FROM invitation WHERE n = number);
-	END \$\$;
-
-	-- A subscription with few seats, to be listed, and one to be ended.
-	INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
-		VALUES ('00000000-0000-0000-0000-000000000002', '$id', '$id', '$id', 10, 'active'),
-			('00000000-0000-0000-0000-000000000003', '$id', '$id', '$id', 10, 'active');
-	INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
-		VALUES ('$id', '$id', '$id', '$id', 1, 'paid');
-	CREATE TABLE known AS
-		SELECT a.invitation_token AS pending, (a.seat).id AS seat,
-			(SELECT invitation_token FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'b\@x')) AS claimed,
-			(SELECT invitation_token FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'd\@x')) AS retried,
-			(SELECT (r.seat).id FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'c\@x') AS r) AS moved,
-			''::text AS session, ''::text AS jwt
-		FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'a\@x') AS a;
-	UPDATE known SET session = (seats.claim_seat(claimed)).customer_session_token;
-	SELECT seats.rotate_jwt_key();
-	SET seats.session_token_format = 'jwt';
-	UPDATE known SET jwt = (seats.claim_seat(invitation_token)).customer_session_token
-		FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'j\@x');
-
-	-- Calls, each in a transaction of its own; how many failed.
-	CREATE PROCEDURE repeat(call text, times int, INOUT failed int) LANGUAGE plpgsql AS \$\$
-	BEGIN
-		failed := 0;
-		FOR i IN 1 .. times LOOP
-			BEGIN
-				EXECUTE call;
-			EXCEPTION WHEN OTHERS THEN
-				failed := failed + 1;
-			END;
-			COMMIT;
-		END LOOP;
-	END \$\$;
-
+create_calls_shop();
+query(q{
 	-- What a session has in use, as a statement that calls a function sees it in the middle and at its end.
 	CREATE TABLE sample (moment int, context text, used bigint);
-	CREATE PROCEDURE look(at int) LANGUAGE sql AS \$\$
+	CREATE PROCEDURE look(at int) LANGUAGE sql AS $$
 		INSERT INTO sample SELECT at, concat_ws('/', parent, name, left(ident, 40)), sum(used_bytes)
 		FROM pg_backend_memory_contexts GROUP BY 2
-	\$\$;
-	CREATE FUNCTION look_in_call(n int, times int) RETURNS void LANGUAGE plpgsql AS \$\$
+	$$;
+	CREATE FUNCTION look_in_call(n int, times int) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		IF n IN (times / 2, times * 3 / 2) THEN
 			CALL look(n);
 		END IF;
-	END \$\$;
+	END $$;
 
 	-- Which contexts have grown between two moments, by how many bytes altogether. Until its end PostgreSQL
 	-- remembers of a transaction which rows it changed, their triggers, and its parts; and statistics until
 	-- they are due.
-	CREATE FUNCTION growth() RETURNS text LANGUAGE sql AS \$\$
+	CREATE FUNCTION growth() RETURNS text LANGUAGE sql AS $$
 		SELECT string_agg(context || ' ' || grown, ', ') || ': ' || sum(grown) FROM (
 			SELECT context, sum(CASE moment WHEN (SELECT max(moment) FROM sample) THEN used ELSE -used END) AS grown
 			FROM sample GROUP BY 1) AS g
 		WHERE grown <> 0 AND context !~
-			'/(PgStat Pending|TopTransactionContext|CurTransactionContext|AfterTriggerEvents|Combo CIDs|MultiXact cache context)\$'
-	\$\$;
+			'/(PgStat Pending|TopTransactionContext|CurTransactionContext|AfterTriggerEvents|Combo CIDs|MultiXact cache context)$'
+	$$;
 });
 
 my $session = $node->background_psql('postgres', on_error_stop => 0);
@@ -102,14 +55,6 @@ sub in_session
 	return $output;
 }
 
-# Gives invitations to those who claim.
-sub invite
-{
-	query(qq{
-		INSERT INTO invitation (token) SELECT invitation_token FROM seats.assign_seats('$id', NULL,
-			ARRAY(SELECT address() FROM generate_series(1, $_[0])))});
-}
-
 # Compares what contexts have in use between the two moments that were looked at.
 sub is_flat
 {
@@ -120,82 +65,6 @@ sub is_flat
 	query('TRUNCATE sample');
 	cmp_ok($bytes // 0, '<', $allowed, "$name keeps nothing") or diag $growth;
 }
-
-# Each call by what it is to show; those that fail are to fail always.
-my $http = q('{"invitation_token": "');
-my %calls = (
-	'token_route'              => 'SELECT seats.token_route(pending) FROM known',
-	'organization_route'       => 'SELECT seats.organization_route(seat) FROM known',
-	'claim_info'               => 'SELECT seats.claim_info(pending) FROM known',
-	'authenticate'             => 'SELECT seats.authenticate(session) FROM known',
-	'authenticate with a JWT'  => 'SELECT seats.authenticate(jwt) FROM known',
-	'get_seat'                 => 'SELECT seats.get_seat(seat) FROM known',
-	'list_seats'               => "SELECT seats.list_seats('00000000-0000-0000-0000-000000000002')",
-	'claim_seat'               => 'SELECT seats.claim_seat(fresh())',
-	'claim_seat with a key'    => "SELECT seats.claim_seat(fresh(), 'key')",
-	'claim_seat again'         => "SELECT seats.claim_seat(retried, 'key') FROM known",
-	'claim_seat with a JWT'    => "SELECT set_config('seats.session_token_format', 'jwt', true), seats.claim_seat(fresh())",
-	'assign_seat'              => "SELECT seats.assign_seat('$id', email => address(), metadata => '{\"a\": 1}')",
-	'assign_seat, claimed'     => "SELECT seats.assign_seat('$id', email => address(), immediate_claim => true)",
-	'assign_seats'             => "SELECT seats.assign_seats('$id', NULL, ARRAY[address()])",
-	'resend_invitation'        => 'SELECT seats.resend_invitation(moved) FROM known',
-	'revoke_seat'              => "SELECT seats.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id)",
-	'revoke_seats'             => "SELECT seats.assign_seat(order_id => '$id', email => address()), seats.revoke_seats(order_id => '$id')",
-	'end_session'              => "SELECT seats.end_session((seats.claim_seat(fresh())).customer_session_token)",
-	'end_session of nobody'    => "SELECT seats.end_session('x')",
-	'check_session'            => "SELECT set_config('request.jwt.claims', '', true), seats.check_session()",
-	'postgrest_config'         => 'SELECT seats.postgrest_config()',
-	'current_customer_id'      => "SELECT set_config('request.jwt.claims', '{\"sub\": \"$id\"}', true), seats.current_customer_id()",
-	'release_expired_seats'    => 'SELECT seats.release_expired_seats()',
-	'purge_expired_sessions'   => 'SELECT seats.purge_expired_sessions()',
-	'purge_events'             => "SELECT seats.purge_events('0')",
-	'seats_http.claim_seat'    => "SELECT seats_http.claim_seat(jsonb_build_object('invitation_token', fresh()))",
-	'seats_http.claim_seat, bytes' =>
-	  "SELECT seats_http.claim_seat(convert_to(jsonb_build_object('invitation_token', fresh())::text, 'UTF8'))",
-	'seats_http.claim_seat, claimed' => "SELECT seats_http.claim_seat(jsonb_build_object('invitation_token', claimed)) FROM known",
-	'seats_http.claim_seat, no JSON' => "SELECT seats_http.claim_seat('{\"invitation_token\": '::bytea)",
-	'seats_http.claim_seat, malformed' => "SELECT seats_http.claim_seat('{\"invitation_token\": 1}'::jsonb)",
-	'seats_http.get_claim_info' => 'SELECT seats_http.get_claim_info(pending) FROM known',
-	'seats_http.get_claim_info, unknown' => "SELECT seats_http.get_claim_info('x')",
-	'seats_http.assign_seat'   => "SELECT seats_http.assign_seat(jsonb_build_object('subscription_id', '$id', 'email', address()))",
-	'seats_http.assign_seat, bytes' =>
-	  "SELECT seats_http.assign_seat(convert_to(jsonb_build_object('subscription_id', '$id', 'email', address())::text, 'UTF8'))",
-	'seats_http.assign_seat, malformed' => "SELECT seats_http.assign_seat('{\"email\": \"x\", \"metadata\": 1}'::jsonb)",
-	'seats_http.list_seats'    => "SELECT seats_http.list_seats('00000000-0000-0000-0000-000000000002')",
-	'seats_http.list_seats, malformed' => "SELECT seats_http.list_seats('x')",
-	'seats_http.revoke_seat, unknown'  => "SELECT seats_http.revoke_seat('$id')",
-	'seats_http.revoke_seat'   =>
-	  "SELECT seats_http.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id::text)",
-	'seats_http.resend_invitation' => 'SELECT seats_http.resend_invitation(moved::text) FROM known',
-);
-my %failing = (
-	'claim_seat, claimed'      => 'SELECT seats.claim_seat(claimed) FROM known',
-	'claim_seat, no token'     => "SELECT seats.claim_seat('x')",
-	'claim_info, unknown'      => "SELECT seats.claim_info('x')",
-	'authenticate, unknown'    => "SELECT seats.authenticate('x')",
-	'authenticate, no JWT of ours' => "SELECT seats.authenticate(jwt || 'A') FROM known",
-	'assign_seat, malformed'   => "SELECT seats.assign_seat('$id', email => 'x', metadata => '[]')",
-	'assign_seat, assigned'    => "SELECT seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'a\@x')",
-	'assign_seats, repeated'   => "SELECT seats.assign_seats('$id', NULL, '{z\@x,z\@x}')",
-	'get_seat, unknown'        => "SELECT seats.get_seat('$id')",
-	'resend_invitation, claimed' => 'SELECT seats.resend_invitation((seats.list_seats(id)).seats[2].id) '
-	  . "FROM seats.subscriptions WHERE id = '00000000-0000-0000-0000-000000000002'",
-	'lowering seats'           => "UPDATE seats.subscriptions SET seats = 0 WHERE id = '00000000-0000-0000-0000-000000000002'",
-	'TRUNCATE'                 => 'TRUNCATE seats.customer_seats CASCADE',
-);
-# What only statements can do, or what PostgreSQL has to remember until the transaction ends.
-my %changes = (
-	'ending and resuming' => "UPDATE seats.subscriptions SET status = CASE status WHEN 'active' THEN 'canceled' "
-	  . "ELSE 'active' END WHERE id = '00000000-0000-0000-0000-000000000003'",
-	'deleting seats by hand' => "SELECT seats.assign_seat(order_id => '$id', email => address()); DELETE FROM seats.customer_seats WHERE order_id = '$id'",
-	'claim_seat after a function was changed' =>
-	  "ALTER FUNCTION address() VOLATILE; SELECT seats.claim_seat(fresh())",
-	'claim_seat after a table was altered' => 'ALTER TABLE seats.events SET (autovacuum_enabled = false); '
-	  . 'ALTER TABLE seats.customer_seats SET (autovacuum_enabled = false); SELECT seats.claim_seat(fresh())',
-	'claim_info after plans were thrown away' => 'DISCARD PLANS; SELECT seats.claim_info(pending) FROM known',
-	'rotate_jwt_key'       => 'SELECT seats.rotate_jwt_key()',
-	'grant_access'         => "SELECT seats.grant_access(backend => 'pg_monitor')",
-);
 
 # Calls in transactions of their own.
 sub check_calls
@@ -219,6 +88,16 @@ sub check_statement
 	is_flat("$name in one statement");
 }
 
+my $statements = join "\n", values %calls, values %failing, values %changes;
+is( query(q{
+		SELECT DISTINCT format('%I.%I', n.nspname, p.proname)
+		FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace
+		WHERE nspname IN ('seats', 'seats_http') AND prorettype <> 'trigger'::regtype AND NOT EXISTS (
+			SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+			WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND e.extname = 'pgcrypto')})
+	  =~ s/^(.*)\n?/$statements =~ m{\Q$1\E\(} ? '' : "$1 "/gemr,
+	'', 'each function is called');
+
 foreach my $direct_access (qw(on off))
 {
 	in_session("SET seats.direct_access = $direct_access");
@@ -236,7 +115,7 @@ foreach my $direct_access (qw(on off))
 $session->quit;
 
 # What contexts do not have: pgcrypto's library has memory of its own.  Here a new session has no room yet
-# from what it has done before.  A checker keeps what was freed.
+# from what it has done before.  A checker, which scripts/test-checked tells where to report, keeps what was freed.
 SKIP:
 {
 	skip 'under a checker', 2 if $ENV{REPORTS};

@@ -254,7 +254,9 @@ foreach my $crash (1 .. $crashes)
 }
 $refused = query("SELECT count(*) FROM answers WHERE what = 'refused'");
 note "$claims claims were answered, $refused tokens were refused as taken";
-cmp_ok($claims, '>', 100 * $crashes, 'sessions were busy');
+# A server that needs more time for everything does less between two crashes.
+cmp_ok($claims, '>', 100 * $crashes * 180 / $PostgreSQL::Test::Utils::timeout_default,
+	'sessions were busy');
 cmp_ok($refused, '>', $crashes, 'sessions were after the same tokens');
 
 done_testing();

@@ -94,6 +94,7 @@ our %calls = (
 	'revoke_seats'             => "SELECT seats.assign_seat(order_id => '$id', email => address()), seats.revoke_seats(order_id => '$id')",
 	'end_session'              => "SELECT seats.end_session((seats.claim_seat(fresh())).customer_session_token)",
 	'end_session of nobody'    => "SELECT seats.end_session('x')",
+	'stats'                    => 'SELECT seats.stats()',
 	'check_session'            => "SELECT set_config('request.jwt.claims', '', true), seats.check_session()",
 	'postgrest_config'         => 'SELECT seats.postgrest_config()',
 	'current_customer_id'      => "SELECT set_config('request.jwt.claims', '{\"sub\": \"$id\"}', true), seats.current_customer_id()",

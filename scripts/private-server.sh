@@ -140,7 +140,6 @@ installation_settings() {
 		fail "this server has neither extension_destdir (Debian's) nor extension_control_path (18's)"
 	fi
 	[[ -z ${DIRECT_ACCESS:-} ]] || echo "seats.direct_access = $DIRECT_ACCESS"
-	[[ -z ${SETTINGS:-} ]] || echo "$SETTINGS"
 }
 
 # show_and_fail FILE MESSAGE

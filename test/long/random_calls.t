@@ -86,16 +86,20 @@ is(query(q{SELECT function, call FROM chance.calls
 	'', 'over HTTP nothing is raised, whatever is sent');
 
 # All that can go well does, and all that can go wrong, so that the above is not for nothing.
-is(query(q{
-		SELECT name FROM chance.functions AS f WHERE NOT is_trigger
-			AND NOT EXISTS (SELECT FROM chance.calls WHERE function = name AND state = '00000')}),
-	'', 'each function succeeded');
-is(query(q{
-		SELECT r FROM unnest('{invitation_invalid,invitation_expired,seat_already_claimed,seat_revoked,no_available_seats,
-			seat_already_assigned,seat_not_pending,subscription_not_active,order_not_paid,session_invalid,session_expired,
-			seat_based_pricing_not_enabled,subscription_not_found,order_not_found,customer_not_found,seat_not_found}'::text[]) AS r
-		WHERE NOT EXISTS (SELECT FROM chance.calls WHERE detail = r)}),
-	'', 'each reason was given');
+SKIP:
+{
+	skip 'too few calls', 2 if $calls < 20_000;
+	is(query(q{
+			SELECT name FROM chance.functions AS f WHERE NOT is_trigger
+				AND NOT EXISTS (SELECT FROM chance.calls WHERE function = name AND state = '00000')}),
+		'', 'each function succeeded');
+	is(query(q{
+			SELECT r FROM unnest('{invitation_invalid,invitation_expired,seat_already_claimed,seat_revoked,no_available_seats,
+				seat_already_assigned,seat_not_pending,subscription_not_active,order_not_paid,session_invalid,session_expired,
+				seat_based_pricing_not_enabled,subscription_not_found,order_not_found,customer_not_found,seat_not_found}'::text[]) AS r
+			WHERE NOT EXISTS (SELECT FROM chance.calls WHERE detail = r)}),
+		'', 'each reason was given');
+}
 
 my %rules = (
 	'counts are right, and no more seats are assigned than there are' => q{

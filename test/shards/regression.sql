@@ -1,0 +1,93 @@
+-- What lets the regression tests run on a front: the extension's tables, as partitioned tables whose partitions are
+-- on the shards, and the functions without organization_id, which look it up there.
+
+SET client_min_messages = warning;
+CREATE EXTENSION postgres_fdw;
+CREATE USER MAPPING FOR CURRENT_USER SERVER seats;
+
+DO $do$
+DECLARE
+	s record;
+	name text;
+BEGIN
+	FOR s IN SELECT * FROM seats_front.shards() LOOP
+		EXECUTE format('CREATE SERVER shard%s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (%s)', s.shard,
+			(SELECT string_agg(format('%I %L', o[1], trim($$'$$ FROM o[2])), ', ') FROM regexp_matches(s.connection, '(\w+)=(\S+)', 'g') AS o));
+		EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER shard%s', s.shard);
+		EXECUTE format('CREATE SCHEMA shard%s', s.shard);
+		EXECUTE format('IMPORT FOREIGN SCHEMA seats EXCEPT (jwt_keys, my_seats) FROM SERVER shard%1$s INTO shard%1$s '
+			'OPTIONS (import_default %2$L)', s.shard, 'true');
+	END LOOP;
+	FOREACH name IN ARRAY ARRAY['organizations', 'products', 'customers', 'subscriptions', 'orders', 'customer_seats',
+			'customer_sessions', 'events'] LOOP
+		EXECUTE format('CREATE TABLE seats.%1$I (LIKE shard0.%1$I INCLUDING DEFAULTS) PARTITION BY LIST ((seats.organization_route(%2$I) & 3))',
+			name, CASE name WHEN 'organizations' THEN 'id' ELSE 'organization_id' END);
+		FOR s IN SELECT * FROM seats_front.shards() LOOP
+			EXECUTE format('ALTER TABLE seats.%1$I ATTACH PARTITION shard%2$s.%1$I FOR VALUES IN (%2$s)', name, s.shard);
+		END LOOP;
+	END LOOP;
+END
+$do$;
+
+CREATE SCHEMA front;
+ALTER FUNCTION seats.assign_seat SET SCHEMA front;
+ALTER FUNCTION seats.assign_seats SET SCHEMA front;
+ALTER FUNCTION seats.resend_invitation SET SCHEMA front;
+ALTER FUNCTION seats.revoke_seat SET SCHEMA front;
+ALTER FUNCTION seats.revoke_seats SET SCHEMA front;
+ALTER FUNCTION seats.list_seats SET SCHEMA front;
+ALTER FUNCTION seats.get_seat SET SCHEMA front;
+
+CREATE FUNCTION front.of_purchase(subscription uuid, purchase uuid)
+RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT organization_id FROM seats.subscriptions WHERE id = subscription),
+		(SELECT organization_id FROM seats.orders WHERE id = purchase), '00000000-0000-4000-8000-000000000000')
+$$;
+CREATE FUNCTION front.of_seat(seat uuid)
+RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT organization_id FROM seats.customer_seats WHERE id = seat), '00000000-0000-4000-8000-000000000000')
+$$;
+
+CREATE FUNCTION seats.assign_seat(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, email text DEFAULT NULL,
+	external_customer_id text DEFAULT NULL, customer_id uuid DEFAULT NULL, metadata jsonb DEFAULT NULL, immediate_claim boolean DEFAULT false)
+RETURNS seats.seat_invitation LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.assign_seat(front.of_purchase($1, $2), $1, $2, $3, $4, $5, $6, $7);
+END
+$$;
+CREATE FUNCTION seats.assign_seats(subscription_id uuid, order_id uuid, emails text[], metadata jsonb DEFAULT NULL)
+RETURNS SETOF seats.seat_invitation LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY SELECT * FROM front.assign_seats(front.of_purchase($1, $2), $1, $2, $3, $4);
+END
+$$;
+CREATE FUNCTION seats.resend_invitation(seat_id uuid)
+RETURNS seats.seat_invitation LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.resend_invitation(front.of_seat($1), $1);
+END
+$$;
+CREATE FUNCTION seats.revoke_seat(seat_id uuid)
+RETURNS seats.customer_seat LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.revoke_seat(front.of_seat($1), $1);
+END
+$$;
+CREATE FUNCTION seats.revoke_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.revoke_seats(front.of_purchase($1, $2), $1, $2);
+END
+$$;
+CREATE FUNCTION seats.list_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS seats.seats_list LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN front.list_seats(front.of_purchase($1, $2), $1, $2);
+END
+$$;
+CREATE FUNCTION seats.get_seat(seat_id uuid)
+RETURNS seats.customer_seat LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN front.get_seat(front.of_seat($1), $1);
+END
+$$;

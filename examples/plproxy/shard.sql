@@ -247,8 +247,14 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	name text;
+	names text[] := ARRAY(
+		SELECT c.relname::pg_catalog.text
+		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+		WHERE c.relnamespace OPERATOR(pg_catalog.=) 'seats'::pg_catalog.regnamespace
+			AND c.relkind OPERATOR(pg_catalog.=) 'r' AND a.attname OPERATOR(pg_catalog.=) 'organization_id');
 BEGIN
-	FOREACH name IN ARRAY ARRAY['customer_sessions', 'customer_seats', 'events', 'subscriptions', 'orders', 'customers', 'products', 'organizations'] LOOP
+	-- The organizations come last: by them it is known what is to go.
+	FOREACH name IN ARRAY pg_catalog.array_append(names, 'organizations') LOOP
 		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
 			pg_catalog.set_config('session_replication_role', 'replica', true);
 		EXECUTE format('DELETE FROM seats.%I WHERE %I IN (SELECT o.id FROM seats.organizations AS o, seats_shard.slice AS s '

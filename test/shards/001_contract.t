@@ -16,23 +16,25 @@ spread(1000, 3);
 
 # The catalogs ---------------------------------------------------------------------------------------------
 
-# Functions of the two schemas that the front is to have; the others are of triggers, or for the owner.
+# What the contract names, and what PostgREST needs beside it.
+my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat end_session get_claim_info
+  get_seat grant_access list_seats organization_route purge_events purge_expired_sessions release_expired_seats
+  resend_invitation revoke_seat revoke_seats token_route);
 my $functions = q{
-	SELECT p.oid::regproc::text, regexp_replace(pg_get_function_arguments(oid), '^organization_id (uuid|text DEFAULT NULL::text),? ?', ''),
+	SELECT p.oid::regproc::text,
+		regexp_replace(pg_get_function_arguments(oid), '^organization_id (uuid|text DEFAULT NULL::text),? ?', ''),
 		pg_get_function_result(oid), provolatile, proisstrict
 	FROM pg_proc AS p
-	WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace) AND prorettype <> 'trigger'::regtype
-		AND proname NOT IN ('current_customer_id', 'postgrest_config', 'rotate_jwt_key')
-		AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND refobjid =
-			(SELECT oid FROM pg_extension WHERE extname = 'pgcrypto'))
+	WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace) AND proname IN ('} . join(q{', '}, @names) . q{')
 	ORDER BY 1, 2};
 my $types = q{
-	SELECT t.oid::regtype::text, obj_description(t.oid) IS NOT NULL, e.enumlabel, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod)
+	SELECT t.oid::regtype::text, obj_description(t.oid) IS NOT NULL, e.enumlabel, a.attnum, a.attname,
+		format_type(a.atttypid, a.atttypmod)
 	FROM pg_type AS t
 	LEFT JOIN pg_enum AS e ON e.enumtypid = t.oid
 	LEFT JOIN pg_attribute AS a ON a.attrelid = t.typrelid
-	LEFT JOIN pg_class AS c ON c.oid = t.typrelid
-	WHERE typnamespace = 'seats'::regnamespace AND typelem = 0 AND (c.oid IS NULL OR c.relkind = 'c' OR c.relname = 'my_seats')
+	WHERE typnamespace = 'seats'::regnamespace AND typname IN ('seat_status', 'customer_seat', 'customer_seat_claim_response',
+		'seat_invitation', 'seat_claim_info', 'seats_list', 'customer_session', 'my_seats')
 	ORDER BY 1, e.enumsortorder, a.attnum};
 foreach my $catalog ([ 'functions', $functions ], [ 'types', $types ])
 {

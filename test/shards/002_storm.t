@@ -125,15 +125,18 @@ foreach my $number (0 .. $#shards)
 	on_shard($number);
 	my $count = $counts[$number];
 
-	is(
-		table_counts(),
-		"customer_seats=$count customer_sessions=$count customers="
-		  . 2 * $count
-		  . ' events='
-		  . 2 * $count
-		  . " jwt_keys=1 orders=$count organizations=$count products=$count subscriptions=$count",
-		"shard $number has a seat, a session and two events of each of its organizations"
-	);
+	my %rows = map { $_ => query("SELECT count(*) FROM seats.$_") }
+	  qw(organizations customer_seats customer_sessions customers events);
+	is_deeply(
+		\%rows,
+		{
+			organizations     => $count,
+			customer_seats    => $count,
+			customer_sessions => $count,
+			customers         => 2 * $count,
+			events            => 2 * $count
+		},
+		"shard $number has a seat, a session and two events of each of its organizations");
 	is(
 		query(
 			q{SELECT count(*) FROM seats.customer_seats AS s JOIN seats.customer_sessions AS x ON x.seat_id = s.id

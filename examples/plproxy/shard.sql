@@ -229,7 +229,7 @@ BEGIN
 	PERFORM pg_switch_wal();
 	until_here := pg_current_wal_flush_lsn();
 	deadline := clock_timestamp() + interval '2 seconds';
-	WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = subscription AND replay_lsn >= until_here) LOOP
+	WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = subscription AND flush_lsn >= until_here) LOOP
 		IF clock_timestamp() > deadline THEN
 			RAISE lock_not_available USING MESSAGE = 'the new shard has not caught up in time';
 		END IF;
@@ -239,7 +239,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE seats_shard.hand_over(text) IS
-'Keeps the first half of this shard''s slice, when the subscriber has all rows of the other; holds all calls meanwhile, for at most 2 seconds once none is under way (lock_timeout says how long to wait for that); locks the slice, ACCESS EXCLUSIVE';
+'Keeps the first half of this shard''s slice, when the subscriber has all rows of the other on its disk; holds all calls meanwhile, for at most 2 seconds once none is under way (lock_timeout says how long to wait for that); locks the slice, ACCESS EXCLUSIVE';
 
 -- Without triggers and foreign keys, all rows of an organization going. Without a path of its own, since it commits.
 CREATE PROCEDURE seats_shard.delete_others()

@@ -12,12 +12,28 @@ use SeatsTest;
 use Test::More;
 
 our @EXPORT =
-  qw(EXAMPLE password create_roles make_shard make_front start_shard start_shards on_front on_shard
+  qw(EXAMPLE children password create_roles make_shard make_front start_shard start_shards on_front on_shard
   organization shard_of fill_shard spread call_front call_shard);
 
 use constant EXAMPLE => "$FindBin::RealBin/../../examples/plproxy";
 
 my ($front, @shards);
+
+# Returns the processes that a process has started.
+sub children
+{
+	my ($parent) = @_;
+	my @children;
+
+	foreach my $file (glob '/proc/[0-9]*/stat')
+	{
+		# A process may end meanwhile.  Its name may have any characters.
+		open my $stat, '<', $file or next;
+		my ($pid, $of) = (<$stat> // '') =~ /^(\d+) \(.*\) \S (\d+)/s or next;
+		push @children, $pid if $of == $parent;
+	}
+	return @children;
+}
 
 # Fronts log in at shards by password, each role by its own.
 sub password

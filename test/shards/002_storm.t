@@ -22,7 +22,7 @@ spread($organizations, 2);
 # Where they are ----------------------------------------------------------------------------------------------
 
 my @counts = map { on_shard($_); query('SELECT count(*) FROM seats.organizations') } 0 .. $#shards;
-note "organizations on each shard: @counts";
+note "measured: organizations on each shard: @counts";
 is(eval join('+', @counts), $organizations, 'each organization is on one shard');
 cmp_ok($_, '>', $organizations / 4 * 0.8, 'and they are spread') foreach @counts;
 on_front();
@@ -64,7 +64,7 @@ foreach my $count (1000, 1024)
 	my %spread = map { (split /\|/)[ 0, 6, 7 ] ? ((split /\|/)[0] => (split /\|/)[6] / (split /\|/)[7]) : () }
 	  split /\n/, $balance;
 
-	note "$count shards: $_: the deviation is $spread{$_} of what chance gives" foreach sort keys %spread;
+	note "measured: $count shards: $_: the deviation is $spread{$_} of what chance gives" foreach sort keys %spread;
 	cmp_ok(abs($spread{organizations} - 1),
 		'<', 0.2, "$count shards have as many organizations each as by chance");
 	cmp_ok(abs($spread{claims} - 1), '<', 0.3, "and claims");
@@ -116,7 +116,7 @@ is_deeply(
 	'every other claim was told that the seat is claimed, and there was no other error'
 );
 my $winners = grep { slurp_file("$directory/output.$_") =~ /claimed/ } 1 .. $sessions;
-note "$winners sessions won some";
+note "measured: $winners sessions won some";
 cmp_ok($winners, '>', 1, 'it was a race');
 
 my $events = 0;

@@ -155,7 +155,7 @@ my $start = time;
 my ($done, $errors) = split_to('postgres');
 my $after = answered();
 ok($done, 'the shard is split') or diag $errors;
-note sprintf 'it took %.1f s; %d claims were answered meanwhile, of %d', time - $start, $after - $before,
+note sprintf 'measured: it took %.1f s; %d claims were answered meanwhile, of %d', time - $start, $after - $before,
   scalar @tokens;
 is($errors, '', 'without an error');
 cmp_ok($before,          '>', 100, 'people were claiming before');

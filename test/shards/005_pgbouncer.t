@@ -20,6 +20,9 @@ my @own = map { on_shard($_); query('SELECT id FROM seats.organizations ORDER BY
 
 # PgBouncer itself -----------------------------------------------------------------------------------------------
 
+# Debian has PgBouncer where only root's PATH leads.
+$ENV{PATH} .= ':/usr/sbin';
+
 my $directory = PostgreSQL::Test::Utils::tempdir_short();
 my $port      = PostgreSQL::Test::Cluster::get_free_port();
 my @bouncers;
@@ -260,7 +263,7 @@ cmp_ok(
 );
 
 # A shard that hangs as a whole: PgBouncer gives it up.
-my @hanging = ($shards[1]->{_pid}, split ' ', `pgrep -P $shards[1]->{_pid}`);
+my @hanging = ($shards[1]->{_pid}, children($shards[1]->{_pid}));
 kill 'STOP', @hanging;
 my $start   = time;
 my $answer  = call_front('backend', "SELECT seats.list_seats('$own[1]', '$own[1]')");

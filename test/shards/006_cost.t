@@ -128,9 +128,9 @@ foreach my $round (1 .. $rounds)
 	}
 }
 my %median = map { $_ => median(@{ $latency{$_} }) } keys %latency;
-note sprintf 'a claim %s: %.0f microseconds (median of medians)', $_, $median{$_} foreach sort keys %median;
+note sprintf 'measured: a claim %s: %.0f microseconds (median of medians)', $_, $median{$_} foreach sort keys %median;
 my $ratio = $median{'by the front'} / $median{'on the shard'};
-note sprintf 'by the front it takes %.2f times as long', $ratio;
+note sprintf 'measured: by the front it takes %.2f times as long', $ratio;
 cmp_ok($ratio, '<', 20, 'a claim by the front does not take many times as long');
 
 # Instructions -----------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ sub wait_for_sessions
 	my ($node) = @_;
 	my ($pid)  = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 
-	sleep 0.1 while split(' ', `pgrep -P $pid`) > 4;
+	sleep 0.1 while children($pid) > 4;
 }
 
 # Runs a session; returns how many instructions its backends have executed on each of some servers.
@@ -246,7 +246,7 @@ foreach my $call (@calls)
 	  instructions([ $front, $shards[0] ], $front, 'front1', $file, [ @input[ 2, 3 ] ], @flags);
 
 	note sprintf
-	  '%s, in thousands of instructions: on the shard %.0f; by the front %.0f there, and %.0f on the shard',
+	  'measured: %s, in thousands of instructions: on the shard %.0f; by the front %.0f there, and %.0f on the shard',
 	  $name,     map { $_ / 1000 } $direct,
 	  $on_front, $on_shard;
 	$cost{$name} = { direct => $direct, front => $on_front, shard => $on_shard };
@@ -265,7 +265,7 @@ foreach my $count (2, 4)
 
 	$busiest{$count} = max(@on_shards);
 	note sprintf
-	  '%d shards: of each claim, in thousands of instructions, front %.0f, shards %s; the busiest has %.2f of what one alone has',
+	  'measured: %d shards: of each claim, in thousands of instructions, front %.0f, shards %s; the busiest has %.2f of what one alone has',
 	  $count, $on_front / 1000, join(' ', map { sprintf '%.0f', $_ / 1000 } @on_shards),
 	  $busiest{$count} / $busiest{1};
 	cmp_ok(abs(sum(@on_shards) / $busiest{1} - 1), '<', 0.1,

@@ -21,7 +21,7 @@ query(q{
 	-- What a session has in use, as a statement that calls a function sees it in the middle and at its end.
 	CREATE TABLE sample (moment int, context text, used bigint);
 	CREATE PROCEDURE look(at int) LANGUAGE sql AS $$
-		INSERT INTO sample SELECT at, concat_ws('/', parent, name, left(ident, 40)), sum(used_bytes)
+		INSERT INTO sample SELECT at, '/' || concat_ws('/', name, left(ident, 40)), sum(used_bytes)
 		FROM pg_backend_memory_contexts GROUP BY 2
 	$$;
 	CREATE FUNCTION look_in_call(n int, times int) RETURNS void LANGUAGE plpgsql AS $$

@@ -64,7 +64,7 @@ foreach my $name (sort keys %scripts)
 {
 	local $ENV{PGOPTIONS} = '-c seats.session_token_format=jwt -c seats.customer_session_ttl=1s';
 	$node->command_checks_all(
-		[ 'pgbench', '-n', '-M', 'extended', '-c', 8, '-T', 4, @files, $node->connstr('postgres') ],
+		[ 'pgbench', '-n', '-M', 'extended', '-c', 8, '-T', 8, @files, $node->connstr('postgres') ],
 		0, [qr/number of failed transactions: 0/], [qr/^(?!.*(?:ERROR|aborted))/s],
 		'claims and rotations go side by side without an error');
 }

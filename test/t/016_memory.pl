@@ -33,13 +33,13 @@ query(q{
 
 	-- Which contexts have grown between two moments, by how many bytes altogether. Until its end PostgreSQL
 	-- remembers of a transaction which rows it changed, their triggers, and its parts; and statistics until
-	-- they are due.
+	-- they are due.  The last two are of this look itself, which needs more where there are more contexts.
 	CREATE FUNCTION growth() RETURNS text LANGUAGE sql AS $$
 		SELECT string_agg(context || ' ' || grown, ', ') || ': ' || sum(grown) FROM (
 			SELECT context, sum(CASE moment WHEN (SELECT max(moment) FROM sample) THEN used ELSE -used END) AS grown
 			FROM sample GROUP BY 1) AS g
 		WHERE grown <> 0 AND context !~
-			'/(PgStat Pending|TopTransactionContext|CurTransactionContext|AfterTriggerEvents|Combo CIDs|MultiXact cache context)$'
+			'/(PgStat Pending|TopTransactionContext|CurTransactionContext|AfterTriggerEvents|Combo CIDs|MultiXact cache context|pg_get_backend_memory_contexts|tuplestore tuples)$'
 	$$;
 });
 

@@ -43,6 +43,8 @@ query(q{
 # Run it ------------------------------------------------------------------------------------------------------
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
+# It refuses to connect where this is set, as pg_virtualenv does.
+delete local $ENV{PGSYSCONFDIR};
 local $ENV{DATA_SOURCE_NAME} = 'user=prometheus dbname=postgres host=' . $node->host . ' port=' . $node->port;
 my $running = IPC::Run::start(
 	[ $exporter, "--web.listen-address=127.0.0.1:$port", "--extend.query-path=$example/queries.yaml" ],

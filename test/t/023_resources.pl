@@ -435,6 +435,8 @@ SKIP:
 		my $known;
 
 		@tokens = assign_many(2000);
+		# All that follows goes into one file, in which there is something already.
+		query("SELECT pg_switch_wal(); SELECT pg_logical_emit_message(true, 'begun', '')");
 		$gate->query('SELECT pg_advisory_lock(1)');
 		@claiming = map { [ start_claiming($_, @tokens[ 500 * $_ - 500 .. 500 * $_ - 1 ]) ] }
 		  1 .. $sessions;

@@ -2,10 +2,11 @@
  * errors.c
  *		The errors that callers see.
  *
- * Each is counted when it is raised.  SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP status line, so it is a constant
- * of printable ASCII and nothing of the caller's enters it; DETAIL is the reason word that
- * programs compare; HINT tells a person what to do.  The statement, which PostgreSQL logs with an
- * error, may have a token written into it, so it is left out of the log.
+ * Each is counted when it is raised.  SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP
+ * status line, so it is a constant of printable ASCII and nothing of the caller's enters it; DETAIL
+ * is the reason word that programs compare, or all faults of the arguments; HINT tells a person what
+ * to do.  The statement, which PostgreSQL logs with an error, may have a token written into it, so it
+ * is left out of the log.
  */
 #include "postgres.h"
 

@@ -362,7 +362,10 @@ CALL seats_front.define('authenticate', '{customer_session_token text}', 'seats.
 	route => 'seats_front.route(customer_session_token)');
 CALL seats_front.define('end_session', '{customer_session_token text}', 'boolean', 'VOLATILE',
 	'Signs out: ends the session of a token; false when there was none; raises PT422',
-	route => 'seats_front.route(customer_session_token)');CALL seats_front.define('release_expired_seats', $${older_than interval DEFAULT '0'}$$, 'integer', 'VOLATILE',
+	route => 'seats_front.route(customer_session_token)');
+
+-- House-keeping is done everywhere.
+CALL seats_front.define('release_expired_seats', $${older_than interval DEFAULT '0'}$$, 'integer', 'VOLATILE',
 	'Calls it on all shards; returns how many seats it released; raises PT422', route => 'ALL');
 CALL seats_front.define('purge_expired_sessions', '{}', 'integer', 'VOLATILE',
 	'Calls it on all shards; returns how many sessions it deleted', route => 'ALL');

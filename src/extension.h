@@ -6,7 +6,7 @@
 #define SEATS_EXTENSION_H
 
 /* The version of this library. */
-#define SEATS_VERSION "1.0"
+#define SEATS_VERSION "1.1"
 
 typedef struct Extension
 {

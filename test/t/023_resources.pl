@@ -123,7 +123,7 @@ my %calls         = (
 
 my $before  = start_session();
 my $rows    = table_rows();
-my $unknown = '55000 the extension seats is of version 0.9, the loaded library of 1.0';
+my $unknown = '55000 the extension seats is of version 0.9, the loaded library of 1.1';
 is(outcome_in($before, $calls{authenticate} =~ s/SELECT (.*)/SELECT ($1).customer_email/r),
 	'c2@example.com', 'a session works with the version that it knows');
 query("UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'seats'");
@@ -135,7 +135,7 @@ is(outcome("SELECT seats.token_route('$pending') = seats.organization_route('$id
 	't', 'what needs no table works');
 query('ALTER FUNCTION seats.authenticate(text) COST 2');
 is(outcome_in($before, $calls{authenticate}), $unknown, 'a session looks again when a function changes');
-query("UPDATE pg_extension SET extversion = '1.0' WHERE extname = 'seats'");
+query("UPDATE pg_extension SET extversion = '1.1' WHERE extname = 'seats'");
 is(outcome_in($before, $calls{claim_info} =~ s/SELECT (.*)/SELECT ($1).can_claim/r),
 	't', 'and goes on when the version is right');
 

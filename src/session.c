@@ -18,6 +18,7 @@
 
 #include "arguments.h"
 #include "columns.h"
+#include "counters.h"
 #include "direct_access.h"
 #include "errors.h"
 #include "kept_plan.h"
@@ -303,6 +304,7 @@ seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 	bool pass;
 	ListCell *cell;
 
+	counters_prepare();
 	SPI_connect();
 	pass = !session_jwts_of_request(&hashes);
 	foreach (cell, hashes)

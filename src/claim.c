@@ -194,7 +194,7 @@ claim_key_of_request(void)
 	static const char *const headers[] = {"idempotency-key"};
 	char *header;
 
-	request_read(REQUEST_HEADERS, headers, &header, lengthof(headers));
+	request_read_headers(headers, &header, lengthof(headers));
 	if (header == NULL || header[0] == '\0')
 		return NULL;
 	return cstring_to_text(header);

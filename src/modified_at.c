@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "utils/timestamp.h"
 
+#include "export.h"
 #include "modified_at.h"
 #include "trigger.h"
 

@@ -4,11 +4,11 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
 #include "arguments.h"
+#include "export.h"
 #include "request.h"
 
 PG_FUNCTION_INFO_V1(seats_current_customer_id);

@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "modified_at.h"
 #include "purchase.h"

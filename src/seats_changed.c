@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "export.h"
 #include "kept_plan.h"
 #include "purchase.h"
 #include "trigger.h"

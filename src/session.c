@@ -16,6 +16,7 @@
 #include "arguments.h"
 #include "direct_access.h"
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "row.h"
 #include "session.h"

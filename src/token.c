@@ -7,13 +7,13 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "port/pg_bswap.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
 #include "errors.h"
+#include "export.h"
 #include "pgcrypto.h"
 #include "session_jwt.h"
 #include "token.h"

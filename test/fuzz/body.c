@@ -140,12 +140,13 @@ FindDefaultConversionProc(int32 from pg_attribute_unused(), int32 to pg_attribut
 }
 
 int
-pg_do_encoding_conversion_buf(Oid procedure pg_attribute_unused(), int from pg_attribute_unused(),
-							  int to pg_attribute_unused(),
+pg_do_encoding_conversion_buf(Oid procedure pg_attribute_unused(),
+							  int from pg_attribute_unused(), int to pg_attribute_unused(),
 							  unsigned char *string pg_attribute_unused(),
 							  int length pg_attribute_unused(),
 							  unsigned char *result pg_attribute_unused(),
-							  int room pg_attribute_unused(), bool no_error pg_attribute_unused())
+							  int room pg_attribute_unused(),
+							  bool no_error pg_attribute_unused())
 {
 	check_failed("needs no conversion", __FILE__, __LINE__);
 }

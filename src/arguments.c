@@ -36,6 +36,7 @@ void
 faults_start(Faults *faults)
 {
 	faults->place = "body";
+	faults->has_email = false;
 	initStringInfo(&faults->list);
 }
 
@@ -71,7 +72,7 @@ faults_raise(const Faults *faults)
 {
 	if (faults->list.len == 0)
 		return;
-	raise_validation_error(psprintf("[%s]", faults->list.data));
+	raise_validation_error(psprintf("[%s]", faults->list.data), faults->has_email);
 }
 
 /* Returns how many characters a text has, in the database's encoding. */
@@ -315,8 +316,10 @@ is_email(const text *email)
 static void
 check_email_at(Faults *faults, const text *email, const char *name, int index)
 {
-	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !is_email(email))
-		fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
+	if (text_characters(email) <= MAX_EMAIL_CHARACTERS && is_email(email))
+		return;
+	fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
+	faults->has_email = true;
 }
 
 /* Adds a fault where an e-mail address is malformed or over-long. */

@@ -117,11 +117,18 @@ raise_error_with_hint(SeatsError error, const char *hint)
 	count_and_raise(error, errors[error].reason, hint);
 }
 
-/* Raises PT422 with faults, a JSON array; does not return. */
+/*
+ * Raises PT422 with faults, a JSON array; does not return.  An e-mail address among them may look
+ * right, and so the hint says what to look for.
+ */
 void
-raise_validation_error(const char *faults)
+raise_validation_error(const char *faults, bool has_email)
 {
-	count_and_raise(VALIDATION_ERROR, faults, errors[VALIDATION_ERROR].hint);
+	count_and_raise(
+		VALIDATION_ERROR, faults,
+		has_email ? "Correct the arguments that the detail names. An e-mail address has no "
+					"spaces, invisible characters, quotes or brackets."
+				  : errors[VALIDATION_ERROR].hint);
 }
 
 /* Returns the word for an error, which programs compare. */

@@ -53,7 +53,8 @@ named_type(const char *name pg_attribute_unused())
 /* Only the functions of the schema seats take or do these. */
 
 void
-raise_validation_error(const char *faults pg_attribute_unused())
+raise_validation_error(const char *faults pg_attribute_unused(),
+					   bool has_email pg_attribute_unused())
 {
 	check_failed("faults are answered", __FILE__, __LINE__);
 }

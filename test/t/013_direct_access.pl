@@ -1662,10 +1662,10 @@ compare_scripts(
 },
 		qq({"a": 1}\n\nERROR:  PT403: Seat-based pricing not enabled for organization\n)
 	  . "DETAIL:  seat_based_pricing_not_enabled\n"
-	  . "HINT:  Set seat_based_pricing_enabled of the organization.\n"
+	  . "HINT:  Set seat_based_pricing_enabled of the organization to true.\n"
 	  . $none);
 my $expired = "ERROR:  PT400: Invalid, expired, or already claimed token\n"
-  . "DETAIL:  invitation_expired\nHINT:  Ask for the invitation to be sent again.";
+  . "DETAIL:  invitation_expired\nHINT:  Ask whoever invited you to send the invitation again.";
 compare_scripts('of a seat whose invitation has expired', qq{
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE id IN (SEAT1, SEAT2);
 	SELECT can_claim FROM seats.claim_info(TOKEN1);

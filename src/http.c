@@ -167,11 +167,22 @@ is_lost_race(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
-/* Tells whether an SQLSTATE lets whoever raised it choose PostgREST's status, 200 too. */
+/*
+ * Tells whether PostgREST would report an SQLSTATE with a status that what a trigger raises cannot
+ * mean: one that the trigger chooses (PT and PGRST), and be it 200, or one about the caller's
+ * rights, which were checked before.
+ */
 static bool
-chooses_status(const char *sqlstate)
+misleads(const char *sqlstate)
 {
-	return strncmp(sqlstate, "PT", 2) == 0 || strcmp(sqlstate, "PGRST") == 0;
+	static const char *const prefixes[] = {"PT", "PGRST", "42501", "28", "0L", "0P"};
+
+	for (size_t i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(sqlstate, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Tells that an error is expected: whatever it is, http_answer() decides what becomes of it. */
@@ -182,14 +193,14 @@ is_any(const ErrorData *error)
 }
 
 /*
- * Raises an error again that is not the extension's own.  It gets an SQLSTATE that PostgREST reports
- * as 500, where PostgREST would else report a status of a trigger's choice, or try once too often.
+ * Raises an error again that is not the extension's own; with an SQLSTATE that PostgREST reports as
+ * 500, where it would else mislead, or be tried once too often.
  */
 static _Noreturn void
 pass_on(ErrorData *error)
 {
 	lost_races = is_lost_race(error) ? lost_races + 1 : 0;
-	if (chooses_status(unpack_sql_state(error->sqlerrcode)))
+	if (misleads(unpack_sql_state(error->sqlerrcode)))
 		error->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 	else if (lost_races >= MAX_LOST_RACES)
 	{

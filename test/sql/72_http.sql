@@ -245,7 +245,7 @@ SELECT (seats_http.list_seats(test.id(723)::text))::json ->> 'total_seats' AS to
 ROLLBACK;
 
 -- What the extension did not raise passes, from a trigger of the owner's or else. Where its SQLSTATE lets it choose the
--- status (PT and PGRST), it becomes 38000, of which PostgREST makes 500.
+-- status (PT and PGRST), or says that the caller has no right, it becomes 38000, of which PostgREST makes 500.
 CREATE FUNCTION test.interfere() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE EXCEPTION USING ERRCODE = current_setting('test.sqlstate'), MESSAGE = 'from the trigger', DETAIL = current_setting('test.detail');
@@ -254,7 +254,7 @@ $$;
 CREATE TRIGGER interfere BEFORE INSERT ON seats.customer_sessions FOR EACH ROW EXECUTE FUNCTION test.interfere();
 SELECT invitation_token AS token FROM seats.assign_seat(order_id => test.id(724), email => 'eve@example.com') \gset
 SELECT (test.outcome(test.claim(:'token'))).*
-FROM unnest('{PT400,PT402,PT422,PT401,PT200,PGRST,40001,40P01,55P03,22P02,54001,22003,XX000}'::text[]) WITH ORDINALITY AS s (sqlstate, n),
+FROM unnest('{PT400,PT402,PT422,PT401,PT200,PGRST,42501,28000,40001,40P01,55P03,22P02,54001,22003,XX000}'::text[]) WITH ORDINALITY AS s (sqlstate, n),
 	LATERAL (SELECT set_config('test.sqlstate', sqlstate, false), set_config('test.detail', CASE sqlstate WHEN 'PT401' THEN 'session_invalid' WHEN '22003' THEN 'seat_revoked' ELSE 'of mine' END, false) OFFSET 0) AS x
 ORDER BY n;
 -- PostgREST tries 40001 and 40P01 again without limit; the tenth in a row ends it.

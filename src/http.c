@@ -32,7 +32,8 @@
 
 /*
  * PostgREST up to version 14 runs a transaction again, without limit and on the same connection,
- * when it fails with 40001 or 40P01.  This many failures in a row pass as what they are.
+ * when it fails with 40001 or 40P01.  The last of this many in a row is raised as 40000, after
+ * which it does not.
  */
 #define MAX_LOST_RACES 10
 

@@ -188,7 +188,7 @@ misleads(const char *sqlstate)
 
 /* Tells that an error is expected: whatever it is, http_answer() decides what becomes of it. */
 static bool
-is_any(const ErrorData *error)
+is_any(const ErrorData *error pg_attribute_unused())
 {
 	return true;
 }

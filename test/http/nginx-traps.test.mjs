@@ -6,7 +6,8 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backendToken, pages, postgrestProgram, prepareNginx, startLayer, startNginx } from './lib/postgrest-layer.mjs';
+import { backendToken, pages, postgrestProgram, prepareNginx, startLayer, startNginx,
+  startPostgrest } from './lib/postgrest-layer.mjs';
 import { freePort } from './lib/processes.mjs';
 import { Shop } from './lib/shop.mjs';
 
@@ -278,6 +279,20 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
       await shop.query('DROP TRIGGER interfere ON seats.customer_sessions');
       await impatient.stop();
     });
+  });
+
+  test('a version of PostgREST that does not try again: 500 at once', { skip: program && 'only the stand-in can be another version' }, async () => {
+    const newer = await startPostgrest(shop, undefined, { STAND_IN_VERSION: '16' });
+    const nginx = await startNginx(newer.port);
+    await withTrigger('seats.customer_sessions', async (raise) => {
+      const { token } = await newSeat();
+      await raise('plain', '40001', { times: 1 });
+      await fails(await claim(token, { url: nginx.url }), 500);
+      assert.equal(await attempts(), 1);
+      assert.equal((await claim(token, { url: nginx.url })).status, 200);
+    });
+    await nginx.stop();
+    await newer.stop();
   });
 
   test('the roles have a time-out of their own, below that of nginx', async () => {

@@ -78,13 +78,13 @@ export const startNginx = async (upstreamPort, { limit = 'rate=10000r/s', replac
 };
 
 // Starts PostgREST, or its stand-in, by the example's configuration.
-export const startPostgrest = async (shop, program) => {
+export const startPostgrest = async (shop, program, environment = {}) => {
   const port = await freePort();
   const [command, ...args] = program ? [program] : STAND_IN;
   const url = `http://127.0.0.1:${port}`;
   const server = await startServer(command, [...args, example('postgrest.conf')], {
     url,
-    env: { ...process.env, PGRST_DB_URI: shop.url('authenticator'), PGRST_SERVER_PORT: String(port) },
+    env: { ...process.env, PGRST_DB_URI: shop.url('authenticator'), PGRST_SERVER_PORT: String(port), ...environment },
   });
   return { url, port, logs: async () => server.output, stop: () => server.stop() };
 };

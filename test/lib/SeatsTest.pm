@@ -21,7 +21,7 @@ my $database = 'postgres';
 
 # Runs statements in a session of background_psql() as PostgreSQL's own query() of 15.20 does, in the place of
 # that, which is not the same in all minor releases: 16.4's neither waits for the errors nor takes the separator out of
-# output that is otherwise empty.
+# output that is otherwise empty.  The time-out is for each call and not for the whole session.
 sub query_in_session
 {
 	my ($session, $sql) = @_;
@@ -29,16 +29,16 @@ sub query_in_session
 	my $ended = qr/$separator\r?\n/;
 
 	note "statements in a session: $sql";
-	$session->{timeout}->start if $session->{query_timer_restart};
+	$session->{timeout}->start;
 	$session->{stdin} .= "$sql\n;\n\\echo '$separator'\n\\warn '$separator'\n";
 	$session->{run}->pump
 	  until $session->{stdout} =~ $ended && $session->{stderr} =~ $ended
 	  || $session->{timeout}->is_expired;
 	die "statements in a session took too long\n" if $session->{timeout}->is_expired;
-	note "errors in a session: $session->{stderr}" if $session->{stderr} !~ /^$ended/;
 	my $output = $session->{stdout} =~ s/\r?\n?$ended//r;
 	$session->{stdout} = '';
 	$session->{stderr} =~ s/\r?\n?$ended//;
+	note "errors in a session: $session->{stderr}" if $session->{stderr} ne '';
 	return wantarray ? ($output, $session->{stderr} eq '' ? 0 : 1) : $output;
 }
 

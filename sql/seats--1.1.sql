@@ -556,14 +556,8 @@ COMMENT ON FUNCTION seats.check_session() IS
 
 CREATE FUNCTION seats.postgrest_config()
 RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT set_config('pgrst.jwt_secret', json_build_object('keys', COALESCE(json_agg(json_build_object(
-		'kty', 'oct', 'alg', 'HS256', 'use', 'sig', 'kid', kid,
-		'k', rtrim(translate(encode(secret, 'base64'), E'+/\n', '-_'), '=')) ORDER BY created_at DESC),
-		'[]'))::text, true)
-	FROM seats.jwt_keys
-$$;
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 COMMENT ON FUNCTION seats.postgrest_config() IS
 'PostgREST''s db-pre-config: gives it the keys of customer sessions as pgrst.jwt_secret, a JWK set, for this transaction; whoever may call it has the keys';
 
@@ -770,7 +764,7 @@ RETURNS trigger
 LANGUAGE C SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_keep_purchase';
 COMMENT ON FUNCTION seats.keep_purchase() IS
-'Trigger on subscriptions and orders: keeps assigned_seats from others, refuses fewer seats than are assigned, sets modified_at';
+'Trigger on subscriptions and orders: before a change keeps assigned_seats from others and sets modified_at, after it refuses fewer seats than are assigned';
 
 CREATE FUNCTION seats.end_purchase()
 RETURNS trigger
@@ -807,8 +801,22 @@ CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.orders
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Keeps assigned_seats from others, refuses fewer seats than are assigned, sets modified_at';
-COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Keeps assigned_seats from others, refuses fewer seats than are assigned, sets modified_at';
+COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Keeps assigned_seats from others and sets modified_at';
+COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Keeps assigned_seats from others and sets modified_at';
+
+CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.subscriptions
+	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
+CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.orders
+	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
+COMMENT ON TRIGGER check_purchase ON seats.subscriptions IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
+COMMENT ON TRIGGER check_purchase ON seats.orders IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
+
+CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.subscriptions
+	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
+CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.orders
+	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
+COMMENT ON TRIGGER check_deleted_purchase ON seats.subscriptions IS 'Refuses seats that another trigger has kept from being deleted';
+COMMENT ON TRIGGER check_deleted_purchase ON seats.orders IS 'Refuses seats that another trigger has kept from being deleted';
 
 CREATE TRIGGER end_purchase AFTER UPDATE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.end_purchase();

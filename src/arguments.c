@@ -20,6 +20,7 @@
 #endif
 
 #include "arguments.h"
+#include "counters.h"
 #include "email.h"
 #include "errors.h"
 #include "jwt.h"
@@ -29,10 +30,14 @@
 #define MAX_METADATA_KEYS 10
 #define MAX_METADATA_BYTES 1024 /* of its text */
 
-/* Starts an empty list of faults, in the body of a request unless the caller says elsewhere. */
+/*
+ * Starts an empty list of faults, in the body of a request unless the caller says elsewhere.  Since
+ * errors may be raised from here on, it has them counted.
+ */
 void
 faults_start(Faults *faults)
 {
+	counters_prepare();
 	faults->place = "body";
 	initStringInfo(&faults->list);
 }
@@ -191,6 +196,7 @@ token_argument(FunctionCallInfo fcinfo, const char *name)
 const pg_uuid_t *
 id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 {
+	counters_prepare();
 	if (PG_ARGISNULL(argno))
 	{
 		Faults faults;

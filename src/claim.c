@@ -52,9 +52,13 @@ static KeptPlan lock_invitation = {
 static KeptPlan set_claimed = {
 	.sql = "UPDATE seats.customer_seats AS s "
 		   "SET status = 'claimed', claimed_at = $2, modified_at = $2, claim_key_hash = $3 "
-		   "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
-	.nargs = 3,
-	.argtypes = {UUIDOID, TIMESTAMPTZOID, BYTEAOID},
+		   "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS ", "
+		   "s.id" EQ "$1 AND s.status" EQ "'claimed' AND s.claimed_at" EQ "$2 "
+		   "AND s.modified_at" EQ "$2 AND s.claim_key_hash IS NOT DISTINCT FROM $3 "
+		   "AND s.organization_id" EQ "$4 AND s.customer_id" EQ "$5",
+	.nargs = 5,
+	.argtypes = {UUIDOID, TIMESTAMPTZOID, BYTEAOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
 };
 
 /*
@@ -63,9 +67,12 @@ static KeptPlan set_claimed = {
  */
 static KeptPlan touch_claimed = {
 	.sql = "UPDATE seats.customer_seats AS s SET claim_key_hash = s.claim_key_hash "
-		   "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
-	.nargs = 1,
-	.argtypes = {UUIDOID},
+		   "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS ", "
+		   "s.id" EQ "$1 AND s.status" EQ "'claimed' "
+		   "AND s.organization_id" EQ "$2 AND s.customer_id" EQ "$3",
+	.nargs = 3,
+	.argtypes = {UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
 };
 
 /*
@@ -80,27 +87,22 @@ lock_seat_of(const bytea *hash)
 {
 	NullableDatum arguments[] = {{PointerGetDatum(hash), false}};
 	Invitation invitation = {0};
-	NullableDatum value;
+	NullableDatum key_hash;
 
 	if (kept_plan_execute(&lock_invitation, arguments) == 0)
 		raise_error(INVITATION_INVALID);
-	invitation.seat.id = *DatumGetUUIDP(row_value(1).value);
-	value = row_value(2);
-	if (!value.isnull)
-		invitation.seat.organization_id = *DatumGetUUIDP(value.value);
-	value = row_value(3);
-	if (!value.isnull)
-		invitation.seat.customer_id = *DatumGetUUIDP(value.value);
-	invitation.status = TextDatumGetCString(row_value(4).value);
-	value = row_value(5);
-	if (!value.isnull)
-		invitation.expires_at = DatumGetTimestampTz(value.value);
-	value = row_value(6);
-	if (!value.isnull)
-		invitation.claimed_at = DatumGetTimestampTz(value.value);
-	value = row_value(7);
-	if (!value.isnull)
-		invitation.key_hash = DatumGetByteaPP(value.value);
+	invitation.seat.id = *DatumGetUUIDP(row_required(1));
+	invitation.seat.organization_id = *DatumGetUUIDP(row_required(2));
+	invitation.status = TextDatumGetCString(row_required(4));
+	if (strcmp(invitation.status, "revoked") != 0)
+		invitation.seat.customer_id = *DatumGetUUIDP(row_required(3));
+	if (strcmp(invitation.status, "pending") == 0)
+		invitation.expires_at = DatumGetTimestampTz(row_required(5));
+	if (strcmp(invitation.status, "claimed") == 0)
+		invitation.claimed_at = DatumGetTimestampTz(row_required(6));
+	key_hash = row_value(7);
+	if (!key_hash.isnull)
+		invitation.key_hash = DatumGetByteaPP(key_hash.value);
 	return invitation;
 }
 
@@ -126,7 +128,7 @@ check_claimable(const Invitation *invitation, bool retry, TimestampTz now)
 		raise_error(SEAT_REVOKED);
 	if (strcmp(invitation->status, "claimed") == 0 && !retry)
 		raise_error(SEAT_ALREADY_CLAIMED);
-	if (invitation->expires_at <= now && !retry)
+	if (strcmp(invitation->status, "pending") == 0 && invitation->expires_at <= now)
 		raise_error(INVITATION_EXPIRED);
 	(void) organization_allowed(&invitation->seat.organization_id);
 }
@@ -139,6 +141,8 @@ claim_first(Claim *claim)
 		{UUIDPGetDatum(&claim->seat.id), false},
 		{TimestampTzGetDatum(claim->now), false},
 		{PointerGetDatum(claim->key_hash), claim->key_hash == NULL},
+		{UUIDPGetDatum(&claim->seat.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.customer_id), false},
 	};
 
 	kept_plan_change(&set_claimed, arguments, 1);
@@ -155,7 +159,11 @@ claim_first(Claim *claim)
 static void
 claim_again(Claim *claim)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(&claim->seat.id), false}};
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&claim->seat.id), false},
+		{UUIDPGetDatum(&claim->seat.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.customer_id), false},
+	};
 
 	sessions_end(&claim->seat.id);
 	kept_plan_change(&touch_claimed, arguments, 1);

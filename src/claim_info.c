@@ -23,7 +23,7 @@ static KeptPlan describe_invitation = {
 	.sql = "SELECT p.name, p.id, o.name, o.slug, COALESCE(s.customer_email, ''), "
 		   "s.status" EQ "'pending' "
 		   "AND s.invitation_token_expires_at OPERATOR(pg_catalog.>) $2, "
-		   "s.status" EQ "'revoked', o.seat_based_pricing_enabled "
+		   "s.status" EQ "'revoked' AS status, o.seat_based_pricing_enabled "
 		   "FROM seats.customer_seats AS s "
 		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
 		   "LEFT JOIN seats.subscriptions AS b ON b.id" EQ "s.subscription_id "
@@ -130,6 +130,8 @@ read_organization(NullableDatum id, ClaimInfo *info)
 
 	if (result != DIRECT_FOUND)
 		return result;
+	if (values[2].isnull)
+		return DIRECT_NOT_POSSIBLE;
 	info->fields[INFO_ORGANIZATION_NAME] = values[0];
 	info->fields[INFO_ORGANIZATION_SLUG] = values[1];
 	info->pricing_enabled = DatumGetBool(values[2].value);
@@ -146,6 +148,8 @@ describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 
 	if (result != DIRECT_FOUND)
 		return result;
+	if (seat[OF_STATUS].isnull)
+		return DIRECT_NOT_POSSIBLE;
 	describe_seat(seat, now, info);
 	result = read_product(seat[OF_SUBSCRIPTION], seat[OF_ORDER], info);
 	if (result != DIRECT_FOUND)
@@ -163,8 +167,8 @@ describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 	if (kept_plan_read(&describe_invitation, arguments) == 0)
 		return false;
 	row_fields(info->fields, field_types, INFO_FIELDS);
-	info->revoked = DatumGetBool(row_value(INFO_FIELDS + 1).value);
-	info->pricing_enabled = DatumGetBool(row_value(INFO_FIELDS + 2).value);
+	info->revoked = DatumGetBool(row_required(INFO_FIELDS + 1));
+	info->pricing_enabled = DatumGetBool(row_required(INFO_FIELDS + 2));
 	return true;
 }
 

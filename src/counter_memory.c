@@ -200,10 +200,17 @@ is_no_room(const ErrorData *error)
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
+/* Returns this database's counters, or NULL where there are none or nobody has looked yet. */
+Counters *
+counters_found(void)
+{
+	return counters;
+}
+
 /*
  * Returns this database's counters, or NULL where there is no room for them.  They are looked for
- * once in a session, in a transaction; in a parallel operation, which can have no subtransaction, an
- * error goes on to the caller.
+ * once in a session, in a transaction, and never while an error is being raised; in a parallel
+ * operation, which can have no subtransaction, an error goes on to the caller.
  */
 Counters *
 counters_of_database(void)

@@ -20,6 +20,7 @@ typedef struct Counters
 	pg_atomic_uint64 errors[SEATS_ERRORS];
 } Counters;
 
+extern Counters *counters_found(void);
 extern Counters *counters_of_database(void);
 
 #endif

@@ -45,8 +45,7 @@ current_pending(void)
 static void
 count_pending(void)
 {
-	/* It was looked for when something happened. */
-	Counters *counters = counters_of_database();
+	Counters *counters = counters_found();
 
 	for (int type = 0; type < EVENT_TYPES; type++)
 	{
@@ -125,11 +124,21 @@ counters_add_events(EventType type, int count)
 		current_pending()->events[type] += count;
 }
 
+/*
+ * Finds the counters.  Functions call this before they can raise an error: to find them may take a
+ * subtransaction, which cannot be started while an error is being raised.
+ */
+void
+counters_prepare(void)
+{
+	(void) counters_of_database();
+}
+
 /* Counts an error that is about to be raised. */
 void
 counters_add_error(SeatsError error)
 {
-	Counters *counters = counters_of_database();
+	Counters *counters = counters_found();
 
 	if (counters != NULL)
 		pg_atomic_fetch_add_u64(&counters->errors[error], 1);

@@ -19,6 +19,7 @@ typedef struct Counts
 } Counts;
 
 extern void counters_define(void);
+extern void counters_prepare(void);
 extern void counters_add_events(EventType type, int count);
 extern void counters_add_error(SeatsError error);
 extern bool counters_read(Counts *counts);

@@ -72,7 +72,7 @@ customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind, Dat
 
 	if (kept_plan_execute(&find_customer[kind], arguments) == 0)
 		raise_error(CUSTOMER_NOT_FOUND);
-	customer.id = *DatumGetUUIDP(row_value(1).value);
+	customer.id = *DatumGetUUIDP(row_required(1));
 	customer.email = row_value(2);
 	return customer;
 }
@@ -93,7 +93,7 @@ read_customers(const NullableDatum *arguments, Customer *customers, bool *found,
 		int position = DatumGetInt32(rows_value(i, 3).value) - 1;
 		Customer *customer = &customers[position];
 
-		customer->id = *DatumGetUUIDP(rows_value(i, 1).value);
+		customer->id = *DatumGetUUIDP(rows_required(i, 1));
 		customer->email = rows_value(i, 2);
 		found[position] = true;
 		if (last != NULL && memcmp(&customer->id, last, sizeof(pg_uuid_t)) == 0 &&

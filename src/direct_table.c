@@ -7,10 +7,14 @@
  * is left to the executor where any of these would matter.  What was found is kept until the
  * table or whatever else was looked at changes.
  *
- * A table is readable if it is a plain table of the user whose rights we have (that of the
- * extension's owner, in functions that are SECURITY DEFINER), who has not taken his own rights
- * away and has not put himself under row security, with the columns that we use and a unique
- * index on the one that we search by.
+ * A table is readable if all its rows are in one heap of PostgreSQL's own, and nothing but that
+ * heap has to be asked for them: it is a plain table, neither a partition nor a parent, its table
+ * access method is heap, and no trigger on it, for whatever event, calls a function of another
+ * extension, since extensions that keep rows elsewhere have one.  A table that Citus distributes
+ * raises an error.  Its owner is the user whose rights we have (the extension's owner, in functions
+ * that are SECURITY DEFINER), who has not revoked their own rights and is not subject to row
+ * security.  It has the columns that we use, with their types and stored values, and a unique index
+ * on the one that we search by.  Anything else is left to the executor.
  *
  * It is writable if moreover it has no rule, no trigger that has anything to do, no column that
  * we do not know, and no index or CHECK that we could not keep as the executor does.  In
@@ -48,68 +52,66 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "columns.h"
 #include "direct_table.h"
 #include "extension.h"
 #include "settings.h"
 
-static const DirectColumn seat_columns[] = {
-	[SEAT_ID] = {"id", UUIDOID},
-	[SEAT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
-	[SEAT_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
-	[SEAT_STATUS] = {"status", InvalidOid},
-	[SEAT_EXPIRY_WATCHED] = {"expiry_watched", BOOLOID},
-	[SEAT_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID},
-	[SEAT_SUBSCRIPTION_ID] = {"subscription_id", UUIDOID},
-	[SEAT_ORDER_ID] = {"order_id", UUIDOID},
-	[SEAT_CUSTOMER_ID] = {"customer_id", UUIDOID},
-	[SEAT_CUSTOMER_EMAIL] = {"customer_email", TEXTOID},
-	[SEAT_INVITATION_TOKEN_HASH] = {"invitation_token_hash", BYTEAOID},
-	[SEAT_INVITATION_TOKEN_EXPIRES_AT] = {"invitation_token_expires_at", TIMESTAMPTZOID},
-	[SEAT_CLAIMED_AT] = {"claimed_at", TIMESTAMPTZOID},
-	[SEAT_REVOKED_AT] = {"revoked_at", TIMESTAMPTZOID},
-	[SEAT_METADATA] = {"seat_metadata", JSONBOID},
-	[SEAT_CLAIM_KEY_HASH] = {"claim_key_hash", BYTEAOID},
+static const char *const seat_columns[] = {
+	[SEAT_ID] = "id",
+	[SEAT_ORGANIZATION_ID] = "organization_id",
+	[SEAT_CREATED_AT] = "created_at",
+	[SEAT_STATUS] = "status",
+	[SEAT_EXPIRY_WATCHED] = "expiry_watched",
+	[SEAT_MODIFIED_AT] = "modified_at",
+	[SEAT_SUBSCRIPTION_ID] = "subscription_id",
+	[SEAT_ORDER_ID] = "order_id",
+	[SEAT_CUSTOMER_ID] = "customer_id",
+	[SEAT_CUSTOMER_EMAIL] = "customer_email",
+	[SEAT_INVITATION_TOKEN_HASH] = "invitation_token_hash",
+	[SEAT_INVITATION_TOKEN_EXPIRES_AT] = "invitation_token_expires_at",
+	[SEAT_CLAIMED_AT] = "claimed_at",
+	[SEAT_REVOKED_AT] = "revoked_at",
+	[SEAT_METADATA] = "seat_metadata",
+	[SEAT_CLAIM_KEY_HASH] = "claim_key_hash",
 };
 
-static const DirectColumn session_columns[] = {
-	[SESSION_TOKEN_HASH] = {"token_hash", BYTEAOID},
-	[SESSION_SEAT_ID] = {"seat_id", UUIDOID},
-	[SESSION_CUSTOMER_ID] = {"customer_id", UUIDOID},
-	[SESSION_ORGANIZATION_ID] = {"organization_id", UUIDOID},
-	[SESSION_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
-	[SESSION_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
+static const char *const session_columns[] = {
+	[SESSION_TOKEN_HASH] = "token_hash",   [SESSION_SEAT_ID] = "seat_id",
+	[SESSION_CUSTOMER_ID] = "customer_id", [SESSION_ORGANIZATION_ID] = "organization_id",
+	[SESSION_CREATED_AT] = "created_at",   [SESSION_EXPIRES_AT] = "expires_at",
 };
 
-static const DirectColumn event_columns[] = {
-	[EVENT_ID] = {"id", INT8OID},
-	[EVENT_TYPE] = {"type", TEXTOID},
-	[EVENT_SEAT_ID] = {"seat_id", UUIDOID},
-	[EVENT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
-	[EVENT_CUSTOMER_ID] = {"customer_id", UUIDOID},
-	[EVENT_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID},
-	[EVENT_METADATA] = {"metadata", JSONBOID},
+static const char *const event_columns[] = {
+	[EVENT_ID] = "id",
+	[EVENT_TYPE] = "type",
+	[EVENT_SEAT_ID] = "seat_id",
+	[EVENT_ORGANIZATION_ID] = "organization_id",
+	[EVENT_CUSTOMER_ID] = "customer_id",
+	[EVENT_OCCURRED_AT] = "occurred_at",
+	[EVENT_METADATA] = "metadata",
 };
 
-static const DirectColumn organization_columns[] = {
-	[ORGANIZATION_ID] = {"id", UUIDOID},
-	[ORGANIZATION_NAME] = {"name", TEXTOID},
-	[ORGANIZATION_SLUG] = {"slug", TEXTOID},
-	[ORGANIZATION_PRICING_ENABLED] = {"seat_based_pricing_enabled", BOOLOID},
+static const char *const organization_columns[] = {
+	[ORGANIZATION_ID] = "id",
+	[ORGANIZATION_NAME] = "name",
+	[ORGANIZATION_SLUG] = "slug",
+	[ORGANIZATION_PRICING_ENABLED] = "seat_based_pricing_enabled",
 };
 
-static const DirectColumn customer_columns[] = {
-	[CUSTOMER_ID] = {"id", UUIDOID},
-	[CUSTOMER_EMAIL] = {"email", TEXTOID},
+static const char *const customer_columns[] = {
+	[CUSTOMER_ID] = "id",
+	[CUSTOMER_EMAIL] = "email",
 };
 
-static const DirectColumn product_columns[] = {
-	[PRODUCT_ID] = {"id", UUIDOID},
-	[PRODUCT_NAME] = {"name", TEXTOID},
+static const char *const product_columns[] = {
+	[PRODUCT_ID] = "id",
+	[PRODUCT_NAME] = "name",
 };
 
-static const DirectColumn purchase_columns[] = {
-	[PURCHASE_ID] = {"id", UUIDOID},
-	[PURCHASE_PRODUCT_ID] = {"product_id", UUIDOID},
+static const char *const purchase_columns[] = {
+	[PURCHASE_ID] = "id",
+	[PURCHASE_PRODUCT_ID] = "product_id",
 };
 
 DirectTable direct_seats = {.name = "customer_seats",
@@ -169,7 +171,7 @@ forget_table(Datum arg pg_attribute_unused(), Oid relation)
 	}
 }
 
-/* A role, a schema or a function changed. */
+/* A role, a membership in one, a schema or a function changed. */
 static void
 forget_all(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(),
 		   uint32 hash pg_attribute_unused())
@@ -187,17 +189,18 @@ start_watching(void)
 		return;
 	CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, forget_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, forget_all, (Datum) 0);
 	watching = true;
 }
 
-/* Tells whether a column is a plain one of a type. */
+/* Tells whether a column is a plain one of a type, whose values are in the row. */
 static bool
-has_type(const DirectTable *table, Form_pg_attribute column, Oid type)
+is_plain(Form_pg_attribute column, Oid type)
 {
-	return column->atttypid == (OidIsValid(type) ? type : table->status_type) &&
-		column->atttypmod == -1;
+	return column->atttypid == type && column->atttypmod == -1 &&
+		(column->attgenerated == '\0' || column->attgenerated == ATTRIBUTE_GENERATED_STORED);
 }
 
 /* Finds the columns that are used; false where one is missing or of another type. */
@@ -206,15 +209,14 @@ find_columns(DirectTable *table, Relation relation)
 {
 	TupleDesc description = RelationGetDescr(relation);
 
-	table->status_type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										 CStringGetDatum("seat_status"),
-										 ObjectIdGetDatum(RelationGetNamespace(relation)));
+	table->status_type = column_type("customer_seats", "status");
 	for (int i = 0; i < table->column_count; i++)
 	{
-		AttrNumber number = get_attnum(table->id, table->columns[i].name);
+		const char *name = table->columns[i];
+		AttrNumber number = get_attnum(table->id, name);
 
 		if (number <= 0 ||
-			!has_type(table, TupleDescAttr(description, number - 1), table->columns[i].type))
+			!is_plain(TupleDescAttr(description, number - 1), column_type(table->name, name)))
 			return false;
 		table->numbers[i] = number;
 	}
@@ -263,7 +265,8 @@ find_key_index(DirectTable *table, Relation relation)
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		found = is_key_index(index, table->numbers[table->key],
-							 table->columns[table->key].type, &table->key_equal);
+							 column_type(table->name, table->columns[table->key]),
+							 &table->key_equal);
 		table->key_index = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 		if (found)
@@ -290,16 +293,50 @@ has_rights(const DirectTable *table, Relation relation)
 		pg_class_aclmask(table->id, table->user, rights, ACLMASK_ALL) == rights;
 }
 
+/* Tells whether an object is not one of PostgreSQL's own. */
+static bool
+is_foreign(Oid object)
+{
+	return object >= FirstUnpinnedObjectId;
+}
+
+/* Tells whether a table has a trigger that calls a function of another extension. */
+static bool
+has_trigger_of_extension(Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+	Oid own = getExtensionOfObject(RelationRelationId, RelationGetRelid(relation));
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Oid function = triggers->triggers[i].tgfoid;
+		Oid extension = is_foreign(function)
+			? getExtensionOfObject(ProcedureRelationId, function)
+			: InvalidOid;
+
+		if (OidIsValid(extension) && extension != own)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether the rows of a table are in its heap, and nothing stands before them. */
+static bool
+is_plain_heap(Relation relation)
+{
+	Form_pg_class form = relation->rd_rel;
+
+	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
+		!form->relispartition && !form->relhassubclass && !has_trigger_of_extension(relation);
+}
+
 /* Tells whether rows can be found in a table directly; see the top of this file. */
 static bool
 is_readable(DirectTable *table, Relation relation)
 {
-	Form_pg_class form = relation->rd_rel;
-
-	return form->relkind == RELKIND_RELATION && !form->relispartition &&
-		!form->relhassubclass && form->relowner == table->user && !form->relforcerowsecurity &&
-		has_rights(table, relation) && find_columns(table, relation) &&
-		find_key_index(table, relation);
+	return is_plain_heap(relation) && relation->rd_rel->relowner == table->user &&
+		!relation->rd_rel->relforcerowsecurity && has_rights(table, relation) &&
+		find_columns(table, relation) && find_key_index(table, relation);
 }
 
 /* Tells whether a table has the known columns, in their order, and no others. */
@@ -405,13 +442,6 @@ triggers_are_idle(const DirectTable *table, Relation relation)
 			return false;
 	}
 	return !foreign_keys_use_claimed(relation);
-}
-
-/* Tells whether an object is not one of PostgreSQL's own. */
-static bool
-is_foreign(Oid object)
-{
-	return object >= FirstUnpinnedObjectId;
 }
 
 /* Tells the same of a function, for check_functions_in_node(). */
@@ -551,6 +581,7 @@ look_at(DirectTable *table, Relation relation)
 
 	/* A change that arrives while we look must not be lost, so this comes first. */
 	table->current = true;
+	refuse_distributed_table(table->id);
 	caller = MemoryContextSwitchTo(table->context);
 	table->readable = is_readable(table, relation);
 	table->writable = table->readable && table->written != 0 && is_writable(table, relation);

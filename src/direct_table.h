@@ -89,12 +89,6 @@ typedef enum PurchaseColumn
 /* No table has more columns that direct access uses. */
 #define DIRECT_MAX_COLUMNS SEAT_TABLE_COLUMNS
 
-typedef struct DirectColumn
-{
-	const char *name;
-	Oid type; /* or InvalidOid: seats.seat_status */
-} DirectColumn;
-
 /* An index that gets an entry for each new row. */
 typedef struct DirectIndex
 {
@@ -107,7 +101,7 @@ typedef struct DirectIndex
 typedef struct DirectTable
 {
 	const char *name;
-	const DirectColumn *columns;
+	const char *const *columns; /* their names; columns.c has the types */
 	int column_count;
 	int key;		 /* the column that rows are found by */
 	bool numbered;	 /* the first column is an identity */

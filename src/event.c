@@ -16,6 +16,7 @@
 #include "event.h"
 #include "event_metadata.h"
 #include "kept_plan.h"
+#include "row.h"
 #include "settings.h"
 
 static const char *const type_names[] = {
@@ -29,9 +30,12 @@ static const char *const type_names[] = {
 static KeptPlan insert_event = {
 	.sql = "INSERT INTO seats.events "
 		   "(type, seat_id, organization_id, customer_id, occurred_at, metadata) "
-		   "VALUES ($1, $2, $3, $4, $5, $6)",
+		   "VALUES ($1, $2, $3, $4, $5, $6) "
+		   "RETURNING type" EQ "$1 AND seat_id" EQ "$2 AND organization_id" EQ "$3 "
+		   "AND customer_id" EQ "$4 AND occurred_at" EQ "$5 AND metadata" EQ "$6",
 	.nargs = EVENT_TABLE_COLUMNS - 1,
 	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID},
+	.table = "events",
 };
 
 /* What statements about many events take: what they have in common, and arrays of ids. */
@@ -46,9 +50,12 @@ static KeptPlan insert_event = {
 static KeptPlan insert_events = {
 	.sql = "INSERT INTO seats.events "
 		   "(type, occurred_at, metadata, seat_id, organization_id, customer_id) "
-		   "SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS,
+		   "SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS " "
+		   "RETURNING seat_id, organization_id, customer_id, "
+		   "type" EQ "$1 AND occurred_at" EQ "$2 AND metadata" EQ "$3",
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
+	.table = "events",
 };
 
 /* The same columns in the same order as the table's, as a JSON object. */
@@ -82,10 +89,31 @@ warn_unless_decoded(void)
 			 errhint("Set wal_level to logical.")));
 }
 
+/* Tells whether a row that a statement gave has an id in a column. */
+static bool
+has_id(uint64 row, int column, const pg_uuid_t *id)
+{
+	return memcmp(DatumGetUUIDP(rows_required(row, column)), id, UUID_LEN) == 0;
+}
+
+/* Inserts an event for each seat; raises 09000 where a trigger that somebody added alters one. */
+static void
+insert_all(const SeatIds *seats, int count, const NullableDatum *arguments)
+{
+	kept_plan_change(&insert_events, arguments, count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!has_id(i, 1, &seats[i].id) || !has_id(i, 2, &seats[i].organization_id) ||
+			!has_id(i, 3, &seats[i].customer_id))
+			refuse_trigger_on("events");
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /*
  * Records one event for each seat, all at one moment, where seats.event_sink says, and counts them
- * wherever that is.  Inside SPI_connect() and SPI_finish().  Locks nothing that another session
- * waits for.
+ * wherever that is.  Inside SPI_connect() and SPI_finish().  Raises 09000 where a trigger that
+ * somebody added prevents an event or alters it.  Locks nothing that another session waits for.
  */
 void
 event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)
@@ -109,7 +137,7 @@ event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz oc
 		kept_plan_execute(&emit_events, arguments);
 	}
 	else
-		kept_plan_execute(&insert_events, arguments);
+		insert_all(seats, count, arguments);
 }
 
 /* Records one event; see event_record_all(). */
@@ -131,5 +159,5 @@ event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(occurred_at);
 	values[EVENT_METADATA].value = JsonbPGetDatum(event_metadata());
 	if (!direct_insert(&direct_events, values))
-		kept_plan_execute(&insert_event, &values[EVENT_TYPE]);
+		kept_plan_change(&insert_event, &values[EVENT_TYPE], 1);
 }

@@ -9,24 +9,33 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
+#include "utils/snapmgr.h"
 
 #include "extension.h"
 
 /* The versions of the SQL objects that this library works with. */
 static const char *const known_versions[] = {SEATS_VERSION};
 
-/* How often a function in the database changed, and that count when the version was found good. */
-static uint64 changes = 1;
-static uint64 checked_at = 0;
+/*
+ * The row of pg_extension that had a version which this library knows.  No invalidation is sent
+ * when such a row changes, so the row is looked at again by each statement of a client.
+ */
+static struct
+{
+	Oid id; /* or InvalidOid: none was found yet */
+	ItemPointerData place;
+	TimestampTz looked_at; /* the start of the statement that looked last */
+} good;
 
 /* Takes what is needed from a row of pg_extension. */
 static void
@@ -39,6 +48,7 @@ read_extension(HeapTuple row, TupleDesc columns, Extension *extension)
 	extension->id = form->oid;
 	extension->schema = form->extnamespace;
 	extension->version = TextDatumGetCString(version);
+	extension->place = row->t_self;
 }
 
 /* Finds an extension of this database; false where it is not installed. */
@@ -75,48 +85,68 @@ is_known(const char *version)
 	return false;
 }
 
-/* A function changed, as some do where an extension is updated. */
-static void
-count_change(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(),
-			 uint32 hash pg_attribute_unused())
+/*
+ * Tells whether the row that was good is still there and current.  It is never changed where it is:
+ * an update makes another row, and leaves this one to nobody or to another extension.
+ */
+static bool
+is_still_good(void)
 {
-	changes++;
+	Relation extensions;
+	HeapTupleData row = {.t_self = good.place};
+	Buffer buffer;
+	bool result;
+
+	if (!OidIsValid(good.id))
+		return false;
+	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	result = heap_fetch(extensions, SnapshotSelf, &row, &buffer, false);
+	if (result)
+	{
+		Extension extension;
+
+		read_extension(&row, RelationGetDescr(extensions), &extension);
+		result = extension.id == good.id && is_known(extension.version);
+		ReleaseBuffer(buffer);
+	}
+	table_close(extensions, AccessShareLock);
+	return result;
 }
 
-/* Begins to watch for changes; done once in a session. */
-static void
-start_watching(void)
+/* Raises 55000: the extension's objects are of a version that this library does not know. */
+static _Noreturn void
+refuse_version(const char *version)
 {
-	static bool watching = false;
-
-	if (watching)
-		return;
-	CacheRegisterSyscacheCallback(PROCOID, count_change, (Datum) 0);
-	watching = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the extension seats is of version %s, the loaded library of %s", version,
+					SEATS_VERSION),
+			 errhint("Run ALTER EXTENSION seats UPDATE. Where that was done, connect "
+					 "again, or restart the server if it preloads the library."),
+			 errhidestmt(true)));
 }
 
 /*
  * Raises 55000 where the extension's objects in this database are of a version that this library
- * does not know.  It looks once in a session, and again after some function was changed.
+ * does not know.  It looks once in each statement of a client.
  */
 void
 extension_check_version(void)
 {
-	uint64 looked_at;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
 	Extension extension;
 
-	if (checked_at == changes)
+	if (OidIsValid(good.id) && good.looked_at == now)
 		return;
-	start_watching();
-	/* A change that arrives while we look must not be lost, so the count is taken first. */
-	looked_at = changes;
-	if (extension_find("seats", &extension) && !is_known(extension.version))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the extension seats is of version %s, the loaded library of %s",
-						extension.version, SEATS_VERSION),
-				 errhint("Run ALTER EXTENSION seats UPDATE. Where that was done, connect "
-						 "again, or restart the server if it preloads the library."),
-				 errhidestmt(true)));
-	checked_at = looked_at;
+	if (!is_still_good())
+	{
+		good.id = InvalidOid;
+		if (!extension_find("seats", &extension))
+			return;
+		if (!is_known(extension.version))
+			refuse_version(extension.version);
+		good.id = extension.id;
+		good.place = extension.place;
+	}
+	good.looked_at = now;
 }

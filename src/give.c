@@ -8,6 +8,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "array.h"
@@ -45,6 +46,12 @@ static KeptPlan lock_revoked[PURCHASE_KINDS] = {
 		TEXTARRAYOID, BYTEAARRAYOID
 #define UNNESTED "pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)"
 
+/* Whether a seat was written as it was meant, as far as all of the gift are alike. */
+#define IS_GIVEN \
+	"s.status" EQ "$1::seats.seat_status " \
+	"AND s.invitation_token_expires_at IS NOT DISTINCT FROM $3 " \
+	"AND s.claimed_at IS NOT DISTINCT FROM $4 AND s.seat_metadata IS NOT DISTINCT FROM $5"
+
 #define GIVE_AGAIN_ARGUMENTS (GIFT_ARGUMENTS + 1)
 static KeptPlan give_again = {
 	.sql = "UPDATE seats.customer_seats AS s "
@@ -56,9 +63,11 @@ static KeptPlan give_again = {
 		   "FROM ROWS FROM (" UNNESTED ", pg_catalog.unnest($9)) WITH ORDINALITY "
 		   "AS g (customer_id, customer_email, invitation_token_hash, id, position) "
 		   "WHERE s.id" EQ "g.id "
-		   "RETURNING " SEAT_COLUMNS ", g.position::pg_catalog.int4",
+		   "RETURNING " SEAT_COLUMNS ", s.invitation_token_hash, g.position::pg_catalog.int4, "
+		   "s.id" EQ "g.id AND s.modified_at" EQ "$2 AND s.revoked_at IS NULL AND " IS_GIVEN,
 	.nargs = GIVE_AGAIN_ARGUMENTS,
 	.argtypes = {GIFT_ARGUMENT_TYPES, UUIDARRAYOID},
+	.table = "customer_seats",
 };
 
 #define INSERT_SEATS_ARGUMENTS (GIFT_ARGUMENTS + 3)
@@ -69,9 +78,13 @@ static KeptPlan insert_seats = {
 		   "customer_id, customer_email, invitation_token_hash) "
 		   "SELECT $1::seats.seat_status, $2, $3, $4, $5, $3 IS NOT NULL, $9, $10, $11, g.* "
 		   "FROM ROWS FROM (" UNNESTED ") AS g "
-		   "RETURNING " SEAT_COLUMNS,
+		   "RETURNING " SEAT_COLUMNS ", s.invitation_token_hash, "
+		   "s.created_at" EQ "$2 AND s.organization_id" EQ "$9 "
+		   "AND s.subscription_id IS NOT DISTINCT FROM $10 "
+		   "AND s.order_id IS NOT DISTINCT FROM $11 AND " IS_GIVEN,
 	.nargs = INSERT_SEATS_ARGUMENTS,
 	.argtypes = {GIFT_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
 };
 
 /* What give_seats() knows while it writes. */
@@ -135,9 +148,18 @@ gift_arguments(const Writing *writing, int first, int count, NullableDatum *argu
 	arguments[7] = datum_array(writing->hashes + first, count, BYTEAOID);
 }
 
+/* Tells whether two values of a type with a varying length are the same, or both null. */
+static bool
+is_same(NullableDatum a, NullableDatum b)
+{
+	if (a.isnull || b.isnull)
+		return a.isnull && b.isnull;
+	return datum_image_eq(a.value, b.value, false, -1);
+}
+
 /*
  * Keeps a row that a statement gave as the seat of the customer at a position; raises 09000 where
- * it is another's.
+ * it is not the one that was to be written.
  */
 static void
 keep_seat(Writing *writing, uint64 row, int position)
@@ -147,9 +169,11 @@ keep_seat(Writing *writing, uint64 row, int position)
 	SeatIds *ids = &writing->seat_ids[position];
 
 	if (customer_id.isnull ||
-		memcmp(DatumGetUUIDP(customer_id.value), &customer->id, UUID_LEN))
-		refuse_seat_trigger();
-	ids->id = *DatumGetUUIDP(rows_value(row, SEAT_ID_COLUMN).value);
+		memcmp(DatumGetUUIDP(customer_id.value), &customer->id, UUID_LEN) != 0 ||
+		!is_same(rows_value(row, SEAT_CUSTOMER_EMAIL_COLUMN), customer->email) ||
+		!is_same(rows_value(row, SEAT_COLUMN_COUNT + 1), writing->hashes[position]))
+		refuse_trigger_on("customer_seats");
+	ids->id = *DatumGetUUIDP(rows_required(row, SEAT_ID_COLUMN));
 	ids->organization_id = writing->gift->purchase.organization_id;
 	ids->customer_id = customer->id;
 	writing->given[position].seat = rows_composite(row, writing->seat_type, SEAT_COLUMN_COUNT,
@@ -183,7 +207,7 @@ write_again(Writing *writing)
 	arguments[GIFT_ARGUMENTS] = datum_array(ids, count, UUIDOID);
 	kept_plan_change(&give_again, arguments, count);
 	for (int i = 0; i < count; i++)
-		keep_seat(writing, i, DatumGetInt32(rows_value(i, SEAT_COLUMN_COUNT + 1).value) - 1);
+		keep_seat(writing, i, DatumGetInt32(rows_value(i, SEAT_COLUMN_COUNT + 2).value) - 1);
 	return count;
 }
 

@@ -20,6 +20,7 @@
 #include "row.h"
 #include "settings.h"
 
+PG_FUNCTION_INFO_V1(seats_postgrest_config);
 PG_FUNCTION_INFO_V1(seats_rotate_jwt_key);
 
 static KeptPlan read_keys = {
@@ -50,6 +51,14 @@ static KeptPlan delete_keys = {
 	.argtypes = {TIMESTAMPTZOID},
 };
 
+static KeptPlan set_postgrest_keys = {
+	.sql = "SELECT set_config('pgrst.jwt_secret', json_build_object('keys', "
+		   "COALESCE(json_agg(json_build_object('kty', 'oct', 'alg', 'HS256', 'use', 'sig', "
+		   "'kid', kid, 'k', rtrim(translate(encode(secret, 'base64'), E'+/\n', '-_'), '=')) "
+		   "ORDER BY created_at DESC), '[]'))::text, true) "
+		   "FROM seats.jwt_keys",
+};
+
 /* Returns the keys in the rows that a statement gave, as JwtKeys. */
 static List *
 make_keys(uint64 count)
@@ -60,8 +69,8 @@ make_keys(uint64 count)
 	{
 		JwtKey *key = palloc(sizeof(JwtKey));
 
-		key->id = TextDatumGetCString(rows_value(i, 1).value);
-		key->secret = DatumGetByteaPP(rows_value(i, 2).value);
+		key->id = TextDatumGetCString(rows_required(i, 1));
+		key->secret = DatumGetByteaPP(rows_required(i, 2));
 		keys = lappend(keys, key);
 	}
 	return keys;
@@ -115,6 +124,19 @@ remove_old_keys(TimestampTz now)
 }
 
 /*
+ * postgrest_config(): gives PostgREST the keys of customer sessions as pgrst.jwt_secret, a JWK set,
+ * for this transaction.  Locks nothing.
+ */
+Datum
+seats_postgrest_config(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	SPI_connect();
+	kept_plan_execute(&set_postgrest_keys, NULL);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
  * rotate_jwt_key(): makes a new key, with which sessions are signed from the commit on, removes
  * those that no session can need any more, and has PostgREST read the keys anew; returns the new
  * key's id.  Raises 25006 in a read-only transaction.
@@ -131,8 +153,9 @@ seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
 	SPI_connect();
 	SPI_execute("LOCK TABLE seats.jwt_keys IN SHARE ROW EXCLUSIVE MODE", false, 0);
 	now = (NullableDatum){TimestampTzGetDatum(GetCurrentTimestamp()), false};
-	kept_plan_execute(&insert_key, &now);
-	*id = *DatumGetUUIDP(row_value(1).value);
+	if (kept_plan_execute(&insert_key, &now) != 1)
+		refuse_trigger_on("jwt_keys");
+	*id = *DatumGetUUIDP(row_required(1));
 	remove_old_keys(DatumGetTimestampTz(now.value));
 	SPI_finish();
 	Async_Notify("pgrst", "reload config");

@@ -2,18 +2,21 @@
  * kept_plan.c
  *		SQL statements that are prepared once in a session, as in ri_triggers.c.
  *
- * A plan is looked at before each use and planned anew once anything that it depends on has
- * changed, such as a table being altered or the extension being created again.  Other than
- * ri_triggers.c, we leave that to PostgreSQL's plan cache and never free a plan: a trigger that
- * somebody added may call us while the same statement is being executed.
+ * PostgreSQL's plan cache plans a statement anew once anything that the plan depends on has
+ * changed, such as a table being altered or the extension being created again.  Unlike
+ * ri_triggers.c, we leave that to the cache and never free a plan: a trigger that somebody added
+ * may call us while the same statement is being executed.  How it is planned, planner.c says.
  */
 #include "postgres.h"
 
-#include "utils/guc.h"
-#include "utils/resowner.h"
+#include "storage/lmgr.h"
+#include "utils/plancache.h"
 
+#include "columns.h"
 #include "extension.h"
 #include "kept_plan.h"
+#include "planner.h"
+#include "row.h"
 
 /* Prepares a statement for good; one generic plan serves all values. */
 static SPIPlanPtr
@@ -30,61 +33,60 @@ prepare(const KeptPlan *statement)
 }
 
 /*
- * Makes the plan of a statement that has none, or whose plan went stale.  It is kept while tables
- * grow from nothing, and every statement finds its rows by an index, one after the other: so it
- * is made without what reads tables as a whole.
+ * Locks the tables of a statement as reading them does, so that nobody alters one from here on; the
+ * statement itself takes the stronger locks that it needs.  With the locks come pending
+ * invalidations of the plan.
  */
 static void
-make_plan(SPIPlanPtr plan)
+lock_tables(SPIPlanPtr plan)
 {
-	static const char *const avoided[] = {"enable_seqscan", "enable_bitmapscan",
-										  "enable_hashjoin", "enable_mergejoin",
-										  "enable_material"};
-	int settings = NewGUCNestLevel();
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	ListCell *cell;
 
-	for (size_t i = 0; i < lengthof(avoided); i++)
-		(void) set_config_option(avoided[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	AtEOXact_GUC(true, settings);
+	foreach (cell, source->relationOids)
+		LockRelationOid(lfirst_oid(cell), AccessShareLock);
 }
 
-/*
- * Returns a statement's plan, as right as it is now.  Making it may fail, by a time-out while it
- * waits for an index, and is not done then.
- */
-static SPIPlanPtr
-valid_plan(KeptPlan *statement)
+/* Makes a statement ready to be executed; raises what kept_plan_execute() says. */
+static void
+make_ready(KeptPlan *statement)
 {
 	extension_check_version();
+	if (statement->plan != NULL)
+		lock_tables(statement->plan);
+	if (statement->plan == NULL || !SPI_plan_is_valid(statement->plan))
+		columns_check_statement(statement->sql);
 	if (statement->plan == NULL)
 		statement->plan = prepare(statement);
-	if (!SPI_plan_is_valid(statement->plan))
-		statement->planned = false;
-	if (!statement->planned)
-		make_plan(statement->plan);
-	statement->planned = true;
-	return statement->plan;
 }
 
-/*
- * Executes a statement inside SPI_connect() and SPI_finish(); returns how many rows it gave.  Raises
- * 55000 where this library does not know the version of the extension's objects.
- */
-static uint64
-execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
+/* Puts arguments into the form that SPI takes. */
+static void
+split_arguments(const KeptPlan *statement, const NullableDatum *arguments, Datum *values,
+				char *nulls)
 {
-	Datum values[KEPT_PLAN_MAX_ARGUMENTS];
-	char nulls[KEPT_PLAN_MAX_ARGUMENTS];
-	int result;
-
 	Assert(statement->nargs <= KEPT_PLAN_MAX_ARGUMENTS);
 	for (int i = 0; i < statement->nargs; i++)
 	{
 		values[i] = arguments[i].value;
 		nulls[i] = arguments[i].isnull ? 'n' : ' ';
 	}
-	result = SPI_execute_plan(valid_plan(statement), values, nulls, read_only, 0);
+}
+
+/* Executes a statement inside SPI_connect() and SPI_finish(); returns how many rows it gave. */
+static uint64
+execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
+{
+	Datum values[KEPT_PLAN_MAX_ARGUMENTS];
+	char nulls[KEPT_PLAN_MAX_ARGUMENTS];
+	const char *outer;
+	int result;
+
+	split_arguments(statement, arguments, values, nulls);
+	make_ready(statement);
+	outer = planner_expect(statement->sql);
+	result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
+	(void) planner_expect(outer);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s for %s", SPI_result_code_string(result),
 			 statement->sql);
@@ -93,7 +95,9 @@ execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
 
 /*
  * Executes a statement that sees all that is committed, and what this transaction has done;
- * returns how many rows it changed or gave.
+ * returns how many rows it changed or gave.  Raises 55000 where this library does not know the
+ * version of the extension's objects or a table is distributed, and 42703 or 42804 where a column
+ * that the statement uses was altered.
  */
 uint64
 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments)
@@ -101,25 +105,34 @@ kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments)
 	return execute(statement, arguments, false);
 }
 
-/* Raises 09000: a trigger that somebody added does not let a seat be written as it must be. */
+/* Raises 09000: a trigger that somebody added does not let a row be written as it must be. */
 void
-refuse_seat_trigger(void)
+refuse_trigger_on(const char *table)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("a trigger on seats.customer_seats prevented the change of a seat"),
-			 errhint("Look for a trigger that returns null or changes ids.")));
+			 errmsg("a trigger or rule on seats.%s prevented a change or altered it", table),
+			 errhint("Look for a trigger that returns null or changes the extension's columns, "
+					 "or for a rule.")));
 }
 
 /*
- * Executes a statement that changes so many seats; raises 09000 where a trigger that somebody
- * added prevents that.
+ * Executes a statement that changes so many seats, and whose last column tells of each row whether
+ * it was written as it was meant; raises 09000 where a trigger that somebody added prevents that.
  */
 void
 kept_plan_change(KeptPlan *statement, const NullableDatum *arguments, uint64 count)
 {
-	if (execute(statement, arguments, false) != count)
-		refuse_seat_trigger();
+	bool as_meant = execute(statement, arguments, false) == count && SPI_tuptable != NULL;
+
+	for (uint64 row = 0; as_meant && row < count; row++)
+	{
+		NullableDatum written = rows_value(row, SPI_tuptable->tupdesc->natts);
+
+		as_meant = !written.isnull && DatumGetBool(written.value);
+	}
+	if (!as_meant)
+		refuse_trigger_on(statement->table);
 }
 
 /*
@@ -130,4 +143,21 @@ uint64
 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments)
 {
 	return execute(statement, arguments, true);
+}
+
+/* Opens a cursor for a SELECT that may give many rows and lock them; see kept_plan_execute(). */
+Portal
+kept_plan_open(KeptPlan *statement, const NullableDatum *arguments)
+{
+	Datum values[KEPT_PLAN_MAX_ARGUMENTS];
+	char nulls[KEPT_PLAN_MAX_ARGUMENTS];
+	const char *outer;
+	Portal cursor;
+
+	split_arguments(statement, arguments, values, nulls);
+	make_ready(statement);
+	outer = planner_expect(statement->sql);
+	cursor = SPI_cursor_open(NULL, statement->plan, values, nulls, false);
+	(void) planner_expect(outer);
+	return cursor;
 }

@@ -15,8 +15,8 @@ typedef struct KeptPlan
 	const char *sql; /* every name and operator qualified */
 	int nargs;
 	Oid argtypes[KEPT_PLAN_MAX_ARGUMENTS];
+	const char *table; /* that it changes, for kept_plan_change() */
 	SPIPlanPtr plan;
-	bool planned; /* made as it is to be, and not only parsed */
 } KeptPlan;
 
 /* Operators as these statements write them, so that a search path cannot change them. */
@@ -27,7 +27,8 @@ typedef struct KeptPlan
 extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
 extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments,
 							 uint64 count);
-extern _Noreturn void refuse_seat_trigger(void);
 extern uint64 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments);
+extern Portal kept_plan_open(KeptPlan *statement, const NullableDatum *arguments);
+extern _Noreturn void refuse_trigger_on(const char *table);
 
 #endif

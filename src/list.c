@@ -61,7 +61,7 @@ list_operation(TupleDesc type, PurchaseId purchase)
 	arguments[0].value = UUIDPGetDatum(&purchase.id);
 	if (kept_plan_read(&list_seats[purchase.kind], arguments) == 0)
 		purchase_raise_not_found(purchase);
-	if (!DatumGetBool(row_value(SEATS_LIST_COLUMN_COUNT + 1).value))
+	if (!DatumGetBool(row_required(SEATS_LIST_COLUMN_COUNT + 1)))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	list = row_composite(type->tdtypeid, SEATS_LIST_COLUMN_COUNT, caller);
 	SPI_finish();
@@ -101,7 +101,7 @@ seats_get_seat(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (kept_plan_read(&get_seat, arguments) == 0)
 		raise_error(SEAT_NOT_FOUND);
-	if (!DatumGetBool(row_value(SEAT_COLUMN_COUNT + 1).value))
+	if (!DatumGetBool(row_required(SEAT_COLUMN_COUNT + 1)))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
 	SPI_finish();

@@ -7,6 +7,9 @@
 
 #include "commands/trigger.h"
 
-extern HeapTuple set_modified_at(const TriggerData *trigger);
+extern HeapTuple row_with(Relation table, HeapTuple row, AttrNumber column,
+						  NullableDatum value);
+extern NullableDatum row_column(Relation table, HeapTuple row, AttrNumber column);
+extern HeapTuple set_modified_at(Relation table, HeapTuple old, HeapTuple new);
 
 #endif

@@ -34,7 +34,7 @@ organization_is_allowed_directly(const pg_uuid_t *id)
 	NullableDatum enabled;
 
 	return direct_read(&direct_organizations, key, &column, &enabled, 1) == DIRECT_FOUND &&
-		DatumGetBool(enabled.value);
+		!enabled.isnull && DatumGetBool(enabled.value);
 }
 
 /*
@@ -48,7 +48,7 @@ organization_allowed(const pg_uuid_t *id)
 	NullableDatum arguments[] = {{UUIDPGetDatum(id), false}};
 
 	if (kept_plan_execute(&read_organization, arguments) == 0 ||
-		!DatumGetBool(row_value(1).value))
+		!DatumGetBool(row_required(1)))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	return row_value(2);
 }

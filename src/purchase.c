@@ -14,6 +14,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "columns.h"
 #include "errors.h"
 #include "kept_plan.h"
 #include "modified_at.h"
@@ -24,10 +25,17 @@
 PG_FUNCTION_INFO_V1(seats_keep_purchase);
 
 /*
- * The change of assigned_seats that this extension itself is making, until the trigger of the
- * row has let it pass; nobody else may make one.
+ * The change of assigned_seats that this extension itself is making.  The trigger before the UPDATE
+ * makes it, and the one after all triggers finds it made, each once; nobody else can make one.
  */
-static CountChange expected;
+typedef struct Counting
+{
+	CountChange change;
+	bool made;
+	bool found;
+} Counting;
+
+static Counting counting;
 
 static const char *const assignable_statuses[] = {
 	"trialing", "active",
@@ -64,6 +72,24 @@ static KeptPlan count_seats[PURCHASE_KINDS] = {
 						.argtypes = {UUIDOID, INT4OID}},
 };
 
+#define FIND_PURCHASE(table) "SELECT FROM seats." table " WHERE id" EQ "$1"
+
+static KeptPlan find_purchase[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_PURCHASE("subscriptions"),
+							   .nargs = 1,
+							   .argtypes = {UUIDOID}},
+	[PURCHASE_ORDER] = {.sql = FIND_PURCHASE("orders"), .nargs = 1, .argtypes = {UUIDOID}},
+};
+
+#define FIND_SEAT(purchase) "SELECT FROM seats.customer_seats WHERE " purchase EQ "$1 LIMIT 1"
+
+static KeptPlan find_seat[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_SEAT("subscription_id"),
+							   .nargs = 1,
+							   .argtypes = {UUIDOID}},
+	[PURCHASE_ORDER] = {.sql = FIND_SEAT("order_id"), .nargs = 1, .argtypes = {UUIDOID}},
+};
+
 /* Tells whether a status stands in a list. */
 static bool
 status_is_in(const char *status, const char *const *list, size_t length)
@@ -77,8 +103,8 @@ status_is_in(const char *status, const char *const *list, size_t length)
 }
 
 /* Tells whether a purchase that turns to this status loses its seats. */
-bool
-purchase_status_is_ended(const char *status)
+static bool
+is_ended(const char *status)
 {
 	return status_is_in(status, ended_statuses, lengthof(ended_statuses));
 }
@@ -133,11 +159,11 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 	if (kept_plan_execute(&lock_purchase[id.kind], arguments) == 0)
 		return false;
 	purchase->id = id;
-	purchase->organization_id = *DatumGetUUIDP(row_value(1).value);
-	purchase->assignable = status_is_in(TextDatumGetCString(row_value(2).value),
+	purchase->organization_id = *DatumGetUUIDP(row_required(1));
+	purchase->assignable = status_is_in(TextDatumGetCString(row_required(2)),
 										assignable_statuses, lengthof(assignable_statuses));
-	purchase->seats = DatumGetInt32(row_value(3).value);
-	purchase->assigned_seats = DatumGetInt32(row_value(4).value);
+	purchase->seats = DatumGetInt32(row_required(3));
+	purchase->assigned_seats = DatumGetInt32(row_required(4));
 	return true;
 }
 
@@ -148,9 +174,31 @@ purchase_raise_not_found(PurchaseId id)
 	raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_FOUND : SUBSCRIPTION_NOT_FOUND);
 }
 
+/* Raises 09000: a trigger that somebody added does not let a purchase be written as it must be. */
+static _Noreturn void
+refuse_purchase_trigger(PurchaseKind kind)
+{
+	refuse_trigger_on(kind == PURCHASE_ORDER ? "orders" : "subscriptions");
+}
+
+/*
+ * Raises 09000 where a purchase's count was not changed although the purchase is there.  Where it
+ * is gone, its seats are going with it.
+ */
+static void
+check_counted(const CountChange *change)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&change->purchase.id), false}};
+
+	if (!counting.found &&
+		kept_plan_execute(&find_purchase[change->purchase.kind], arguments) > 0)
+		refuse_purchase_trigger(change->purchase.kind);
+}
+
 /*
  * Changes a purchase's count of pending and claimed seats; raises 23514 where that makes more
- * than were bought.  Nothing happens where the purchase is gone, its seats going with it.
+ * than were bought, and 09000 where a trigger that somebody added prevents the change.  Nothing
+ * happens where the purchase is gone, its seats going with it.
  *
  * Locks: the purchase's row, which functions hold already.
  */
@@ -160,21 +208,22 @@ purchase_count(CountChange change)
 	NullableDatum arguments[] = {{UUIDPGetDatum(&change.purchase.id), false},
 								 {Int32GetDatum(change.change), false}};
 	/* A trigger that somebody added may bring us here while another change is being made. */
-	CountChange outer = expected;
+	Counting outer = counting;
 
-	expected = change;
+	counting = (Counting){.change = change};
 	PG_TRY();
 	{
 		kept_plan_execute(&count_seats[change.purchase.kind], arguments);
+		check_counted(&change);
 	}
 	PG_FINALLY();
 	{
-		expected = outer;
+		counting = outer;
 	}
 	PG_END_TRY();
 }
 
-/* The columns of a purchase's row that its trigger looks at. */
+/* The columns of a purchase's row that rules are about. */
 typedef struct PurchaseRow
 {
 	pg_uuid_t id;
@@ -183,47 +232,82 @@ typedef struct PurchaseRow
 	char *status;
 } PurchaseRow;
 
-/* Reads a row that a trigger was given; false where one of the columns is null. */
+/* Returns a column of a purchase's row; raises 42703, 42804, and 42804 where it is null, too. */
+static Datum
+required_column(Relation table, HeapTuple row, const char *name)
+{
+	NullableDatum value = row_column(table, row, column_number(table, name));
+
+	if (value.isnull)
+		refuse_null_column(name);
+	return value.value;
+}
+
+/* Reads a row as it is stored. */
+static PurchaseRow
+read_purchase(Relation table, HeapTuple row)
+{
+	PurchaseRow result;
+
+	result.id = *DatumGetUUIDP(required_column(table, row, "id"));
+	result.seats = DatumGetInt32(required_column(table, row, "seats"));
+	result.assigned_seats = DatumGetInt32(required_column(table, row, "assigned_seats"));
+	result.status = TextDatumGetCString(required_column(table, row, "status"));
+	return result;
+}
+
+/* Tells whether the purchase in a row has ended, and which one it is. */
+bool
+purchase_has_ended(Relation table, HeapTuple row, pg_uuid_t *id)
+{
+	PurchaseRow purchase = read_purchase(table, row);
+
+	*id = purchase.id;
+	return is_ended(purchase.status);
+}
+
+/* Tells whether the change that this extension is making is one of a purchase. */
 static bool
-read_purchase(Relation table, HeapTuple row, PurchaseRow *result)
+is_counting(PurchaseId purchase)
 {
-	static const char *const names[] = {"id", "seats", "assigned_seats", "status"};
-	TupleDesc columns = RelationGetDescr(table);
-	Datum values[lengthof(names)];
-	bool isnull;
-
-	for (size_t i = 0; i < lengthof(names); i++)
-	{
-		values[i] = SPI_getbinval(row, columns, SPI_fnumber(columns, names[i]), &isnull);
-		if (isnull)
-			return false;
-	}
-	result->id = *DatumGetUUIDP(values[0]);
-	result->seats = DatumGetInt32(values[1]);
-	result->assigned_seats = DatumGetInt32(values[2]);
-	result->status = TextDatumGetCString(values[3]);
-	return true;
+	return counting.change.change != 0 &&
+		purchase_compare(&purchase, &counting.change.purchase) == 0;
 }
 
-/* Returns by how much this extension is changing the count of a row, and expects it no longer. */
+/* Returns by how much this extension is changing the count of a row, once. */
 static int32
-take_expected(PurchaseId purchase)
+change_to_make(PurchaseId purchase)
 {
-	int32 change = expected.change;
-
-	if (change == 0 || purchase_compare(&purchase, &expected.purchase) != 0)
+	if (counting.made || !is_counting(purchase))
 		return 0;
-	expected.change = 0;
-	return change;
+	counting.made = true;
+	return counting.change.change;
 }
 
-/* Raises 23514 where more seats are assigned than bought, saying how many are. */
+/*
+ * Raises 09000 where the count of a row that was written differs from what it was by anything but
+ * the change that this extension is making.
+ */
 static void
-check_seats(Relation table, const PurchaseRow *row, bool assigning)
+check_count(PurchaseId purchase, int32 difference)
 {
-	if (row->assigned_seats <= row->seats)
+	if (difference == 0)
 		return;
-	if (assigning)
+	if (counting.found || !is_counting(purchase) || difference != counting.change.change)
+		refuse_purchase_trigger(purchase.kind);
+	counting.found = true;
+}
+
+/*
+ * Raises 23514 where more seats are assigned than bought, saying how many are.  A purchase that is
+ * ending may have more, since its seats are about to be revoked.
+ */
+static void
+check_seats(Relation table, const PurchaseRow *row, int32 difference, bool ending)
+{
+	if (row->assigned_seats <= row->seats || ending)
+		return;
+	if (difference > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("all %d seats are assigned", row->seats),
@@ -237,64 +321,93 @@ check_seats(Relation table, const PurchaseRow *row, bool assigning)
 			 errtable(table)));
 }
 
-/* Raises 428C9: somebody else changed assigned_seats. */
-static void
-refuse_count(Relation table)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_GENERATED_ALWAYS),
-			 errmsg("column \"assigned_seats\" is kept by the extension seats"),
-			 errhint("Leave it out of the statement."),
-			 errtable(table)));
-}
-
-/* Returns the row that an UPDATE by anybody is to write; see seats_keep_purchase(). */
+/* Returns the row that an INSERT or UPDATE is to write; see seats_keep_purchase(). */
 static HeapTuple
-keep_updated(const TriggerData *trigger, PurchaseKind kind)
+keep_columns(const TriggerData *trigger, PurchaseKind kind)
 {
 	Relation table = trigger->tg_relation;
-	PurchaseRow old;
-	PurchaseRow new;
+	AttrNumber column = column_number(table, "assigned_seats");
+	HeapTuple old = trigger->tg_trigtuple;
+	HeapTuple new = trigger->tg_newtuple;
+	NullableDatum assigned = {Int32GetDatum(0), false};
+	PurchaseId purchase = {.kind = kind};
 	int32 change;
-	bool ends;
 
-	/* A null that is not allowed has its own error, once triggers are done. */
-	if (!read_purchase(table, trigger->tg_trigtuple, &old) ||
-		!read_purchase(table, trigger->tg_newtuple, &new))
-		return trigger->tg_newtuple;
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return row_with(table, trigger->tg_trigtuple, column, assigned);
+	purchase.id = *DatumGetUUIDP(required_column(table, old, "id"));
+	change = change_to_make(purchase);
+	assigned.value = Int32GetDatum(
+		DatumGetInt32(required_column(table, old, "assigned_seats")) + change);
+	new = row_with(table, new, column, assigned);
+	return change == 0 ? set_modified_at(table, old, new) : new;
+}
 
-	change = take_expected((PurchaseId){kind, new.id});
-	if (new.assigned_seats - old.assigned_seats != change)
-		refuse_count(table);
-	if (change > 0)
-		check_seats(table, &new, true);
-	if (change != 0)
-		return trigger->tg_newtuple;
-	ends = strcmp(old.status, new.status) != 0 && purchase_status_is_ended(new.status);
-	if (!ends)
-		check_seats(table, &new, false);
-	return set_modified_at(trigger);
+/* Raises the error for the row that an INSERT or UPDATE wrote, if there is one. */
+static void
+check_written(const TriggerData *trigger, PurchaseKind kind)
+{
+	Relation table = trigger->tg_relation;
+	bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+	PurchaseRow old = {.status = ""};
+	PurchaseRow new = read_purchase(table,
+									inserted ? trigger->tg_trigtuple : trigger->tg_newtuple);
+	int32 difference;
+	bool ending;
+
+	if (!inserted)
+		old = read_purchase(table, trigger->tg_trigtuple);
+	difference = new.assigned_seats - old.assigned_seats;
+	check_count((PurchaseId){kind, new.id}, difference);
+	/* By the UPDATE that ends it, or while its seats are being revoked. */
+	ending = is_ended(new.status) && (difference < 0 || strcmp(old.status, new.status) != 0);
+	check_seats(table, &new, difference, ending && difference <= 0);
+}
+
+/* Raises 09000 where a deleted purchase has left seats behind, which a foreign key excludes. */
+static void
+check_deleted(const TriggerData *trigger, PurchaseKind kind)
+{
+	Datum id = required_column(trigger->tg_relation, trigger->tg_trigtuple, "id");
+	NullableDatum arguments[] = {{id, false}};
+	bool left;
+
+	SPI_connect();
+	left = kept_plan_execute(&find_seat[kind], arguments) > 0;
+	SPI_finish();
+	if (left)
+		refuse_trigger_on("customer_seats");
 }
 
 /*
- * Trigger before INSERT or UPDATE of a purchase's row: keeps assigned_seats from everybody else,
- * refuses fewer seats than are assigned, and sets modified_at where the application changed
- * something.  A purchase that ends may lower its seats in the same statement, since
- * seats_end_purchase() revokes them.  A new one has none assigned, whatever was given, so that
- * a dump counts anew as its seats come in.  Raises 23514 and 428C9.
+ * Trigger on each row of a purchase.
+ *
+ * Before INSERT or UPDATE it keeps assigned_seats from everybody else: a new purchase has none
+ * assigned, so that a dump counts anew as its seats come in, and what an UPDATE writes there has
+ * no effect.  It sets modified_at where the application changed something.
+ *
+ * After INSERT or UPDATE, when all triggers before it have run, it refuses fewer seats than are
+ * assigned, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
+ * being deleted.  A purchase that ends may lower its seats in the same statement, since
+ * seats_end_purchase() revokes them.  Raises 23514, 09000, 42703 and 42804.
  *
  * Locks: nothing more; the row is locked and the newest by the time a row trigger sees it.
  */
 Datum
 seats_keep_purchase(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = row_trigger_data(fcinfo, true);
+	const TriggerData *trigger = row_trigger_data(fcinfo);
 	PurchaseKind kind;
 
-	if (!purchase_kind_of(trigger->tg_relation, &kind))
+	if (!purchase_kind_of(trigger->tg_relation, &kind) ||
+		(TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
+		 !TRIGGER_FIRED_AFTER(trigger->tg_event)))
 		refuse_trigger(fcinfo);
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		return PointerGetDatum(row_with(trigger->tg_relation, trigger->tg_trigtuple,
-										"assigned_seats", Int32GetDatum(0)));
-	return PointerGetDatum(keep_updated(trigger, kind));
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		return PointerGetDatum(keep_columns(trigger, kind));
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		check_deleted(trigger, kind);
+	else
+		check_written(trigger, kind);
+	return PointerGetDatum(NULL);
 }

@@ -5,6 +5,7 @@
 #ifndef SEATS_PURCHASE_H
 #define SEATS_PURCHASE_H
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "utils/relcache.h"
 #include "utils/uuid.h"
@@ -47,7 +48,7 @@ extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
 extern _Noreturn void purchase_raise_not_found(PurchaseId id);
 extern void purchase_count(CountChange change);
-extern bool purchase_status_is_ended(const char *status);
+extern bool purchase_has_ended(Relation table, HeapTuple row, pg_uuid_t *id);
 extern bool purchase_kind_of(Relation table, PurchaseKind *kind);
 
 #endif

@@ -31,7 +31,7 @@ typedef struct Invitee
 } Invitee;
 
 static KeptPlan lock_invitee = {
-	.sql = "SELECT s.organization_id, s.customer_id, s.status" EQ "'pending' "
+	.sql = "SELECT s.organization_id, s.customer_id, s.status" EQ "'pending' AS status "
 		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -41,9 +41,13 @@ static KeptPlan set_invited = {
 	.sql =
 		"UPDATE seats.customer_seats AS s "
 		"SET invitation_token_hash = $2, invitation_token_expires_at = $3, modified_at = $4 "
-		"WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
-	.nargs = 4,
-	.argtypes = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS ", "
+		"s.id" EQ "$1 AND s.status" EQ "'pending' AND s.invitation_token_hash" EQ "$2 "
+		"AND s.invitation_token_expires_at" EQ "$3 AND s.modified_at" EQ "$4 "
+		"AND s.organization_id" EQ "$5 AND s.customer_id" EQ "$6",
+	.nargs = 6,
+	.argtypes = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
 };
 
 /*
@@ -56,19 +60,18 @@ lock_pending_seat(const pg_uuid_t *seat_id)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
 	Invitee invitee = {0};
-	NullableDatum customer_id;
 	bool pending;
 
 	if (kept_plan_execute(&lock_invitee, arguments) == 0)
 		raise_error(SEAT_NOT_FOUND);
 	invitee.seat.id = *seat_id;
-	invitee.seat.organization_id = *DatumGetUUIDP(row_value(1).value);
-	customer_id = row_value(2);
-	pending = DatumGetBool(row_value(3).value);
+	invitee.seat.organization_id = *DatumGetUUIDP(row_required(1));
+	pending = DatumGetBool(row_required(3));
+	if (pending)
+		invitee.seat.customer_id = *DatumGetUUIDP(row_required(2));
 	invitee.invitation_ttl = organization_allowed(&invitee.seat.organization_id);
 	if (!pending)
 		raise_error(SEAT_NOT_PENDING);
-	invitee.seat.customer_id = *DatumGetUUIDP(customer_id.value);
 	return invitee;
 }
 
@@ -84,7 +87,7 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	TimestampTz now;
 	bytea *hash;
 	text *token;
-	NullableDatum arguments[4] = {0};
+	NullableDatum arguments[6] = {0};
 	Datum seat;
 
 	SPI_connect();
@@ -97,6 +100,8 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	arguments[2].value = TimestampTzGetDatum(
 		settings_invitation_expiry(now, invitee.invitation_ttl));
 	arguments[3].value = TimestampTzGetDatum(now);
+	arguments[4].value = UUIDPGetDatum(&invitee.seat.organization_id);
+	arguments[5].value = UUIDPGetDatum(&invitee.seat.customer_id);
 	kept_plan_change(&set_invited, arguments, 1);
 	seat = row_composite(TupleDescAttr(type, 0)->atttypid, SEAT_COLUMN_COUNT, caller);
 	event_record(EVENT_INVITATION_RESENT, &invitee.seat, now);

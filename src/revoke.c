@@ -11,6 +11,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -49,17 +50,27 @@ static KeptPlan lock_seat = {
 	"SET status = 'revoked', customer_id = NULL, customer_email = NULL, " \
 	"expiry_watched = false, revoked_at = $2, modified_at = $2 "
 
+#define IS_REVOKED \
+	"s.status" EQ "'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
+	"AND NOT s.expiry_watched AND s.revoked_at" EQ "$2 AND s.modified_at" EQ "$2"
+
 static KeptPlan set_revoked = {
-	.sql = SET_REVOKED "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS,
+	.sql = SET_REVOKED "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS ", "
+					   "s.id" EQ "$1 AND " IS_REVOKED,
 	.nargs = 2,
 	.argtypes = {UUIDOID, TIMESTAMPTZOID},
+	.table = "customer_seats",
 };
 
 static KeptPlan set_all_revoked = {
-	.sql = SET_REVOKED "WHERE s.id" EQ "ANY ($1)",
+	.sql = SET_REVOKED "WHERE s.id" EQ "ANY ($1) RETURNING " IS_REVOKED,
 	.nargs = 2,
 	.argtypes = {UUIDARRAYOID, TIMESTAMPTZOID},
+	.table = "customer_seats",
 };
+
+/* How many seats are revoked together: memory for as many is enough, however many there are. */
+#define MAX_BATCH 10000
 
 /* A seat that is not revoked has a customer, and an index finds it by that. */
 #define LOCK_SEATS(purchase) \
@@ -148,33 +159,61 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 }
 
 /*
- * Revokes the seats that a statement locks and gives, all pending or claimed, and records an event
- * for each; returns how many.  Inside SPI_connect() and SPI_finish(), with their purchases locked.
+ * Revokes the seats in the rows that a statement gave, and records an event for each.
  *
- * Locks: what the statement does, then the sessions of the seats.
+ * Locks: the sessions of the seats.
  */
-int
-revoke_found(KeptPlan *lock, const NullableDatum *arguments)
+static void
+revoke_batch(int count)
 {
-	int count = (int) kept_plan_execute(lock, arguments);
 	TimestampTz now = GetCurrentTimestamp();
 	NullableDatum revocation[2] = {0};
-	SeatIds *seats;
+	SeatIds *seats = palloc(count * sizeof(SeatIds));
 
-	if (count == 0)
-		return 0;
-	seats = palloc(count * sizeof(SeatIds));
 	for (int i = 0; i < count; i++)
 	{
-		seats[i].id = *DatumGetUUIDP(rows_value(i, 1).value);
-		seats[i].organization_id = *DatumGetUUIDP(rows_value(i, 2).value);
-		seats[i].customer_id = *DatumGetUUIDP(rows_value(i, 3).value);
+		seats[i].id = *DatumGetUUIDP(rows_required(i, 1));
+		seats[i].organization_id = *DatumGetUUIDP(rows_required(i, 2));
+		seats[i].customer_id = *DatumGetUUIDP(rows_required(i, 3));
 	}
 	SPI_freetuptable(SPI_tuptable);
 	event_record_all(EVENT_REVOKED, seats, count, now);
 	revocation[0] = uuid_array(&seats->id, sizeof(SeatIds), count);
 	revocation[1].value = TimestampTzGetDatum(now);
 	kept_plan_change(&set_all_revoked, revocation, count);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Revokes the seats that a statement locks and gives, all pending or claimed, and records an event
+ * for each; returns how many.  Inside SPI_connect() and SPI_finish(), with their purchases locked.
+ * Raises 09000 where a trigger that somebody added prevents that.
+ *
+ * Locks: what the statement does, then the sessions of the seats.
+ */
+int
+revoke_found(KeptPlan *lock, const NullableDatum *arguments)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "seats to be revoked",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(batch);
+	Portal seats = kept_plan_open(lock, arguments);
+	uint64 found;
+	int count = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(seats, true, MAX_BATCH);
+		found = SPI_processed;
+		if (found > 0)
+			revoke_batch((int) found);
+		count += (int) found;
+		MemoryContextReset(batch);
+	} while (found == MAX_BATCH);
+	SPI_cursor_close(seats);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(batch);
 	return count;
 }
 
@@ -222,7 +261,8 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
 
 /*
  * Trigger after UPDATE of a purchase's row whose status changed: revokes its seats where it
- * ended.  It does so whatever the organization may use, since ending always works.
+ * ended.  It does so whatever the organization may use, since ending always works.  Raises 09000
+ * where a trigger that somebody added prevents that, and 42703 and 42804 where a column was altered.
  *
  * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
  * purchase.
@@ -230,20 +270,14 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
 Datum
 seats_end_purchase(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = row_trigger_data(fcinfo, false);
-	TupleDesc columns = RelationGetDescr(trigger->tg_relation);
+	const TriggerData *trigger = row_trigger_data(fcinfo);
 	PurchaseId purchase;
-	char *status;
-	bool isnull;
 
-	if (!purchase_kind_of(trigger->tg_relation, &purchase.kind))
+	if (!purchase_kind_of(trigger->tg_relation, &purchase.kind) ||
+		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
 		refuse_trigger(fcinfo);
-	status = SPI_getvalue(trigger->tg_newtuple, columns, SPI_fnumber(columns, "status"));
-	if (!purchase_status_is_ended(status))
+	if (!purchase_has_ended(trigger->tg_relation, trigger->tg_newtuple, &purchase.id))
 		return PointerGetDatum(NULL);
-
-	purchase.id = *DatumGetUUIDP(
-		SPI_getbinval(trigger->tg_newtuple, columns, SPI_fnumber(columns, "id"), &isnull));
 	SPI_connect();
 	revoke_all(purchase);
 	SPI_finish();

@@ -13,6 +13,7 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
+#include "columns.h"
 #include "row.h"
 
 /*
@@ -26,6 +27,24 @@ rows_value(uint64 row, int column)
 	result.value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column,
 								 &result.isnull);
 	return result;
+}
+
+/* Returns a column of a row that must not be null, or raises 42804. */
+Datum
+rows_required(uint64 row, int column)
+{
+	NullableDatum result = rows_value(row, column);
+
+	if (result.isnull)
+		refuse_null_column(SPI_fname(SPI_tuptable->tupdesc, column));
+	return result.value;
+}
+
+/* Returns a column of the first row that must not be null, or raises 42804. */
+Datum
+row_required(int column)
+{
+	return rows_required(0, column);
 }
 
 /* Returns a column of the first row. */

@@ -11,6 +11,8 @@
 
 extern NullableDatum rows_value(uint64 row, int column);
 extern NullableDatum row_value(int column);
+extern Datum rows_required(uint64 row, int column);
+extern Datum row_required(int column);
 extern void row_fields(NullableDatum *fields, const Oid *field_types, int count);
 extern Datum composite(Oid type_id, const NullableDatum *fields, const Oid *field_types,
 					   int count, MemoryContext context);

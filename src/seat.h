@@ -25,5 +25,6 @@ typedef struct SeatIds
 #define SEAT_COLUMN_COUNT 12
 #define SEAT_ID_COLUMN 3
 #define SEAT_CUSTOMER_ID_COLUMN 7
+#define SEAT_CUSTOMER_EMAIL_COLUMN 8
 
 #endif

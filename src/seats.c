@@ -8,6 +8,7 @@
 
 #include "counters.h"
 #include "extension.h"
+#include "planner.h"
 #include "settings.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
@@ -18,10 +19,11 @@ PG_MODULE_MAGIC;
 
 void _PG_init(void);
 
-/* Declares the settings, and begins to count, when the library is loaded. */
+/* Declares the settings, and begins to count and to plan, when the library is loaded. */
 void
 _PG_init(void)
 {
 	settings_define();
 	counters_define();
+	planner_define();
 }

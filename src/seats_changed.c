@@ -4,43 +4,74 @@
  *		their purchases, and the end of sessions.
  *
  * It works on the transition tables of one statement, so that a statement that changes many
- * seats of a purchase counts them once.  By a constraint of the table a seat is revoked exactly
- * if it has revoked_at, and claimed exactly if it has claimed_at but not revoked_at.
+ * seats of a purchase counts them once.
  */
 #include "postgres.h"
 
+#include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+#include "columns.h"
 #include "kept_plan.h"
 #include "purchase.h"
+#include "session.h"
 #include "trigger.h"
 
 PG_FUNCTION_INFO_V1(seats_changed);
 PG_FUNCTION_INFO_V1(seats_refuse_truncate);
 
+/* Of how many seats the sessions are ended together. */
+#define MAX_CLAIMED 100000
+
+/* Where the columns of seats are that matter here, and two values of the first. */
+typedef struct SeatFields
+{
+	AttrNumber status;
+	AttrNumber id;
+	AttrNumber subscription_id;
+	AttrNumber order_id;
+	Oid claimed;
+	Oid revoked;
+} SeatFields;
+
 /* What a statement did to seats. */
 typedef struct SeatChanges
 {
+	SeatFields fields;
 	List *counts;			  /* of CountChange */
-	ArrayBuildState *claimed; /* ids of the seats that were claimed before it, or NULL */
+	ArrayBuildState *claimed; /* ids of seats that were claimed before it, or NULL */
 } SeatChanges;
 
-/* A seat that is still claimed keeps the sessions of its customer. */
-static KeptPlan end_sessions = {
-	.sql = "DELETE FROM seats.customer_sessions AS x "
-		   "WHERE x.seat_id" EQ "ANY ($1) AND NOT EXISTS ("
-		   "SELECT FROM seats.customer_seats AS s "
-		   "WHERE s.id" EQ "x.seat_id AND s.customer_id" EQ "x.customer_id "
-		   "AND s.status" EQ "'claimed')",
-	.nargs = 1,
-	.argtypes = {UUIDARRAYOID},
-};
+/* Returns a value of the type of a seat's status. */
+static Oid
+status_value(Oid type, const char *name)
+{
+	return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+						   CStringGetDatum(name));
+}
+
+/* Finds the columns of seats; raises 42703 and 42804. */
+static SeatFields
+find_fields(Relation table)
+{
+	Oid type = column_type("customer_seats", "status");
+
+	return (SeatFields){
+		.status = column_number(table, "status"),
+		.id = column_number(table, "id"),
+		.subscription_id = column_number(table, "subscription_id"),
+		.order_id = column_number(table, "order_id"),
+		.claimed = status_value(type, "claimed"),
+		.revoked = status_value(type, "revoked"),
+	};
+}
 
 /* Orders the elements of SeatChanges.counts by their purchase. */
 static int
@@ -52,13 +83,24 @@ compare_counts(const ListCell *a, const ListCell *b)
 
 /* Returns a column of a seat. */
 static NullableDatum
-seat_value(TupleTableSlot *seat, const char *column)
+seat_value(TupleTableSlot *seat, AttrNumber column)
 {
 	NullableDatum result;
 
-	result.value = slot_getattr(seat, SPI_fnumber(seat->tts_tupleDescriptor, column),
-								&result.isnull);
+	result.value = slot_getattr(seat, column, &result.isnull);
 	return result;
+}
+
+/* Returns a column of a seat that must not be null, or raises 42804. */
+static Datum
+seat_required(TupleTableSlot *seat, AttrNumber column)
+{
+	NullableDatum value = seat_value(seat, column);
+
+	if (value.isnull)
+		refuse_null_column(
+			NameStr(TupleDescAttr(seat->tts_tupleDescriptor, column - 1)->attname));
+	return value.value;
 }
 
 /* Adds to the change of a purchase; rows of one purchase mostly come one after the other. */
@@ -76,20 +118,42 @@ add_count(SeatChanges *changes, PurchaseId purchase, int32 change)
 	last->change += change;
 }
 
+/* Ends the sessions of the seats collected so far that are no longer claimed. */
+static void
+end_sessions(SeatChanges *changes)
+{
+	if (changes->claimed == NULL)
+		return;
+	sessions_end_unclaimed(makeArrayResult(changes->claimed, CurrentMemoryContext));
+	changes->claimed = NULL;
+}
+
+/* Adds a seat that was claimed before the statement. */
+static void
+add_claimed(SeatChanges *changes, Datum id)
+{
+	changes->claimed = accumArrayResult(changes->claimed, id, false, UUIDOID,
+										CurrentMemoryContext);
+	if (changes->claimed->nelems >= MAX_CLAIMED)
+		end_sessions(changes);
+}
+
 /* Adds one version of a seat's row: with -1 as it was before the statement, with 1 after it. */
 static void
 add_seat(SeatChanges *changes, TupleTableSlot *seat, int32 change)
 {
+	const SeatFields *fields = &changes->fields;
+	Oid status = DatumGetObjectId(seat_required(seat, fields->status));
 	PurchaseId purchase;
 
-	if (!seat_value(seat, "revoked_at").isnull)
+	if (status == fields->revoked)
 		return;
-	if (purchase_of_seat(seat_value(seat, "subscription_id"), seat_value(seat, "order_id"),
-						 &purchase))
-		add_count(changes, purchase, change);
-	if (change < 0 && !seat_value(seat, "claimed_at").isnull)
-		changes->claimed = accumArrayResult(changes->claimed, seat_value(seat, "id").value,
-											false, UUIDOID, CurrentMemoryContext);
+	if (!purchase_of_seat(seat_value(seat, fields->subscription_id),
+						  seat_value(seat, fields->order_id), &purchase))
+		refuse_null_column("subscription_id");
+	add_count(changes, purchase, change);
+	if (change < 0 && status == fields->claimed)
+		add_claimed(changes, seat_required(seat, fields->id));
 }
 
 /* Adds all rows of a transition table, which the statement may not have. */
@@ -136,19 +200,12 @@ apply_counts(List *counts)
 		purchase_count(sum);
 }
 
-/* Ends the sessions of those among some seats that are no longer claimed. */
-static void
-end_sessions_of(ArrayBuildState *seats)
-{
-	NullableDatum arguments[] = {{makeArrayResult(seats, CurrentMemoryContext), false}};
-
-	kept_plan_execute(&end_sessions, arguments);
-}
-
 /*
  * Trigger after each statement that inserts, updates or deletes seats: counts pending and
  * claimed ones in their purchase, and ends the sessions of those no longer claimed.  Raises
- * 23514 where a purchase would have more of them than were bought.
+ * 23514 where a purchase would have more of them than were bought, 09000 where a trigger that
+ * somebody added prevents a count from being changed or a session from being ended, and 42703 and
+ * 42804 where a column was altered.
  *
  * Locks: the rows of purchases whose count changes, in the order of their ids, then sessions.
  * A claim changes no count and finds no session, so it locks nothing.
@@ -159,12 +216,12 @@ seats_changed(PG_FUNCTION_ARGS)
 	const TriggerData *trigger = statement_trigger_data(fcinfo, "customer_seats");
 	SeatChanges changes = {0};
 
+	changes.fields = find_fields(trigger->tg_relation);
 	SPI_connect();
 	add_seats(&changes, trigger->tg_relation, trigger->tg_oldtable, -1);
 	add_seats(&changes, trigger->tg_relation, trigger->tg_newtable, 1);
 	apply_counts(changes.counts);
-	if (changes.claimed != NULL)
-		end_sessions_of(changes.claimed);
+	end_sessions(&changes);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

@@ -7,13 +7,18 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "columns.h"
+#include "counters.h"
 #include "direct_access.h"
 #include "errors.h"
 #include "kept_plan.h"
@@ -32,13 +37,20 @@ static const Oid field_types[] = {UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPT
 #define SESSION_FIELDS 5
 #define EXPIRES_AT_FIELD 4
 
+/* Those of them that are never null. */
+static const char *const field_names[SESSION_FIELDS] = {"customer_id", "organization_id",
+														"seat_id", NULL, "expires_at"};
+
 /* Takes the values of all columns. */
 static KeptPlan insert_session = {
 	.sql = "INSERT INTO seats.customer_sessions "
 		   "(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) "
-		   "VALUES ($1, $2, $3, $4, $5, $6)",
+		   "VALUES ($1, $2, $3, $4, $5, $6) "
+		   "RETURNING token_hash" EQ "$1 AND seat_id" EQ "$2 AND customer_id" EQ "$3 "
+		   "AND organization_id" EQ "$4 AND created_at" EQ "$5 AND expires_at" EQ "$6",
 	.nargs = SESSION_TABLE_COLUMNS,
 	.argtypes = {BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	.table = "customer_sessions",
 };
 
 static KeptPlan find_session = {
@@ -50,21 +62,67 @@ static KeptPlan find_session = {
 	.argtypes = {BYTEAOID},
 };
 
-static KeptPlan delete_sessions_of_seat = {
-	.sql = "DELETE FROM seats.customer_sessions WHERE seat_id" EQ "$1",
-	.nargs = 1,
-	.argtypes = {UUIDOID},
-};
+/* What is to be deleted, and how it is found where it was not. */
+#define OF_SEAT "seats.customer_sessions WHERE seat_id" EQ "$1"
+#define OF_TOKEN "seats.customer_sessions WHERE token_hash" EQ "$1"
+/* A seat that is still claimed keeps the sessions of its customer. */
+#define OF_UNCLAIMED \
+	"seats.customer_sessions AS x WHERE x.seat_id" EQ "ANY ($1) AND NOT EXISTS (" \
+	"SELECT FROM seats.customer_seats AS s " \
+	"WHERE s.id" EQ "x.seat_id AND s.customer_id" EQ "x.customer_id " \
+	"AND s.status" EQ "'claimed')"
 
-static KeptPlan delete_session = {
-	.sql = "DELETE FROM seats.customer_sessions WHERE token_hash" EQ "$1",
-	.nargs = 1,
-	.argtypes = {BYTEAOID},
-};
+typedef struct Deletion
+{
+	KeptPlan delete;
+	KeptPlan find;
+} Deletion;
+
+#define DELETION(rows, type) \
+	{ \
+		.delete = {.sql = "DELETE FROM " rows, .nargs = 1, .argtypes = {type}}, \
+		.find = {.sql = "SELECT FROM " rows " LIMIT 1", .nargs = 1, .argtypes = {type}}, \
+	}
+
+static Deletion sessions_of_seat = DELETION(OF_SEAT, UUIDOID);
+static Deletion sessions_of_token = DELETION(OF_TOKEN, BYTEAOID);
+static Deletion sessions_of_unclaimed = DELETION(OF_UNCLAIMED, UUIDARRAYOID);
+
+/* Tells whether a trigger or rule that somebody added may keep sessions from being deleted. */
+static bool
+deletion_may_fail(void)
+{
+	Relation sessions = table_openrv(makeRangeVar("seats", "customer_sessions", -1),
+									 AccessShareLock);
+	const TriggerDesc *triggers = sessions->trigdesc;
+	bool result = sessions->rd_rules != NULL ||
+		(triggers != NULL && triggers->trig_delete_before_row);
+
+	table_close(sessions, NoLock);
+	return result;
+}
+
+/*
+ * Deletes sessions; returns how many.  Raises 09000 where a trigger or rule that somebody added
+ * prevents that.
+ *
+ * Locks: the sessions' rows.
+ */
+static uint64
+delete_sessions(Deletion *deletion, Datum argument)
+{
+	NullableDatum arguments[] = {{argument, false}};
+	uint64 count = kept_plan_execute(&deletion->delete, arguments);
+
+	if (deletion_may_fail() && kept_plan_execute(&deletion->find, arguments) > 0)
+		refuse_trigger_on("customer_sessions");
+	return count;
+}
 
 /*
  * Opens a session of a seat's customer from "now" on and returns its token in clear, in a memory
- * context.  Inside SPI_connect() and SPI_finish(), with the seat locked.
+ * context.  Inside SPI_connect() and SPI_finish(), with the seat locked.  Raises 09000 where a
+ * trigger that somebody added prevents the session or alters it.
  */
 text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context)
@@ -84,7 +142,7 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 	};
 
 	if (!direct_insert(&direct_sessions, values))
-		kept_plan_execute(&insert_session, values);
+		kept_plan_change(&insert_session, values, 1);
 	return token;
 }
 
@@ -96,9 +154,19 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 void
 sessions_end(const pg_uuid_t *seat_id)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	(void) delete_sessions(&sessions_of_seat, UUIDPGetDatum(seat_id));
+}
 
-	kept_plan_execute(&delete_sessions_of_seat, arguments);
+/*
+ * Ends those sessions of some seats, an array of ids, whose seat is no longer claimed by their
+ * customer.  Inside SPI_connect() and SPI_finish().
+ *
+ * Locks: the sessions' rows.
+ */
+void
+sessions_end_unclaimed(Datum seat_ids)
+{
+	(void) delete_sessions(&sessions_of_unclaimed, seat_ids);
 }
 
 /*
@@ -149,6 +217,11 @@ find_live(bytea *hash, NullableDatum *fields)
 	if (result == DIRECT_NOT_FOUND ||
 		(result == DIRECT_NOT_POSSIBLE && !find_by_statement(hash, fields)))
 		return false;
+	for (int i = 0; i < SESSION_FIELDS; i++)
+	{
+		if (fields[i].isnull && field_names[i] != NULL)
+			refuse_null_column(field_names[i]);
+	}
 	if (DatumGetTimestampTz(fields[EXPIRES_AT_FIELD].value) <= GetCurrentTimestamp())
 		raise_error(SESSION_EXPIRED);
 	return true;
@@ -203,7 +276,6 @@ seats_authenticate(PG_FUNCTION_ARGS)
 Datum
 seats_end_session(PG_FUNCTION_ARGS)
 {
-	NullableDatum arguments[1] = {0};
 	const text *token;
 	bytea *hash;
 	uint64 ended;
@@ -214,8 +286,7 @@ seats_end_session(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 
 	SPI_connect();
-	arguments[0].value = PointerGetDatum(hash);
-	ended = kept_plan_execute(&delete_session, arguments);
+	ended = delete_sessions(&sessions_of_token, PointerGetDatum(hash));
 	SPI_finish();
 	PG_RETURN_BOOL(ended > 0);
 }
@@ -233,6 +304,7 @@ seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 	bool pass;
 	ListCell *cell;
 
+	counters_prepare();
 	SPI_connect();
 	pass = !session_jwts_of_request(&hashes);
 	foreach (cell, hashes)

@@ -12,5 +12,6 @@
 extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now,
 						  MemoryContext context);
 extern void sessions_end(const pg_uuid_t *seat_id);
+extern void sessions_end_unclaimed(Datum seat_ids);
 
 #endif

@@ -13,6 +13,7 @@
 #include "varatt.h"
 #endif
 
+#include "counters.h"
 #include "errors.h"
 #include "pgcrypto.h"
 #include "session_jwt.h"
@@ -107,6 +108,7 @@ seats_token_route(PG_FUNCTION_ARGS)
 	size_t length = VARSIZE_ANY_EXHDR(token);
 	uint32 route;
 
+	counters_prepare();
 	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
 		!token_parse(characters, length, TOKEN_SESSION, &route) &&
 		!session_jwt_route(token, &route))

@@ -1,14 +1,14 @@
 /*
  * trigger.c
- *		What a trigger function is called with, and the row that it returns.
+ *		What a trigger function is called with.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "executor/spi.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "columns.h"
+#include "extension.h"
 #include "trigger.h"
 
 /* Raises 39P01: a trigger function was called for something that it does not know. */
@@ -23,7 +23,8 @@ refuse_trigger(FunctionCallInfo fcinfo)
 
 /*
  * Returns what a trigger function was called with; raises 39P01 where it was not called as a
- * trigger on a table of its own schema, or not for a statement or a row as it should be.
+ * trigger on one of the extension's tables, or not for a statement or a row as it should be, and 55000
+ * where this library does not know the version of the extension's objects.
  */
 static const TriggerData *
 trigger_data(FunctionCallInfo fcinfo, bool for_row)
@@ -33,8 +34,10 @@ trigger_data(FunctionCallInfo fcinfo, bool for_row)
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) != 0) != for_row ||
 		RelationGetNamespace(trigger->tg_relation) !=
-			get_func_namespace(fcinfo->flinfo->fn_oid))
+			get_func_namespace(fcinfo->flinfo->fn_oid) ||
+		!column_table_is_known(RelationGetRelationName(trigger->tg_relation)))
 		refuse_trigger(fcinfo);
+	extension_check_version();
 	return trigger;
 }
 
@@ -49,28 +52,9 @@ statement_trigger_data(FunctionCallInfo fcinfo, const char *table)
 	return trigger;
 }
 
-/*
- * Returns what a trigger for each row was called with, which is an UPDATE, or if allowed an
- * INSERT; else raises 39P01.
- */
+/* Returns what a trigger for each row was called with, or raises 39P01. */
 const TriggerData *
-row_trigger_data(FunctionCallInfo fcinfo, bool or_insert)
+row_trigger_data(FunctionCallInfo fcinfo)
 {
-	const TriggerData *trigger = trigger_data(fcinfo, true);
-
-	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
-		!(or_insert && TRIGGER_FIRED_BY_INSERT(trigger->tg_event)))
-		refuse_trigger(fcinfo);
-	return trigger;
-}
-
-/* Returns a row of a table with one column changed, to a value that is not null. */
-HeapTuple
-row_with(Relation table, HeapTuple row, const char *column, Datum value)
-{
-	TupleDesc columns = RelationGetDescr(table);
-	int number = SPI_fnumber(columns, column);
-	bool isnull = false;
-
-	return heap_modify_tuple_by_cols(row, columns, 1, &number, &value, &isnull);
+	return trigger_data(fcinfo, true);
 }

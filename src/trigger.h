@@ -1,6 +1,6 @@
 /*
  * trigger.h
- *		What a trigger function is called with, and the row that it returns.
+ *		What a trigger function is called with.
  */
 #ifndef SEATS_TRIGGER_H
 #define SEATS_TRIGGER_H
@@ -10,7 +10,6 @@
 
 extern _Noreturn void refuse_trigger(FunctionCallInfo fcinfo);
 extern const TriggerData *statement_trigger_data(FunctionCallInfo fcinfo, const char *table);
-extern const TriggerData *row_trigger_data(FunctionCallInfo fcinfo, bool or_insert);
-extern HeapTuple row_with(Relation table, HeapTuple row, const char *column, Datum value);
+extern const TriggerData *row_trigger_data(FunctionCallInfo fcinfo);
 
 #endif

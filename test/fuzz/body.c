@@ -14,6 +14,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "counters.h"
 #include "errors.h"
 #include "http.h"
 #include "http_body.h"
@@ -48,6 +49,11 @@ TupleDesc
 named_type(const char *name pg_attribute_unused())
 {
 	return NULL;
+}
+
+void
+counters_prepare(void)
+{
 }
 
 /* Only the functions of the schema seats take or do these. */

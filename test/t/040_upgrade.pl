@@ -104,4 +104,62 @@ $seen{$_}-- foreach @updated;
 my @different = map { ($seen{$_} > 0 ? 'only fresh: ' : 'only updated: ') . $_ } grep { $seen{$_} } sort keys %seen;
 is(join("\n", @different), '', 'an updated database has the catalog of a new one');
 
+# The library of 1.1 with the objects of 1.0: whatever is called works, or says what to do.
+$node->safe_psql('postgres', 'CREATE DATABASE behind');
+in_database('behind');
+query(q{
+	SET client_min_messages = warning;
+	CREATE EXTENSION pgcrypto;
+	CREATE EXTENSION seats VERSION '1.0'});
+my $id = ID;
+# It has the right form; nobody was ever given it.
+my $token = 'seats_inv_3vJFriqHRiZzN7b0MDWgE8S0K91y6ICJw2ijrKMVhELRzS6jG0ytKrF';
+my @calls = (
+	"INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled) VALUES ('$id', 'Acme', 'acme', true)",
+	"INSERT INTO seats.products (id, organization_id, name) VALUES ('$id', '$id', 'Editor')",
+	"INSERT INTO seats.customers (id, organization_id, email) VALUES ('$id', '$id', 'a\@example.com')",
+	"INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats) VALUES ('$id', '$id', '$id', '$id', 5)",
+	"INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats) VALUES ('$id', '$id', '$id', '$id', 5)",
+	"UPDATE seats.organizations SET name = 'New'",
+	"UPDATE seats.customers SET name = 'New'",
+	"DELETE FROM seats.customer_seats",
+	"SELECT seats.claim_seat('$token')",
+	"SELECT seats.claim_info('$token')",
+	"SELECT seats_http.get_claim_info('$token')",
+	"SELECT seats.assign_seat('$id', email => 'b\@example.com')",
+	"SELECT seats.assign_seats('$id', NULL, '{b\@example.com}')",
+	"SELECT seats.resend_invitation('$id')",
+	"SELECT seats.revoke_seat('$id')",
+	"SELECT seats.revoke_seats('$id')",
+	"SELECT seats.list_seats('$id')",
+	"SELECT seats.get_seat('$id')",
+	'SELECT seats.rotate_jwt_key()',
+	'SELECT seats.postgrest_config()',
+	'SELECT seats.release_expired_seats()',
+	'SELECT seats.purge_expired_sessions()',
+	"SELECT seats.purge_events('1 day')",
+	'SELECT seats.stats()',
+	'SELECT seats.check_session()',
+	'SELECT seats.current_customer_id()',
+	"SELECT seats.organization_route('$id')",
+	"SELECT seats_http.list_seats('$id')",
+	"SELECT seats_http.revoke_seat('$id')",
+	'SELECT count(*) FROM seats.my_seats',
+	'SELECT count(*) FROM seats.usage',
+	"SELECT seats.grant_access(backend => current_user::regrole)");
+foreach my $call (@calls)
+{
+	my ($status, undef, $errors) = $node->psql('behind', "\\set VERBOSITY verbose\n$call");
+
+	ok( $status == 0
+		  || $errors =~ /ERROR:  55000: the extension seats is of version 1\.0.*^HINT:  Run ALTER EXTENSION seats UPDATE\./ms,
+		"works or names the update: $call")
+	  or diag($errors);
+}
+like(outcome("SELECT seats.assign_seat('$id', email => 'b\@example.com')"),
+	qr/^55000 /, 'functions that need the objects of 1.1 do not run');
+is(outcome('ALTER EXTENSION seats UPDATE'), '', 'the update needs nothing else');
+like(outcome("SELECT seats.assign_seat('$id', email => 'b\@example.com')"),
+	qr/^PT/, 'and then they do');
+
 done_testing();

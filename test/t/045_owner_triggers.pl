@@ -194,9 +194,10 @@ query(q{
 
 	CREATE TABLE calls (name text PRIMARY KEY, call text, direct_access text, function boolean, changed text, fires text[]);
 
-	-- Tries all calls that a trigger should fire for: which of them go wrong, and whether any was meddled with. "same" is whether functions have to change exactly what
-	-- they do without; "errors" are those that they may raise.
-	CREATE FUNCTION try(meddler text[], same boolean, errors text, OUT wrong text, OUT tried bigint) LANGUAGE plpgsql AS $$
+	-- Tries all calls that a trigger should fire for: which of them go wrong, and how many were meddled with. Functions may have to
+	-- change the "same" rows as where nobody meddles, or only to give the right "answer", or only the right "rows" have to be there.
+	-- "errors" are those that calls may raise. What a rule does to a statement is not seen.
+	CREATE FUNCTION try(meddler text[], promise text, errors text, unseen boolean, OUT wrong text, OUT tried bigint) LANGUAGE plpgsql AS $$
 	DECLARE
 		c calls;
 		a record;
@@ -205,15 +206,18 @@ query(q{
 		FOR c IN SELECT * FROM calls WHERE fires && meddler ORDER BY name LOOP
 			PERFORM set_config('seats.direct_access', c.direct_access, true);
 			a := attempt(c.call);
-			CONTINUE WHEN NOT a.meddled;
+			CONTINUE WHEN NOT a.meddled AND NOT unseen;
 			tried := tried + 1;
 			IF a.state <> '00000' THEN
 				IF a.state !~ errors THEN
 					wrong := concat_ws(E'\n', wrong, c.name || ': ' || a.state || ' ' || a.message);
 				END IF;
+			ELSIF promise = 'rows' THEN
+				wrong := concat_ws(E'\n', wrong, c.name || ': ' || nullif(array_to_string(ARRAY(
+					SELECT fault FROM unnest(string_to_array(a.wrong, ', ')) AS fault WHERE fault !~ '^answered'), ', '), ''));
 			ELSIF a.wrong IS NOT NULL THEN
 				wrong := concat_ws(E'\n', wrong, c.name || ': ' || a.wrong);
-			ELSIF same AND c.function AND a.changed <> c.changed THEN
+			ELSIF promise = 'same' AND c.function AND a.changed <> c.changed THEN
 				wrong := concat_ws(E'\n', wrong, c.name || ' changed otherwise: ' || left((
 					SELECT string_agg(word, ' ') FROM (SELECT unnest(string_to_array(a.changed, ' ')) AS word
 						EXCEPT ALL SELECT unnest(string_to_array(c.changed, ' '))) AS words), 150));
@@ -305,8 +309,8 @@ add_call($_, "SELECT run(\$s\$$statements{$_}\$s\$)", 'on', 'false') foreach sor
 
 # What a trigger may raise by what the extension makes of it, or PostgreSQL, or the row itself by a constraint; and
 # what the calls of a trigger may raise themselves.
-my $refused  = '^(09000|27000|23\d{3})$';
-my $reacted  = '^(09000|27000|23\d{3}|PT40[04])$';
+my $refused  = '^(09000|21000|27000|23\d{3})$';
+my $reacted  = '^(09000|21000|27000|23\d{3}|PT40[04])$';
 
 # Statements that make triggers or rules, what fires them, and what try() is told; and what each of them is.
 my @attempts;
@@ -314,20 +318,21 @@ my @names;
 
 sub try_one
 {
-	my ($name, $make, $fires, $same, $errors) = @_;
+	my ($name, $make, $fires, $promise, $errors, $unseen) = @_;
 
+	$unseen //= 'false';
 	push @names, $name;
 	push @attempts, qq{
 		BEGIN;
 		$make;
-		SELECT '>' || coalesce(wrong, '') || CASE tried WHEN 0 THEN 'never fires' ELSE '' END FROM try('{$fires}', $same, '$errors');
+		SELECT '>' || coalesce(wrong, '') || CASE tried WHEN 0 THEN 'never fires' ELSE '' END FROM try('{$fires}', '$promise', '$errors', $unseen);
 		ROLLBACK;};
 }
 
 # What happens before a row is written, or after, does so in the order of triggers' names.
 sub try_trigger
 {
-	my ($table, $when, $level, $arguments, $same, $errors, @names) = @_;
+	my ($table, $when, $level, $arguments, $promise, $errors, @names) = @_;
 	my $fires = join ',', map { "$table $_" } $when =~ /INSERT|UPDATE|DELETE/g;
 
 	@names = ('a_meddler', 'zzz_meddler') unless @names;
@@ -336,7 +341,7 @@ sub try_trigger
 		try_one(
 			"$sorted on $table $when $level: $arguments",
 			"CREATE TRIGGER $sorted $when ON seats.$table FOR EACH $level EXECUTE FUNCTION meddle($arguments)",
-			$fires, $same, $errors);
+			$fires, $promise, $errors);
 	}
 }
 
@@ -353,12 +358,12 @@ sub try_collected
 # Triggers that write other values than the call meant to write.
 sub try_values
 {
-	my ($table, $when, $same, @values) = @_;
+	my ($table, $when, $promise, @values) = @_;
 
 	while (my ($column, $value) = splice @values, 0, 2)
 	{
 		$value .= '::text' if $value =~ /^'[^']*'$/;
-		try_trigger($table, $when, 'ROW', "'set', '$column', \$v\$$value\$v\$", $same, $refused);
+		try_trigger($table, $when, 'ROW', "'set', '$column', \$v\$$value\$v\$", $promise, $refused);
 	}
 }
 
@@ -398,12 +403,12 @@ my @free_seat_values = (
 note 'Values of seats';
 foreach my $when ('BEFORE INSERT', 'BEFORE UPDATE')
 {
-	try_values('customer_seats', $when, 'true', @seat_values);
-	try_values('customer_seats', $when, 'false', @free_seat_values);
-	try_trigger('customer_seats', $when, 'ROW', "'null'", 'true', $refused);
+	try_values('customer_seats', $when, 'same', @seat_values);
+	try_values('customer_seats', $when, 'answer', @free_seat_values);
+	try_trigger('customer_seats', $when, 'ROW', "'null'", 'same', $refused);
 }
-try_trigger('customer_seats', 'BEFORE UPDATE', 'ROW', "'old'", 'true', $refused);
-try_trigger('customer_seats', 'BEFORE DELETE', 'ROW', "'null'", 'true', $refused);
+try_trigger('customer_seats', 'BEFORE UPDATE', 'ROW', "'old'", 'same', $refused);
+try_trigger('customer_seats', 'BEFORE DELETE', 'ROW', "'null'", 'same', $refused);
 
 try_collected();
 note 'Values of purchases';
@@ -414,7 +419,7 @@ foreach my $table ('subscriptions', 'orders')
 	foreach my $when ($table eq 'orders' ? 'BEFORE UPDATE' : ('BEFORE INSERT', 'BEFORE UPDATE'))
 	{
 		try_values(
-			$table, $when, 'false',
+			$table, $when, 'answer',
 			assigned_seats  => '0',
 			assigned_seats  => 'n.assigned_seats + 1',
 			assigned_seats  => 'NULL::int',
@@ -430,16 +435,16 @@ foreach my $table ('subscriptions', 'orders')
 			product_id      => "'$stranger'::uuid",
 			created_at      => 'now()',
 			modified_at     => 'NULL::timestamptz');
-		try_trigger($table, $when, 'ROW', "'null'", 'false', $refused);
+		try_trigger($table, $when, 'ROW', "'null'", 'answer', $refused);
 	}
-	try_trigger($table, 'BEFORE UPDATE', 'ROW', "'old'", 'false', $refused);
-	try_trigger($table, 'BEFORE DELETE', 'ROW', "'null'", 'false', $refused);
+	try_trigger($table, 'BEFORE UPDATE', 'ROW', "'old'", 'answer', $refused);
+	try_trigger($table, 'BEFORE DELETE', 'ROW', "'null'", 'answer', $refused);
 }
 
 try_collected();
 note 'Values of sessions, events, customers and keys';
 try_values(
-	'customer_sessions', 'BEFORE INSERT', 'true',
+	'customer_sessions', 'BEFORE INSERT', 'same',
 	token_hash      => "digest('thief', 'sha256')",
 	seat_id         => "known('seat of spare')::uuid",
 	seat_id         => 'gen_random_uuid()',
@@ -450,20 +455,20 @@ try_values(
 	expires_at      => "now() + interval '10 years'",
 	expires_at      => "now() - interval '1 minute'",
 	expires_at      => 'NULL::timestamptz');
-try_trigger('customer_sessions', $_, 'ROW', "'null'", 'true', $refused) foreach 'BEFORE INSERT', 'BEFORE DELETE';
+try_trigger('customer_sessions', $_, 'ROW', "'null'", 'same', $refused) foreach 'BEFORE INSERT', 'BEFORE DELETE';
 try_values(
-	'events', 'BEFORE INSERT', 'true',
+	'events', 'BEFORE INSERT', 'same',
 	type            => "'customer_seat.invitation_resent'",
 	type            => "'other'",
 	seat_id         => "known('seat of spare')::uuid",
 	organization_id => "'$stranger'::uuid",
 	customer_id     => "'$shop'::uuid",
 	occurred_at     => "now() - interval '10 days'");
-try_values('events', 'BEFORE INSERT', 'false', metadata => q('{"by": "trigger"}'::jsonb), id => '1000000 + n.id');
-try_trigger('events', 'BEFORE INSERT', 'ROW', "'null'", 'true', $refused);
-try_trigger('events', 'BEFORE DELETE', 'ROW', "'null'", 'true', $refused);
+try_values('events', 'BEFORE INSERT', 'answer', metadata => q('{"by": "trigger"}'::jsonb), id => '1000000 + n.id');
+try_trigger('events', 'BEFORE INSERT', 'ROW', "'null'", 'same', $refused);
+try_trigger('events', 'BEFORE DELETE', 'ROW', "'null'", 'same', $refused);
 try_values(
-	'customers', 'BEFORE INSERT', 'false',
+	'customers', 'BEFORE INSERT', 'answer',
 	id              => "'$other'::uuid",
 	id              => 'gen_random_uuid()',
 	organization_id => "'$stranger'::uuid",
@@ -472,13 +477,13 @@ try_values(
 	email           => 'NULL::text',
 	external_id     => "'other'",
 	name            => "'Somebody'");
-try_trigger('customers', 'BEFORE INSERT', 'ROW', "'null'", 'false', $refused);
+try_trigger('customers', 'BEFORE INSERT', 'ROW', "'null'", 'answer', $refused);
 try_values(
-	'jwt_keys', 'BEFORE INSERT', 'false',
+	'jwt_keys', 'BEFORE INSERT', 'answer',
 	kid        => 'gen_random_uuid()',
 	created_at => "now() - interval '10 years'",
 	secret     => "'\\x00'::bytea");
-try_trigger('jwt_keys', 'BEFORE INSERT', 'ROW', "'null'", 'true', $refused);
+try_trigger('jwt_keys', 'BEFORE INSERT', 'ROW', "'null'", 'same', $refused);
 
 # Triggers that react, by changing what was just written or by a call of the extension's. Where they can, they do it
 # to the row that they fire for.
@@ -491,7 +496,7 @@ sub try_reactions
 		my ($level) = $when =~ /(ROW|STATEMENT)$/;
 		foreach my $reaction (@reactions)
 		{
-			try_trigger($table, $when =~ s/ \w+$//r, $level, "'do', \$v\$$reaction\$v\$", 'false', $reacted, @$meddlers);
+			try_trigger($table, $when =~ s/ \w+$//r, $level, "'do', \$v\$$reaction\$v\$", 'answer', $reacted, @$meddlers);
 		}
 	}
 }
@@ -532,29 +537,90 @@ try_reactions('customer_seats', [ 'AFTER INSERT OR UPDATE ROW' ], $both,
 	'DELETE FROM seats.subscriptions WHERE id = $1.subscription_id',
 	'DELETE FROM seats.orders WHERE id = $1.order_id');
 try_reactions('customer_seats',
-	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE ROW', 'BEFORE INSERT OR UPDATE OR DELETE STATEMENT',
-		'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
+	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
 	$last, @calls);
-try_reactions('subscriptions', [ 'BEFORE UPDATE ROW', 'AFTER UPDATE ROW', 'AFTER UPDATE OR DELETE STATEMENT' ], $last, @calls);
+try_reactions('subscriptions', [ 'AFTER UPDATE ROW' ], $last, @calls);
 try_reactions('subscriptions', [ 'AFTER UPDATE ROW', 'BEFORE UPDATE ROW' ], $both,
 	'UPDATE seats.subscriptions SET assigned_seats = 0, seats = seats + 1 WHERE id = $1.id',
 	"UPDATE seats.subscriptions SET status = 'canceled' WHERE id = \$1.id",
 	"UPDATE seats.subscriptions SET status = 'active' WHERE id = \$1.id",
 	"UPDATE seats.subscriptions SET status = 'active', seats = 100 WHERE id = \$1.id",
 	'DELETE FROM seats.subscriptions WHERE id = $1.id');
-try_reactions('customer_sessions', [ 'BEFORE INSERT OR DELETE ROW', 'AFTER INSERT OR DELETE ROW' ], $last, @calls);
+try_reactions('customer_sessions', [ 'AFTER INSERT OR DELETE ROW' ], $last, @calls);
 try_reactions('customer_sessions', [ 'AFTER INSERT ROW' ], $both,
 	'DELETE FROM seats.customer_sessions WHERE token_hash = $1.token_hash',
 	'SELECT seats.revoke_seat($1.seat_id)',
 	'UPDATE seats.customer_sessions SET customer_id = gen_random_uuid() WHERE token_hash = $1.token_hash');
-try_reactions('events', [ 'BEFORE INSERT ROW', 'AFTER INSERT ROW' ], $last, @calls, 'SELECT seats.revoke_seat($1.seat_id)');
-try_reactions('customers', [ 'BEFORE INSERT ROW', 'AFTER INSERT ROW' ], $both,
+try_reactions('events', [ 'AFTER INSERT ROW' ], $last, @calls, 'SELECT seats.revoke_seat($1.seat_id)');
+try_reactions('customers', [ 'BEFORE INSERT ROW' ], $last,
 	"SELECT seats.assign_seat('$shop', email => \$1.email)", @calls);
 try_reactions('customers', [ 'AFTER INSERT ROW' ], $both,
 	'DELETE FROM seats.customers WHERE id = $1.id',
 	"UPDATE seats.customers SET email = 'thief' || '\@x' WHERE id = \$1.id",
 	"UPDATE seats.customers SET id = gen_random_uuid() WHERE id = \$1.id");
 
+try_collected();
+note 'Triggers that leave the extension alone, deferred ones, and rules';
+
+my @tables = ([ 'customer_seats', 'INSERT', 'UPDATE' ], [ 'customer_sessions', 'INSERT' ], [ 'events', 'INSERT' ], [ 'subscriptions', 'INSERT', 'UPDATE' ],
+	[ 'orders', 'UPDATE' ], [ 'customers', 'INSERT' ]);
+my %key = (customer_sessions => 'token_hash');
+foreach (@tables)
+{
+	my ($table, @events) = @$_;
+	my $events = join ' OR ', @events;
+	my $fires  = join ',', map { "$table $_" } @events;
+	my $key    = $key{$table} // 'id';
+
+	foreach my $sorted ('a_meddler', 'zzz_meddler')
+	{
+		try_one("$sorted on $table writes a column of the owner's",
+			"ALTER TABLE seats.$table ADD COLUMN note text;
+			CREATE TRIGGER $sorted BEFORE $events ON seats.$table FOR EACH ROW EXECUTE FUNCTION meddle('set', 'note', \$v\$'x'::text\$v\$)",
+			$fires, 'answer', '^$');
+	}
+	try_one("a trigger on $table writes a column of the owner's afterwards",
+		"ALTER TABLE seats.$table ADD COLUMN note text;
+		CREATE TRIGGER zzz_meddler AFTER $events ON seats.$table FOR EACH ROW
+		EXECUTE FUNCTION meddle('do', 'UPDATE seats.$table SET note = ''x'' WHERE $key = \$1.$key')",
+		$fires, 'answer', '^$');
+	try_one("a trigger on $table writes another table",
+		"CREATE TRIGGER zzz_meddler AFTER $events ON seats.$table FOR EACH ROW
+		EXECUTE FUNCTION meddle('do', 'INSERT INTO public.log VALUES (to_jsonb(\$1)::text)')",
+		$fires, 'same', '^$');
+	try_one("a rule for $_ on $table writes another table",
+		"CREATE RULE meddler AS ON $_ TO seats.$table DO ALSO INSERT INTO public.log VALUES (NEW.$key::text)",
+		"$table $_", 'same', $table =~ /^(customers|subscriptions)$/ ? '^0A000$' : '^$', 'true')
+	  foreach @events;
+}
+# What comes when the transaction ends may change what was answered, and breaks no rule.
+foreach my $table ('customer_seats', 'customer_sessions', 'events', 'subscriptions')
+{
+	my $events = $table =~ /seats|subscriptions/ ? 'INSERT OR UPDATE' : 'INSERT';
+	try_one("deferred on $table: $_",
+		"CREATE CONSTRAINT TRIGGER meddler AFTER $events ON seats.$table DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+		EXECUTE FUNCTION meddle('do', \$v\$$_\$v\$)",
+		join(',', map { "$table $_" } split / OR /, $events), 'rows', $reacted)
+	  foreach "UPDATE seats.subscriptions SET status = 'canceled', assigned_seats = 0", 'DELETE FROM seats.subscriptions', "SELECT seats.revoke_seats('$shop')",
+	  'UPDATE seats.subscriptions SET assigned_seats = 0, seats = seats + 1', 'DELETE FROM seats.customer_seats',
+	  "SELECT seats.assign_seat('$shop', email => 'reaction\@x')";
+}
+# A rule in place of a statement: PostgreSQL itself refuses some, since nothing could be returned.
+foreach my $case ([ customer_seats => 'INSERT', 'UPDATE', 'DELETE' ], [ customer_sessions => 'INSERT', 'DELETE' ], [ events => 'INSERT' ],
+	[ subscriptions => 'UPDATE' ], [ orders => 'UPDATE' ], [ customers => 'INSERT' ], [ jwt_keys => 'INSERT' ])
+{
+	my ($table, @events) = @$case;
+	foreach my $event (@events)
+	{
+		my $row = $event eq 'DELETE' ? 'OLD' : 'NEW';
+
+		try_one("a rule in place of $event on $table", "CREATE RULE meddler AS ON $event TO seats.$table DO INSTEAD NOTHING",
+			"$table $event", 'same', '^(09000|0A000|23\d{3})$', 'true');
+		try_one("a rule in place of some $event on $table",
+			"CREATE RULE meddler AS ON $event TO seats.$table WHERE $row.created_at IS NOT NULL DO INSTEAD NOTHING",
+			"$table $event", 'same', '^(09000|0A000|23\d{3})$', 'true') if $table ne 'events';
+	}
+}
 try_collected();
 
 done_testing();

@@ -589,7 +589,7 @@ foreach (@tables)
 		EXECUTE FUNCTION meddle('do', 'INSERT INTO public.log VALUES (to_jsonb(\$1)::text)')",
 		$fires, 'same', '^$');
 	try_one("a rule for $_ on $table writes another table",
-		"CREATE RULE meddler AS ON $_ TO seats.$table DO ALSO INSERT INTO public.log VALUES (NEW.$key::text)",
+		"CREATE RULE meddler AS ON $_ TO seats.$table DO ALSO INSERT INTO public.log VALUES (NEW.${key}::text)",
 		"$table $_", 'same', $table =~ /^(customers|subscriptions)$/ ? '^0A000$' : '^$', 'true')
 	  foreach @events;
 }

@@ -537,7 +537,7 @@ try_reactions('customer_seats', [ 'AFTER INSERT OR UPDATE ROW' ], $both,
 	'DELETE FROM seats.subscriptions WHERE id = $1.subscription_id',
 	'DELETE FROM seats.orders WHERE id = $1.order_id');
 try_reactions('customer_seats',
-	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
+	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
 	$last, @calls);
 try_reactions('subscriptions', [ 'AFTER UPDATE ROW' ], $last, @calls);
 try_reactions('subscriptions', [ 'AFTER UPDATE ROW', 'BEFORE UPDATE ROW' ], $both,
@@ -605,7 +605,9 @@ foreach my $table ('customer_seats', 'customer_sessions', 'events', 'subscriptio
 	  'UPDATE seats.subscriptions SET assigned_seats = 0, seats = seats + 1', 'DELETE FROM seats.customer_seats',
 	  "SELECT seats.assign_seat('$shop', email => 'reaction\@x')";
 }
-# A rule in place of a statement: PostgreSQL itself refuses some, since nothing could be returned.
+# A rule in place of a statement: PostgreSQL itself refuses some, since nothing could be returned, and so do its foreign keys,
+# with XX000, whose own statements are rewritten.
+my $rewritten = '^(09000|0A000|23\d{3}|XX000)$';
 foreach my $case ([ customer_seats => 'INSERT', 'UPDATE', 'DELETE' ], [ customer_sessions => 'INSERT', 'DELETE' ], [ events => 'INSERT' ],
 	[ subscriptions => 'UPDATE' ], [ orders => 'UPDATE' ], [ customers => 'INSERT' ], [ jwt_keys => 'INSERT' ])
 {
@@ -615,10 +617,10 @@ foreach my $case ([ customer_seats => 'INSERT', 'UPDATE', 'DELETE' ], [ customer
 		my $row = $event eq 'DELETE' ? 'OLD' : 'NEW';
 
 		try_one("a rule in place of $event on $table", "CREATE RULE meddler AS ON $event TO seats.$table DO INSTEAD NOTHING",
-			"$table $event", 'same', '^(09000|0A000|23\d{3})$', 'true');
+			"$table $event", 'same', $rewritten, 'true');
 		try_one("a rule in place of some $event on $table",
 			"CREATE RULE meddler AS ON $event TO seats.$table WHERE $row.created_at IS NOT NULL DO INSTEAD NOTHING",
-			"$table $event", 'same', '^(09000|0A000|23\d{3})$', 'true') if $table ne 'events';
+			"$table $event", 'same', $rewritten, 'true') if $table ne 'events';
 	}
 }
 try_collected();

@@ -39,6 +39,8 @@ NO_LOCALE = 1
 
 # The code is C11. Newer compilers default to C23, which older server headers do not know.
 PG_CFLAGS = $(if $(findstring -std=,$(CC) $(CFLAGS)),,-std=gnu11)
+# Other libraries see only what PostgreSQL looks up; see src/export.h.
+PG_CFLAGS += -fvisibility=hidden
 
 PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
 # Debian's server comes with PGXS, but not with the headers that it needs.

@@ -36,3 +36,9 @@ CREATE OR REPLACE FUNCTION seats.postgrest_config()
 RETURNS void
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_postgrest_config';
+
+
+-- Privileges ----------------------------------------------------------------------------------------------
+
+-- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;

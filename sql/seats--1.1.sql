@@ -9,8 +9,15 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
--- PostgreSQL takes a schema that is there already. Whoever owns it could drop what is in it, and who may
--- create in it could put functions of the same names beside ours.
+-- PostgreSQL takes a schema that is there already. Its owner could drop what is in it, and a role that may create in
+-- it could put functions of the same names beside ours. pg_restore leaves such a schema, empty, where the dump
+-- names a plain role as its owner. So a new schema takes its place, and the extension moves there.
+--
+-- Changing the owner would not be safe. Until this transaction commits, other sessions still see the old owner, and
+-- a CREATE command that has checked the right to create does not check it again, so that its object could appear at any
+-- time. Of the old schema nothing is left but its OID: newer minor releases refuse the object then, older ones
+-- leave it out of reach. One that is visible keeps the schema from being dropped; a transaction that has created one
+-- and is still open holds a lock on the schema, or on the role that owns the object.
 DO $$
 BEGIN
 	IF EXISTS (
@@ -21,9 +28,50 @@ BEGIN
 		LEFT JOIN pg_roles ON pg_roles.oid = r.id
 		WHERE n.nspname = 'seats' AND rolsuper IS NOT TRUE)
 	THEN
+		IF EXISTS (
+			SELECT FROM pg_locks AS l
+			LEFT JOIN pg_stat_activity AS a USING (pid)
+			JOIN pg_database AS d ON d.datname = current_database() AND d.oid = coalesce(a.datid, d.oid)
+			WHERE l.locktype = 'object' AND l.pid IS DISTINCT FROM pg_backend_pid()
+				AND (l.database = d.oid OR l.classid = 'pg_authid'::regclass))
+		THEN
+			RAISE insufficient_privilege USING
+				MESSAGE = 'schema "seats" is not a superuser''s alone, and another transaction creates or alters objects',
+				HINT = 'Try again when that transaction has ended, or drop or rename the schema.';
+		END IF;
+		ALTER SCHEMA seats RENAME TO seats_replaced;
+		CREATE SCHEMA seats;
+		-- As CREATE EXTENSION leaves it: the schema is no member, and the extension depends on it.
+		ALTER EXTENSION seats DROP SCHEMA seats;
+		UPDATE pg_depend SET refobjid = 'seats'::regnamespace
+		WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'seats_replaced'::regnamespace
+			AND classid = 'pg_extension'::regclass AND objid = (SELECT oid FROM pg_extension WHERE extname = 'seats');
+		UPDATE pg_extension SET extnamespace = 'seats'::regnamespace WHERE extname = 'seats';
+		-- CREATE EXTENSION ... SCHEMA seats CASCADE puts pgcrypto there.
+		IF EXISTS (
+			SELECT FROM pg_extension WHERE extname = 'pgcrypto' AND extnamespace = 'seats_replaced'::regnamespace)
+		THEN
+			ALTER EXTENSION pgcrypto SET SCHEMA seats;
+		END IF;
+		BEGIN
+			DROP SCHEMA seats_replaced;
+		EXCEPTION WHEN dependent_objects_still_exist THEN
+			RAISE insufficient_privilege USING
+				MESSAGE = 'schema "seats" contains objects, and a role other than a superuser owns it or may create in it',
+				HINT = 'Drop or rename the schema, or move its objects to another one.';
+		END;
+	END IF;
+	IF EXISTS (
+		SELECT FROM pg_depend AS d
+		JOIN pg_shdepend AS o ON (o.classid, o.objid, o.deptype) = (d.classid, d.objid, 'o')
+		JOIN pg_database ON pg_database.oid = o.dbid AND datname = current_database()
+		JOIN pg_roles ON pg_roles.oid = o.refobjid
+		WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'seats'::regnamespace AND d.deptype = 'n'
+			AND d.classid <> 'pg_extension'::regclass AND NOT rolsuper)
+	THEN
 		RAISE insufficient_privilege USING
-			MESSAGE = 'schema "seats" is there already, and a role that is no superuser owns it or may create in it',
-			HINT = 'Drop or rename the schema, or give it to a superuser and revoke CREATE on it.';
+			MESSAGE = 'schema "seats" contains an object that a role other than a superuser owns',
+			HINT = 'Drop or rename the schema, or move its objects to another one.';
 	END IF;
 END
 $$;
@@ -897,7 +945,7 @@ COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
 'Gives roles what they need and no more: anonymous claims seats, backend keeps the application''s records and calls everything, customer reads its own seats; run it as the owner';
 
 
--- Privileges: nothing to PUBLIC ----------------------------------------------------------------------------
+-- Privileges: nothing to PUBLIC but one function ------------------------------------------------------------
 
 -- Tables and sequences give PUBLIC nothing by themselves; functions do. They are named one by one, since
 -- pgcrypto's may live in this schema too.
@@ -938,6 +986,24 @@ REVOKE ALL ON FUNCTION
 	seats.seats_changed(),
 	seats.refuse_truncate()
 FROM PUBLIC;
+
+-- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
+
+-- The default privileges of whoever installs it may let others create in new schemas.
+DO $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN
+		SELECT nspname, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role
+		FROM pg_namespace CROSS JOIN LATERAL aclexplode(nspacl)
+		WHERE nspname IN ('seats', 'seats_http') AND privilege_type = 'CREATE' AND grantee <> nspowner
+	LOOP
+		EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM %s', r.nspname, r.role);
+	END LOOP;
+END
+$$;
 
 -- PostgreSQL's own role for monitoring reads numbers.
 GRANT USAGE ON SCHEMA seats TO pg_monitor;

@@ -15,6 +15,7 @@
 #include "array.h"
 #include "customer.h"
 #include "errors.h"
+#include "export.h"
 #include "give.h"
 #include "kept_plan.h"
 #include "operations.h"

@@ -18,6 +18,7 @@
 #include "claim.h"
 #include "errors.h"
 #include "event.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"
@@ -202,7 +203,7 @@ claim_key_of_request(void)
 	static const char *const headers[] = {"idempotency-key"};
 	char *header;
 
-	request_read(REQUEST_HEADERS, headers, &header, lengthof(headers));
+	request_read_headers(headers, &header, lengthof(headers));
 	if (header == NULL || header[0] == '\0')
 		return NULL;
 	return cstring_to_text(header);

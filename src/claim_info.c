@@ -12,6 +12,7 @@
 #include "arguments.h"
 #include "direct_access.h"
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "row.h"

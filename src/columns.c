@@ -14,7 +14,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace_d.h"
 #include "catalog/pg_type.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
@@ -23,6 +22,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 
 #include "columns.h"
@@ -191,6 +191,29 @@ refuse_retyped(const KnownTable *table, const KnownColumn *column, Oid type)
 			 errhint("Undo the change of the table.")));
 }
 
+/*
+ * Tells whether a trigger or rule that somebody added may change what a statement writes to a
+ * table, or keep it from being written.
+ */
+bool
+table_has_interference(const char *name)
+{
+	Oid id = get_relname_relid(name, get_namespace_oid("seats", true));
+	Relation table = OidIsValid(id) ? table_open(id, AccessShareLock) : NULL;
+	const TriggerDesc *triggers;
+	bool result;
+
+	if (table == NULL)
+		return false;
+	triggers = table->trigdesc;
+	result = table->rd_rules != NULL ||
+		(triggers != NULL &&
+		 (triggers->trig_insert_before_row || triggers->trig_update_before_row ||
+		  triggers->trig_delete_before_row));
+	table_close(table, NoLock);
+	return result;
+}
+
 /* Raises 42804: a column is null where the table's constraints do not allow that. */
 void
 refuse_null_column(const char *column)
@@ -314,6 +337,17 @@ check_reference(const NamedTable *named, Oid table_id, List *fields)
 		(void) check_column(table_id, named->table, column);
 }
 
+/* Locks a table as reading it does; returns its id, or InvalidOid where there is none. */
+static Oid
+lock_table(const char *name)
+{
+	Oid id = get_relname_relid(name, get_namespace_oid("seats", true));
+
+	if (OidIsValid(id))
+		LockRelationOid(id, AccessShareLock);
+	return get_rel_name(id) == NULL ? InvalidOid : id;
+}
+
 /*
  * Raises 42703 or 42804 where a column that a statement of the extension refers to is not there or
  * has another type, and 55000 where one of its tables is distributed.  The statement itself would
@@ -334,9 +368,7 @@ columns_check_statement(const char *sql)
 	foreach (table_cell, references.tables)
 	{
 		const NamedTable *named = lfirst(table_cell);
-		char *name = pstrdup(named->table->name);
-		Oid table_id = RangeVarGetRelid(makeRangeVar("seats", name, -1), AccessShareLock,
-										true);
+		Oid table_id = lock_table(named->table->name);
 
 		if (!OidIsValid(table_id))
 			continue;

@@ -27,14 +27,26 @@ static const char *const type_names[] = {
 };
 
 /* Takes the values of all columns but the first, which is the number of the event. */
+#define INSERT_EVENT \
+	"INSERT INTO seats.events " \
+	"(type, seat_id, organization_id, customer_id, occurred_at, metadata) " \
+	"VALUES ($1, $2, $3, $4, $5, $6)"
+#define EVENT_TYPES_OF_COLUMNS TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID
+
 static KeptPlan insert_event = {
-	.sql = "INSERT INTO seats.events "
-		   "(type, seat_id, organization_id, customer_id, occurred_at, metadata) "
-		   "VALUES ($1, $2, $3, $4, $5, $6) "
-		   "RETURNING type" EQ "$1 AND seat_id" EQ "$2 AND organization_id" EQ "$3 "
-		   "AND customer_id" EQ "$4 AND occurred_at" EQ "$5 AND metadata" EQ "$6",
+	.sql = INSERT_EVENT,
 	.nargs = EVENT_TABLE_COLUMNS - 1,
-	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID},
+	.argtypes = {EVENT_TYPES_OF_COLUMNS},
+};
+
+/* A trigger may add to the metadata. */
+static KeptPlan insert_event_returning = {
+	.sql = INSERT_EVENT " RETURNING type" EQ "$1 AND seat_id" EQ "$2 AND organization_id" EQ
+						"$3 "
+						"AND customer_id" EQ "$4 AND occurred_at" EQ "$5 "
+						"AND metadata OPERATOR(pg_catalog.@>) $6",
+	.nargs = EVENT_TABLE_COLUMNS - 1,
+	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 	.table = "events",
 };
 
@@ -47,12 +59,21 @@ static KeptPlan insert_event = {
 	"FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) " \
 	"AS s (id, organization_id, customer_id)"
 
+#define INSERT_EVENTS \
+	"INSERT INTO seats.events " \
+	"(type, occurred_at, metadata, seat_id, organization_id, customer_id) " \
+	"SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS
+
 static KeptPlan insert_events = {
-	.sql = "INSERT INTO seats.events "
-		   "(type, occurred_at, metadata, seat_id, organization_id, customer_id) "
-		   "SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS " "
-		   "RETURNING seat_id, organization_id, customer_id, "
-		   "type" EQ "$1 AND occurred_at" EQ "$2 AND metadata" EQ "$3",
+	.sql = INSERT_EVENTS,
+	.nargs = EVENTS_ARGUMENTS,
+	.argtypes = {EVENTS_ARGUMENT_TYPES},
+};
+
+static KeptPlan insert_events_returning = {
+	.sql = INSERT_EVENTS " RETURNING seat_id, organization_id, customer_id, "
+						 "type" EQ "$1 AND occurred_at" EQ "$2 "
+						 "AND metadata OPERATOR(pg_catalog.@>) $3",
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 	.table = "events",
@@ -100,7 +121,8 @@ has_id(uint64 row, int column, const pg_uuid_t *id)
 static void
 insert_all(const SeatIds *seats, int count, const NullableDatum *arguments)
 {
-	kept_plan_change(&insert_events, arguments, count);
+	if (!kept_plan_insert(&insert_events, &insert_events_returning, arguments, count))
+		return;
 	for (int i = 0; i < count; i++)
 	{
 		if (!has_id(i, 1, &seats[i].id) || !has_id(i, 2, &seats[i].organization_id) ||
@@ -159,5 +181,6 @@ event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(occurred_at);
 	values[EVENT_METADATA].value = JsonbPGetDatum(event_metadata());
 	if (!direct_insert(&direct_events, values))
-		kept_plan_change(&insert_event, &values[EVENT_TYPE], 1);
+		(void) kept_plan_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
+								1);
 }

@@ -118,7 +118,7 @@ event_metadata(void)
 	char *values[lengthof(headers)];
 	JsonbInState object = {0};
 
-	request_read(REQUEST_HEADERS, headers, values, lengthof(headers));
+	request_read_headers(headers, values, lengthof(headers));
 	push(&object, WJB_BEGIN_OBJECT, NULL);
 	/* The role that called, whatever function with another's rights it came through. */
 	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));

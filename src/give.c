@@ -46,11 +46,15 @@ static KeptPlan lock_revoked[PURCHASE_KINDS] = {
 		TEXTARRAYOID, BYTEAARRAYOID
 #define UNNESTED "pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)"
 
-/* Whether a seat was written as it was meant, as far as all of the gift are alike. */
+/*
+ * Whether a seat was written as it was meant, as far as all of the gift are alike.  A trigger may
+ * add to the metadata.
+ */
 #define IS_GIVEN \
 	"s.status" EQ "$1::seats.seat_status " \
 	"AND s.invitation_token_expires_at IS NOT DISTINCT FROM $3 " \
-	"AND s.claimed_at IS NOT DISTINCT FROM $4 AND s.seat_metadata IS NOT DISTINCT FROM $5"
+	"AND s.claimed_at IS NOT DISTINCT FROM $4 " \
+	"AND ($5 IS NULL OR s.seat_metadata OPERATOR(pg_catalog.@>) $5)"
 
 #define GIVE_AGAIN_ARGUMENTS (GIFT_ARGUMENTS + 1)
 static KeptPlan give_again = {
@@ -172,7 +176,7 @@ keep_seat(Writing *writing, uint64 row, int position)
 		memcmp(DatumGetUUIDP(customer_id.value), &customer->id, UUID_LEN) != 0 ||
 		!is_same(rows_value(row, SEAT_CUSTOMER_EMAIL_COLUMN), customer->email) ||
 		!is_same(rows_value(row, SEAT_COLUMN_COUNT + 1), writing->hashes[position]))
-		refuse_trigger_on("customer_seats");
+		refuse_altered_row("customer_seats");
 	ids->id = *DatumGetUUIDP(rows_required(row, SEAT_ID_COLUMN));
 	ids->organization_id = writing->gift->purchase.organization_id;
 	ids->customer_id = customer->id;

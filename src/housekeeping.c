@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "arguments.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "revoke.h"
 

@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 
+#include "export.h"
 #include "http.h"
 #include "http_body.h"
 #include "operations.h"

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "export.h"
 #include "jwt_key.h"
 #include "kept_plan.h"
 #include "row.h"

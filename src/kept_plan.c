@@ -117,22 +117,51 @@ refuse_trigger_on(const char *table)
 }
 
 /*
- * Executes a statement that changes so many seats, and whose last column tells of each row whether
- * it was written as it was meant; raises 09000 where a trigger that somebody added prevents that.
+ * Raises 09000 where a trigger or rule may be why a row is not as it was meant.  Without one it is
+ * the column's own doing, which may store a moment in whole seconds.
+ */
+void
+refuse_altered_row(const char *table)
+{
+	if (table_has_interference(table))
+		refuse_trigger_on(table);
+}
+
+/*
+ * Executes a statement that changes so many rows of a table, and whose last column tells of each
+ * whether it was written as it was meant; raises 09000 where a trigger that somebody added prevents
+ * that.
  */
 void
 kept_plan_change(KeptPlan *statement, const NullableDatum *arguments, uint64 count)
 {
-	bool as_meant = execute(statement, arguments, false) == count && SPI_tuptable != NULL;
-
-	for (uint64 row = 0; as_meant && row < count; row++)
-	{
-		NullableDatum written = rows_value(row, SPI_tuptable->tupdesc->natts);
-
-		as_meant = !written.isnull && DatumGetBool(written.value);
-	}
-	if (!as_meant)
+	if (execute(statement, arguments, false) != count || SPI_tuptable == NULL)
 		refuse_trigger_on(statement->table);
+	for (uint64 row = 0; row < count; row++)
+	{
+		NullableDatum as_meant = rows_value(row, SPI_tuptable->tupdesc->natts);
+
+		if (as_meant.isnull || !DatumGetBool(as_meant.value))
+			refuse_altered_row(statement->table);
+	}
+}
+
+/*
+ * Executes an INSERT of so many rows: by the statement itself, which needs no right to read the
+ * table, or where somebody has added a trigger or rule by the same one with RETURNING, of which
+ * kept_plan_change() says more.  Returns whether the latter has left its rows.
+ */
+bool
+kept_plan_insert(KeptPlan *statement, KeptPlan *returning, const NullableDatum *arguments,
+				 uint64 count)
+{
+	if (table_has_interference(returning->table))
+	{
+		kept_plan_change(returning, arguments, count);
+		return true;
+	}
+	(void) execute(statement, arguments, false);
+	return false;
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "row.h"

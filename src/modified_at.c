@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "columns.h"
+#include "export.h"
 #include "modified_at.h"
 #include "trigger.h"
 

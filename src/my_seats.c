@@ -4,11 +4,11 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
 #include "arguments.h"
+#include "export.h"
 #include "request.h"
 
 PG_FUNCTION_INFO_V1(seats_current_customer_id);
@@ -23,7 +23,7 @@ seats_current_customer_id(PG_FUNCTION_ARGS)
 	static const char *const claims[] = {"sub"};
 	char *subject;
 
-	request_read(REQUEST_CLAIMS, claims, &subject, lengthof(claims));
+	request_read_claims(claims, &subject, lengthof(claims));
 	if (subject == NULL || !is_uuid(subject))
 		PG_RETURN_NULL();
 	return DirectFunctionCall1(uuid_in, CStringGetDatum(subject));

@@ -16,6 +16,7 @@
 
 #include "columns.h"
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "modified_at.h"
 #include "purchase.h"

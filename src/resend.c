@@ -13,6 +13,7 @@
 #include "arguments.h"
 #include "errors.h"
 #include "event.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"

@@ -19,6 +19,7 @@
 #include "array.h"
 #include "errors.h"
 #include "event.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"

@@ -4,9 +4,8 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
-
 #include "counters.h"
+#include "export.h"
 #include "extension.h"
 #include "planner.h"
 #include "settings.h"
@@ -17,7 +16,7 @@ PG_MODULE_MAGIC_EXT(.name = "seats", .version = SEATS_VERSION);
 PG_MODULE_MAGIC;
 #endif
 
-void _PG_init(void);
+PGDLLEXPORT void _PG_init(void);
 
 /* Declares the settings, and begins to count and to plan, when the library is loaded. */
 void

@@ -19,6 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "columns.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "purchase.h"
 #include "session.h"
@@ -148,10 +149,9 @@ add_seat(SeatChanges *changes, TupleTableSlot *seat, int32 change)
 
 	if (status == fields->revoked)
 		return;
-	if (!purchase_of_seat(seat_value(seat, fields->subscription_id),
-						  seat_value(seat, fields->order_id), &purchase))
-		refuse_null_column("subscription_id");
-	add_count(changes, purchase, change);
+	if (purchase_of_seat(seat_value(seat, fields->subscription_id),
+						 seat_value(seat, fields->order_id), &purchase))
+		add_count(changes, purchase, change);
 	if (change < 0 && status == fields->claimed)
 		add_claimed(changes, seat_required(seat, fields->id));
 }

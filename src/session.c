@@ -7,13 +7,10 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "arguments.h"
@@ -21,6 +18,7 @@
 #include "counters.h"
 #include "direct_access.h"
 #include "errors.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "row.h"
 #include "session.h"
@@ -42,14 +40,24 @@ static const char *const field_names[SESSION_FIELDS] = {"customer_id", "organiza
 														"seat_id", NULL, "expires_at"};
 
 /* Takes the values of all columns. */
+#define INSERT_SESSION \
+	"INSERT INTO seats.customer_sessions " \
+	"(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) " \
+	"VALUES ($1, $2, $3, $4, $5, $6)"
+#define SESSION_TYPES BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID
+
 static KeptPlan insert_session = {
-	.sql = "INSERT INTO seats.customer_sessions "
-		   "(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) "
-		   "VALUES ($1, $2, $3, $4, $5, $6) "
-		   "RETURNING token_hash" EQ "$1 AND seat_id" EQ "$2 AND customer_id" EQ "$3 "
-		   "AND organization_id" EQ "$4 AND created_at" EQ "$5 AND expires_at" EQ "$6",
+	.sql = INSERT_SESSION,
 	.nargs = SESSION_TABLE_COLUMNS,
-	.argtypes = {BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	.argtypes = {SESSION_TYPES},
+};
+
+static KeptPlan insert_session_returning = {
+	.sql = INSERT_SESSION
+	" RETURNING token_hash" EQ "$1 AND seat_id" EQ "$2 AND customer_id" EQ "$3 "
+	"AND organization_id" EQ "$4 AND created_at" EQ "$5 AND expires_at" EQ "$6",
+	.nargs = SESSION_TABLE_COLUMNS,
+	.argtypes = {SESSION_TYPES},
 	.table = "customer_sessions",
 };
 
@@ -88,20 +96,6 @@ static Deletion sessions_of_seat = DELETION(OF_SEAT, UUIDOID);
 static Deletion sessions_of_token = DELETION(OF_TOKEN, BYTEAOID);
 static Deletion sessions_of_unclaimed = DELETION(OF_UNCLAIMED, UUIDARRAYOID);
 
-/* Tells whether a trigger or rule that somebody added may keep sessions from being deleted. */
-static bool
-deletion_may_fail(void)
-{
-	Relation sessions = table_openrv(makeRangeVar("seats", "customer_sessions", -1),
-									 AccessShareLock);
-	const TriggerDesc *triggers = sessions->trigdesc;
-	bool result = sessions->rd_rules != NULL ||
-		(triggers != NULL && triggers->trig_delete_before_row);
-
-	table_close(sessions, NoLock);
-	return result;
-}
-
 /*
  * Deletes sessions; returns how many.  Raises 09000 where a trigger or rule that somebody added
  * prevents that.
@@ -114,7 +108,8 @@ delete_sessions(Deletion *deletion, Datum argument)
 	NullableDatum arguments[] = {{argument, false}};
 	uint64 count = kept_plan_execute(&deletion->delete, arguments);
 
-	if (deletion_may_fail() && kept_plan_execute(&deletion->find, arguments) > 0)
+	if (table_has_interference("customer_sessions") &&
+		kept_plan_execute(&deletion->find, arguments) > 0)
 		refuse_trigger_on("customer_sessions");
 	return count;
 }
@@ -142,7 +137,7 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 	};
 
 	if (!direct_insert(&direct_sessions, values))
-		kept_plan_change(&insert_session, values, 1);
+		(void) kept_plan_insert(&insert_session, &insert_session_returning, values, 1);
 	return token;
 }
 

@@ -129,13 +129,13 @@ session_jwt_route(const text *token, uint32 *route)
 	return true;
 }
 
-/* Tells whether all claims of a session's JWT are there. */
+/* Tells whether all claims of a session's JWT are there, none longer than such a JWT can be. */
 static bool
 is_complete(char *const *claims)
 {
 	for (int i = 0; i < JWT_CLAIMS; i++)
 	{
-		if (claims[i] == NULL)
+		if (claims[i] == NULL || strlen(claims[i]) > JWT_MAX_LENGTH)
 			return false;
 	}
 	return true;

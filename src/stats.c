@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "counters.h"
+#include "export.h"
 #include "kept_plan.h"
 #include "row.h"
 

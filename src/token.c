@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "port/pg_bswap.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -15,6 +14,7 @@
 
 #include "counters.h"
 #include "errors.h"
+#include "export.h"
 #include "pgcrypto.h"
 #include "session_jwt.h"
 #include "token.h"

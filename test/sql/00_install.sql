@@ -1,19 +1,108 @@
 -- The extension installs as a whole into its schemas, says what everything is for, and gives nothing
 -- to PUBLIC. The functions at the end are what the other tests share.
 SET client_min_messages = warning;
--- It does not go into a schema that others own or may create in.
-\set VERBOSITY terse
 CREATE ROLE seats_first;
+CREATE VIEW pg_temp.state AS
+SELECT nspname, pg_get_userbyid(nspowner) = current_user AS mine, (SELECT string_agg(extname, ' ' ORDER BY extname) FROM pg_extension WHERE extnamespace = n.oid) AS extensions,
+	(SELECT string_agg(concat(pg_get_userbyid(nullif(grantee, 0)), ' ', privilege_type), ', ') FROM aclexplode(nspacl) WHERE grantee <> nspowner) AS others,
+	(SELECT count(*) FROM pg_default_acl WHERE defaclnamespace <> 0) AS default_privileges
+FROM pg_namespace AS n
+WHERE nspname ~ '^seats' AND nspname <> 'seats_http';
+-- An empty schema that others own or may create in becomes the superuser's alone. Nothing of it stays.
 CREATE SCHEMA seats AUTHORIZATION seats_first;
+GRANT ALL ON SCHEMA seats TO PUBLIC;
+SET ROLE seats_first;
+ALTER DEFAULT PRIVILEGES IN SCHEMA seats GRANT ALL ON FUNCTIONS TO seats_first;
+RESET ROLE;
+ALTER DEFAULT PRIVILEGES IN SCHEMA seats GRANT ALL ON TABLES TO PUBLIC;
+COMMENT ON SCHEMA seats IS 'before';
+SELECT * FROM pg_temp.state;
 CREATE EXTENSION seats CASCADE;
-ALTER SCHEMA seats OWNER TO CURRENT_USER;
+SELECT * FROM pg_temp.state;
+DROP EXTENSION seats, pgcrypto;
 GRANT CREATE ON SCHEMA seats TO PUBLIC;
 CREATE EXTENSION seats CASCADE;
-REVOKE ALL ON SCHEMA seats FROM PUBLIC;
+SELECT * FROM pg_temp.state;
+DROP EXTENSION seats, pgcrypto;
+DROP SCHEMA seats;
+-- With pgcrypto in it, which goes along.
+CREATE SCHEMA seats AUTHORIZATION seats_first;
+CREATE EXTENSION seats SCHEMA seats CASCADE;
+SELECT * FROM pg_temp.state;
+SELECT pronamespace::regnamespace, count(*) > 1 AS several FROM pg_proc WHERE proname = 'digest' GROUP BY 1;
+DROP EXTENSION seats, pgcrypto;
+DROP SCHEMA seats;
+-- Default privileges of the superuser's own that let others create in new schemas do not count.
+ALTER DEFAULT PRIVILEGES GRANT CREATE ON SCHEMAS TO PUBLIC;
+CREATE EXTENSION seats CASCADE;
+SELECT nspname, has_schema_privilege('seats_first', oid, 'CREATE') AS others FROM pg_namespace WHERE nspname ~ '^seats' ORDER BY nspname;
+DROP EXTENSION seats, pgcrypto;
+DROP SCHEMA seats;
+ALTER DEFAULT PRIVILEGES REVOKE CREATE ON SCHEMAS FROM PUBLIC;
+-- One that has objects is refused, of whichever kind, whether its owner made them or a superuser. So is an object of
+-- another role's in a superuser's schema.
+CREATE FUNCTION pg_temp.refused(statement text, as_owner boolean) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	IF as_owner THEN
+		SET LOCAL ROLE seats_first;
+	END IF;
+	EXECUTE statement;
+	RESET ROLE;
+	CREATE EXTENSION seats CASCADE;
+	RETURN 'installed';
+EXCEPTION WHEN insufficient_privilege THEN
+	RETURN SQLERRM;
+END
+$$;
+CREATE SCHEMA seats AUTHORIZATION seats_first;
+CREATE TEMPORARY TABLE statements (n serial, statement text, as_owner boolean);
+INSERT INTO statements (as_owner, statement) VALUES
+(true, 'CREATE TABLE seats.orders ()'),
+(true, 'CREATE VIEW seats.usage AS SELECT 1'),
+(true, 'CREATE MATERIALIZED VIEW seats.usage AS SELECT 1'),
+(true, 'CREATE SEQUENCE seats.events_id_seq'),
+(true, 'CREATE TYPE seats.customer_seat AS (a int)'),
+(true, 'CREATE TYPE seats.seat_status AS ENUM (''pending'')'),
+(true, 'CREATE TYPE seats.span AS RANGE (subtype = int)'),
+(false, 'CREATE TYPE seats.shell'),
+(true, 'CREATE DOMAIN seats.customer_seat AS text'),
+(true, 'CREATE FUNCTION seats.claim_seat(text) RETURNS int LANGUAGE sql RETURN 1'),
+(true, 'CREATE PROCEDURE seats.claim_seat(text) LANGUAGE sql AS '''''),
+(true, 'CREATE AGGREGATE seats.count_seats(int) (sfunc = int4pl, stype = int)'),
+(true, 'CREATE OPERATOR seats.= (leftarg = uuid, rightarg = uuid, function = uuid_eq)'),
+(true, 'CREATE COLLATION seats.names FROM "C"'),
+(true, 'CREATE CONVERSION seats.latin FOR ''LATIN1'' TO ''UTF8'' FROM iso8859_1_to_utf8'),
+(true, 'CREATE TEXT SEARCH DICTIONARY seats.words (template = simple)'),
+(true, 'CREATE TEXT SEARCH CONFIGURATION seats.words (copy = simple)'),
+(false, 'CREATE TEXT SEARCH TEMPLATE seats.words (lexize = dsimple_lexize)'),
+(false, 'CREATE TEXT SEARCH PARSER seats.words (start = prsd_start, gettoken = prsd_nexttoken, end = prsd_end, lextypes = prsd_lextype)'),
+(false, 'CREATE OPERATOR FAMILY seats.uuids USING btree'),
+(false, 'CREATE STATISTICS seats.many ON n, statement FROM statements'),
+(false, 'CREATE FUNCTION seats.claim_seat(text) RETURNS int LANGUAGE sql RETURN 1'),
+(false, 'CREATE EXTENSION citext SCHEMA seats'),
+(false, 'ALTER SCHEMA seats OWNER TO CURRENT_USER; CREATE FUNCTION seats.claim_seat(text) RETURNS int LANGUAGE sql RETURN 1; ALTER FUNCTION seats.claim_seat OWNER TO seats_first'),
+(false, 'CREATE EXTENSION pgcrypto SCHEMA seats; CREATE FUNCTION seats.claim_seat(text) RETURNS int LANGUAGE sql RETURN 1; '
+	'ALTER FUNCTION seats.claim_seat OWNER TO seats_first; ALTER EXTENSION pgcrypto ADD FUNCTION seats.claim_seat');
+SELECT outcome, string_agg(n::text, ' ' ORDER BY n) AS statements
+FROM statements, pg_temp.refused(statement, as_owner) AS outcome GROUP BY outcome ORDER BY outcome;
+SELECT * FROM pg_temp.state;
+DROP SCHEMA seats;
+-- Objects of superusers in a superuser's schema may stay.
+CREATE SCHEMA seats;
+CREATE TABLE seats.mine ();
+CREATE EXTENSION seats CASCADE;
+SELECT oid::regclass FROM pg_class WHERE relname = 'mine';
+DROP EXTENSION seats, pgcrypto;
+DROP TABLE seats.mine, statements;
+DROP SCHEMA seats;
+-- A schema seats_http must not be there.
+\set VERBOSITY terse
 CREATE SCHEMA seats_http AUTHORIZATION seats_first;
 CREATE EXTENSION seats CASCADE;
-DROP SCHEMA seats, seats_http;
+DROP SCHEMA seats_http;
 \set VERBOSITY default
+DROP VIEW pg_temp.state;
+DROP FUNCTION pg_temp.refused;
 DROP ROLE seats_first;
 CREATE EXTENSION seats CASCADE;
 RESET client_min_messages;
@@ -60,7 +149,7 @@ FROM objects
 WHERE coalesce(length(CASE objsubid WHEN 0 THEN obj_description(objid, classid::regclass::name)
 	ELSE col_description(objid, objsubid) END), 0) < 15;
 
--- PUBLIC may do nothing with any of it (types aside).
+-- PUBLIC may do nothing with any of it, but call the function of the policy (types aside).
 CREATE ROLE seats_stranger;
 SELECT oid::regprocedure AS executable
 FROM pg_proc

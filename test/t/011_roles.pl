@@ -37,7 +37,7 @@ sub documented
 		{
 			die "twice: $kind $name" if exists $said{"$kind $name"};
 			$said{"$kind $name"} = { map { $roles[$_] => $cells[$_] } 0 .. 3 };
-			$said{"$kind $name"}{stranger} = '';
+			$said{"$kind $name"}{stranger} = $what =~ /\(PUBLIC's\)/ ? $cells[0] : '';
 		}
 	}
 	return \%said;

@@ -11,7 +11,7 @@ use Test::More;
 
 my $id    = ID;
 my $order = '00000000-0000-0000-0000-000000000031';
-my $crowd = 4000;
+my $crowd = 3900;
 my $node = start_node('plans', q{
 	autovacuum = off
 	fsync = off
@@ -150,7 +150,7 @@ query(qq{
 	INSERT INTO seats.customer_seats (organization_id, order_id, status, customer_id, customer_email, claimed_at, expiry_watched)
 		SELECT '$id', p.id, 'claimed', c.id, c.email, now(), false
 		FROM (SELECT id, email, row_number() OVER () AS n FROM seats.customers WHERE email LIKE 'crowd%') AS c
-		JOIN (SELECT id, row_number() OVER () AS n FROM seats.orders WHERE id <> '$order') AS p ON p.n = 1 + c.n / 100 WHERE c.n <= 400;
+		JOIN (SELECT id, row_number() OVER () AS n FROM seats.orders WHERE id <> '$order') AS p ON p.n = 1 + c.n / 100 WHERE c.n <= 100;
 	INSERT INTO seats.customer_sessions SELECT sha256(id::text::bytea), id, customer_id, organization_id, now(), now() + interval '1 h'
 		FROM seats.customer_seats WHERE status = 'claimed' AND order_id <> '$order';
 	INSERT INTO seats.events (type, seat_id, organization_id, customer_id, occurred_at)

@@ -404,7 +404,6 @@ sub wrong_where
 	return join "\n", @wrong;
 }
 
-my $works = qr/^(?!\d|PT)|^\d+$/;
 foreach my $access ('on', 'off')
 {
 	$direct_access = $access;

@@ -4,7 +4,8 @@
 #   make demo, make playground, make test    need no server: they start a private one and remove it
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
-#   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
+#   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root; what has
+#                                            a slash is the pg_config of a server of this machine: "/opt/16/bin/pg_config"
 #   make test-checked [KINDS="valgrind"]     make test on servers that look for mistakes in it, built in such a tree
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours

@@ -119,7 +119,7 @@ SELECT * FROM seats.authenticate(:'session_token');
 \set ECHO none
 
 \echo '9. What was bought, and who has it. The third seat goes to two addresses at once, which is refused:'
-\echo '   assign_seats() gives all or none, and names the address that is the first without a seat.'
+\echo '   assign_seats() gives all or none, and the hint names the addresses for which none is left.'
 \echo
 \set ECHO queries
 \set ON_ERROR_STOP off

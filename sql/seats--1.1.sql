@@ -258,20 +258,61 @@ CREATE TABLE seats.customers (
 	CONSTRAINT customers_organization_key UNIQUE (organization_id, id),
 	CONSTRAINT customers_external_id_key UNIQUE (organization_id, external_id)
 );
-CREATE UNIQUE INDEX customers_email_key ON seats.customers (organization_id, lower(email));
+CREATE UNIQUE INDEX customers_email_key ON seats.customers (organization_id, lower(email COLLATE "C"));
+
+-- No address has a character of Unicode's categories Cc, Cf, Zs, Zl and Zp, one that is Default_Ignorable_Code_Point, U+2800, or one of
+-- <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, since whoever writes a customer would
+-- need the right to. In a regular expression \u and \U name a character by its code in the database's encoding. LATIN1 and UTF8 have
+-- Unicode's; for another encoding those characters of the list are named that it has.
+DO $block$
+DECLARE
+	forbidden text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890-\u0891\u08E2\u115F-\u1160\u1680$re$
+		|| $re$\u17B4-\u17B5\u180B-\u180F\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB$re$
+		|| $re$\U000110BD\U000110CD\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF$re$;
+	others text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F$re$;
+	code text;
+BEGIN
+	IF getdatabaseencoding() NOT IN ('LATIN1', 'UTF8') THEN
+		FOR code IN
+			SELECT to_hex(c)
+			FROM regexp_matches(forbidden, '[\\][uU]([0-9A-F]+)(?:-[\\][uU]([0-9A-F]+))?', 'g') AS r (ends),
+				LATERAL generate_series(('x' || lpad(ends[1], 8, '0'))::bit(32)::integer,
+					('x' || lpad(coalesce(ends[2], ends[1]), 8, '0'))::bit(32)::integer) AS c
+			WHERE c > 127
+			ORDER BY c
+		LOOP
+			BEGIN
+				others := others || chr(92) || 'U'
+					|| lpad(encode(convert_to(unistr(chr(92) || '+' || lpad(code, 6, '0')), getdatabaseencoding()), 'hex'), 8, '0');
+			EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire OR feature_not_supported THEN
+				-- The encoding has no such character.
+			END;
+		END LOOP;
+		forbidden := others;
+	END IF;
+	EXECUTE format(
+		'ALTER TABLE seats.customers ADD CONSTRAINT customers_email_check '
+		'CHECK (length(email) <= 320 AND email COLLATE "C" ~ %L AND email COLLATE "C" !~ %L) NOT VALID',
+		'^[^@]+@[^@]+$', '[' || forbidden || ']');
+END
+$block$;
+ALTER TABLE seats.customers VALIDATE CONSTRAINT customers_email_check;
+
 COMMENT ON TABLE seats.customers IS 'The people of an organization: those who pay and those who hold seats';
 COMMENT ON COLUMN seats.customers.id IS 'Identifies the customer';
 COMMENT ON COLUMN seats.customers.created_at IS 'When the row was made';
 COMMENT ON COLUMN seats.customers.modified_at IS 'When the row last changed, kept by a trigger; null until then';
 COMMENT ON COLUMN seats.customers.organization_id IS 'The organization whose customer it is';
-COMMENT ON COLUMN seats.customers.email IS 'E-mail address, unique in its organization whatever its case, or null';
+COMMENT ON COLUMN seats.customers.email IS 'E-mail address, unique in its organization whatever the case of its ASCII letters, or null';
 COMMENT ON COLUMN seats.customers.external_id IS 'The application''s own id of the customer, unique in its organization, or null';
 COMMENT ON COLUMN seats.customers.name IS 'The customer''s name, or null';
 COMMENT ON CONSTRAINT customers_pkey ON seats.customers IS 'An id names one customer';
 COMMENT ON CONSTRAINT customers_organization_fkey ON seats.customers IS 'A customer belongs to an organization that exists';
 COMMENT ON CONSTRAINT customers_organization_key ON seats.customers IS 'Lets others refer to a customer together with its organization';
 COMMENT ON CONSTRAINT customers_external_id_key ON seats.customers IS 'An external id names one customer of an organization';
-COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, whatever its case, names one customer of an organization';
+COMMENT ON CONSTRAINT customers_email_check ON seats.customers IS
+'An address that assign_seat() takes: at most 320 characters, one @ with something on both sides, no space, no control or invisible character, none of <>()[]\,;:"';
+COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, whatever the case of its ASCII letters, names one customer of an organization';
 
 CREATE TABLE seats.subscriptions (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT subscriptions_pkey PRIMARY KEY,
@@ -536,9 +577,9 @@ COMMENT ON FUNCTION seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boole
 'Gives a free seat of a subscription or order to a customer and returns the invitation token, once; raises PT400, PT403, PT404, PT422';
 
 CREATE FUNCTION seats.assign_seats(
-	subscription_id uuid,
-	order_id uuid,
-	emails text[],
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	emails text[] DEFAULT NULL,
 	metadata jsonb DEFAULT NULL)
 RETURNS SETOF seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

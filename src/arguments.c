@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -24,6 +25,7 @@
 #include "email.h"
 #include "errors.h"
 #include "jwt.h"
+#include "token_format.h"
 
 #define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
 #define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */
@@ -39,6 +41,7 @@ faults_start(Faults *faults)
 {
 	counters_prepare();
 	faults->place = "body";
+	faults->has_email = false;
 	initStringInfo(&faults->list);
 }
 
@@ -74,7 +77,7 @@ faults_raise(const Faults *faults)
 {
 	if (faults->list.len == 0)
 		return;
-	raise_validation_error(psprintf("[%s]", faults->list.data));
+	raise_validation_error(psprintf("[%s]", faults->list.data), faults->has_email);
 }
 
 /* Returns how many characters a text has, in the database's encoding. */
@@ -152,12 +155,19 @@ check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name
 	return token;
 }
 
-/* Tells how long a session token may be: one that looks like a JWT is longer than others. */
+/*
+ * Tells how long a session token may be: one that looks like a JWT is longer than others, also where
+ * a space or bracket was pasted before it.
+ */
 static int
 session_token_limit(const text *token)
 {
-	return jwt_looks_like_one(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token)) ? JWT_MAX_LENGTH
-																			: MAX_CHARACTERS;
+	const char *start = VARDATA_ANY(token);
+	const char *end = start + VARSIZE_ANY_EXHDR(token);
+
+	while (start < end && !token_may_have(*start))
+		start++;
+	return jwt_looks_like_one(start, end - start) ? JWT_MAX_LENGTH : MAX_CHARACTERS;
 }
 
 /*
@@ -254,15 +264,57 @@ check_one_customer(Faults *faults, int identifiers)
 				  "value_error");
 }
 
+/*
+ * Converts a string to UTF-8 by a conversion from the database's encoding.  A character that Unicode
+ * lacks becomes a question mark: nothing is known against it.
+ */
+static char *
+convert_to_utf8(Oid conversion, char *string)
+{
+	int length = (int) strlen(string);
+	int room = (length + 1) * MAX_CONVERSION_GROWTH + 1;
+	char *result = palloc(room);
+	char *end = result;
+
+	while (length > 0)
+	{
+		int converted = pg_do_encoding_conversion_buf(
+			conversion, GetDatabaseEncoding(), PG_UTF8, (unsigned char *) string, length,
+			(unsigned char *) end, room - (int) (end - result), true);
+
+		end += strlen(end);
+		string += converted;
+		length -= converted;
+		if (length > 0)
+		{
+			int width = pg_mblen(string);
+
+			*end++ = '?';
+			string += width;
+			length -= width;
+		}
+	}
+	*end = '\0';
+	return result;
+}
+
 /* Tells whether a text has the form of an e-mail address. */
 static bool
 is_email(const text *email)
 {
-	bool unicode = GetDatabaseEncoding() != PG_SQL_ASCII;
+	int encoding = GetDatabaseEncoding();
+	bool unicode = encoding == PG_UTF8;
 	char *string = text_to_cstring(email);
 
-	if (unicode)
-		string = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
+	if (!unicode)
+	{
+		Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+
+		/* SQL_ASCII has none, and MULE_INTERNAL. */
+		unicode = OidIsValid(conversion);
+		if (unicode)
+			string = convert_to_utf8(conversion, string);
+	}
 	return email_has_form(string, strlen(string), unicode);
 }
 
@@ -270,8 +322,10 @@ is_email(const text *email)
 static void
 check_email_at(Faults *faults, const text *email, const char *name, int index)
 {
-	if (text_characters(email) > MAX_EMAIL_CHARACTERS || !is_email(email))
-		fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
+	if (text_characters(email) <= MAX_EMAIL_CHARACTERS && is_email(email))
+		return;
+	fault_add_at(faults, name, index, "value is not a valid email address", "value_error");
+	faults->has_email = true;
 }
 
 /* Adds a fault where an e-mail address is malformed or over-long. */

@@ -17,6 +17,7 @@ typedef struct Faults
 {
 	const char *place;	 /* where the arguments stand: the first word of each "loc" */
 	StringInfoData list; /* ValidationError objects, comma-separated; empty: none */
+	bool has_email;		 /* a malformed e-mail address is among them */
 } Faults;
 
 extern void faults_start(Faults *faults);

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "arguments.h"
 #include "array.h"
@@ -43,22 +44,31 @@ enum
 	METADATA_OF_ALL_ARGUMENT
 };
 
-/* The first of some customers who hold a seat of the purchase already. */
-#define FIND_HOLDER(purchase) \
-	"SELECT c.position::pg_catalog.int4 " \
+/* Those of some customers who hold a seat of the purchase already, and how. */
+#define FIND_HOLDERS(purchase) \
+	"SELECT c.position::pg_catalog.int4, s.pending, s.invitation_token_expires_at " \
 	"FROM pg_catalog.unnest($2) WITH ORDINALITY AS c (id, position) " \
-	"WHERE EXISTS (SELECT FROM seats.customer_seats AS s " \
-	"WHERE s." purchase EQ "$1 AND s.customer_id" EQ "c.id OFFSET 0) " \
-	"ORDER BY c.position LIMIT 1"
+	"CROSS JOIN LATERAL (SELECT s.status" EQ "'pending' AS pending, " \
+	"s.invitation_token_expires_at FROM seats.customer_seats AS s " \
+	"WHERE s." purchase EQ "$1 AND s.customer_id" EQ "c.id OFFSET 0) AS s"
 
-static KeptPlan find_holder[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_HOLDER("subscription_id"),
+static KeptPlan find_holders[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_HOLDERS("subscription_id"),
 							   .nargs = 2,
 							   .argtypes = {UUIDOID, UUIDARRAYOID}},
-	[PURCHASE_ORDER] = {.sql = FIND_HOLDER("order_id"),
+	[PURCHASE_ORDER] = {.sql = FIND_HOLDERS("order_id"),
 						.nargs = 2,
 						.argtypes = {UUIDOID, UUIDARRAYOID}},
 };
+
+/* What a customer has of a purchase. */
+typedef enum Holding
+{
+	HOLDS_NOTHING,
+	HOLDS_SEAT,
+	HOLDS_INVITATION,
+	HOLDS_EXPIRED_INVITATION
+} Holding;
 
 /* Adds a fault unless exactly one argument of assign_seat() says whom the seat is for. */
 static void
@@ -96,18 +106,30 @@ lock_assignable(PurchaseId id, Gift *gift)
 		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
 }
 
-/* Returns the position of the first customer who holds a seat of the purchase, or -1. */
-static int
-first_holder(const Gift *gift)
+/* Returns what each customer of a gift has of the purchase already, by the clock. */
+static Holding *
+find_holdings(const Gift *gift)
 {
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(&gift->purchase.id.id), false},
 		uuid_array(&gift->customers->id, sizeof(Customer), gift->count),
 	};
+	Holding *holdings = palloc0(gift->count * sizeof(Holding));
+	uint64 count = kept_plan_execute(&find_holders[gift->purchase.id.kind], arguments);
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (kept_plan_execute(&find_holder[gift->purchase.id.kind], arguments) == 0)
-		return -1;
-	return DatumGetInt32(row_value(1).value) - 1;
+	for (uint64 i = 0; i < count; i++)
+	{
+		Holding *holding = &holdings[DatumGetInt32(rows_value(i, 1).value) - 1];
+
+		if (!DatumGetBool(rows_value(i, 2).value))
+			*holding = HOLDS_SEAT;
+		else if (DatumGetTimestampTz(rows_value(i, 3).value) > now)
+			*holding = HOLDS_INVITATION;
+		else
+			*holding = HOLDS_EXPIRED_INVITATION;
+	}
+	return holdings;
 }
 
 /* Finds the customer of assign_seat(), who may have to be made, or raises customer_not_found. */
@@ -116,12 +138,11 @@ find_customer(const Assignment *assignment, const pg_uuid_t *organization_id)
 {
 	Customer *customer;
 	NullableDatum email;
-	int repeated;
 
 	if (!assignment->email.isnull)
 	{
 		email = datum_array(&assignment->email, 1, TEXTOID);
-		return customers_by_email(organization_id, email.value, 1, &repeated);
+		return customers_by_email(organization_id, email.value, 1);
 	}
 	customer = palloc(sizeof(Customer));
 	if (!assignment->customer_id.isnull)
@@ -131,6 +152,25 @@ find_customer(const Assignment *assignment, const pg_uuid_t *organization_id)
 		*customer = customer_find(organization_id, CUSTOMER_BY_EXTERNAL_ID,
 								  assignment->external_customer_id.value);
 	return customer;
+}
+
+/* Raises seat_already_assigned where a customer has a seat, saying what to do about it. */
+static void
+check_holding(Holding holding)
+{
+	static const char *const hints[] = {
+		[HOLDS_SEAT] = "The customer has claimed a seat of this subscription or order; "
+					   "nothing needs to be done.",
+		[HOLDS_INVITATION] =
+			"The customer was invited to a seat of this subscription or order "
+			"already; if the invitation is lost, call resend_invitation().",
+		[HOLDS_EXPIRED_INVITATION] =
+			"The customer's invitation to a seat of this subscription "
+			"or order has expired; call resend_invitation().",
+	};
+
+	if (holding != HOLDS_NOTHING)
+		raise_error_with_hint(SEAT_ALREADY_ASSIGNED, hints[holding]);
 }
 
 /*
@@ -147,8 +187,7 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 	SPI_connect();
 	lock_assignable(assignment->purchase, &gift);
 	gift.customers = find_customer(assignment, &gift.purchase.organization_id);
-	if (first_holder(&gift) >= 0)
-		raise_error(SEAT_ALREADY_ASSIGNED);
+	check_holding(find_holdings(&gift)[0]);
 	if (gift.purchase.assigned_seats >= gift.purchase.seats)
 		raise_error(NO_AVAILABLE_SEATS);
 	given = give_seats(&gift, TupleDescAttr(type, 0)->atttypid, caller);
@@ -186,34 +225,65 @@ seats_assign_seat(PG_FUNCTION_ARGS)
 	return assign_operation(result_type(fcinfo), &assignment);
 }
 
-/* Raises seat_already_assigned, naming the address by its place. */
+/* Adds the place of an address to a JSON array of places, as PT422 names them. */
 static void
-refuse_address(int position)
+add_place(StringInfo places, int position)
 {
-	raise_error_with_hint(
-		SEAT_ALREADY_ASSIGNED,
-		psprintf("Leave out [\"body\", \"emails\", %d]: its customer holds a "
-				 "seat of this subscription or order, or stands there twice.",
-				 position));
+	if (places->len == 0)
+		appendStringInfoChar(places, '[');
+	else
+	{
+		places->data[--places->len] = '\0';
+		appendStringInfoString(places, ", ");
+	}
+	appendStringInfo(places, "[\"body\", \"emails\", %d]]", position);
 }
 
-/* Raises the error that keeps addresses from being given seats, if there is one. */
+/*
+ * Raises seat_already_assigned where a customer has a seat, or is repeated; the hint has the places
+ * of all such addresses.
+ */
 static void
-check_addresses(const Gift *gift, int repeated)
+check_holders(const Gift *gift)
 {
-	int holder = first_holder(gift);
-	int free_seats = gift->purchase.seats - gift->purchase.assigned_seats;
+	const Holding *holdings = find_holdings(gift);
+	bool expired = false;
+	StringInfoData places;
 
-	if (holder >= 0 && (repeated < 0 || holder < repeated))
-		refuse_address(holder);
-	if (repeated >= 0)
-		refuse_address(repeated);
-	if (gift->count > free_seats)
-		raise_error_with_hint(NO_AVAILABLE_SEATS,
-							  psprintf("Free seats: %d, addresses: %d. [\"body\", \"emails\", "
-									   "%d] is the first without a seat. Buy more seats or "
-									   "revoke some first.",
-									   free_seats, gift->count, free_seats));
+	initStringInfo(&places);
+	for (int i = 0; i < gift->count; i++)
+	{
+		if (holdings[i] != HOLDS_NOTHING || gift->customers[i].repeated)
+			add_place(&places, i);
+		expired = expired || holdings[i] == HOLDS_EXPIRED_INVITATION;
+	}
+	if (places.len > 0)
+		raise_error_with_hint(
+			SEAT_ALREADY_ASSIGNED,
+			psprintf("Leave out %s: their customers have seats of this subscription or order "
+					 "already, or come earlier in the list.%s",
+					 places.data,
+					 expired ? " Where an invitation has expired, call resend_invitation()."
+							 : ""));
+}
+
+/* Raises no_available_seats where not all can have a seat; the hint has the places of the others. */
+static void
+check_free_seats(const Gift *gift)
+{
+	int free_seats = gift->purchase.seats - gift->purchase.assigned_seats;
+	StringInfoData places;
+
+	if (gift->count <= free_seats)
+		return;
+	initStringInfo(&places);
+	for (int i = Max(free_seats, 0); i < gift->count; i++)
+		add_place(&places, i);
+	raise_error_with_hint(
+		NO_AVAILABLE_SEATS,
+		psprintf("Free seats: %d, addresses: %d. None is left for %s. Buy more "
+				 "seats, revoke some, or leave these out.",
+				 free_seats, gift->count, places.data));
 }
 
 /* Gives seats of a locked purchase to addresses, and adds them to the function's result. */
@@ -222,11 +292,10 @@ give_to_addresses(Gift *gift, Datum emails, const ReturnSetInfo *set, MemoryCont
 {
 	TupleDesc type = set->setDesc;
 	const GivenSeat *given;
-	int repeated;
 
-	gift->customers = customers_by_email(&gift->purchase.organization_id, emails, gift->count,
-										 &repeated);
-	check_addresses(gift, repeated);
+	gift->customers = customers_by_email(&gift->purchase.organization_id, emails, gift->count);
+	check_holders(gift);
+	check_free_seats(gift);
 	given = give_seats(gift, TupleDescAttr(type, 0)->atttypid, context);
 	for (int i = 0; i < gift->count; i++)
 		result_set_add(set, result_with_seat(type, given[i].seat, given[i].token));
@@ -237,7 +306,7 @@ give_to_addresses(Gift *gift, Datum emails, const ReturnSetInfo *set, MemoryCont
  * given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises
  * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the subscription or order; then, in the order of lower(email), the customers FOR KEY
+ * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers FOR KEY
  * SHARE (or makes them); then revoked seats to give again, in the order of their ids.
  */
 Datum

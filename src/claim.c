@@ -237,7 +237,7 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	text *session_token;
 
 	if (!token_read(token, TOKEN_INVITATION, &route, &claim.hash))
-		raise_error(INVITATION_INVALID);
+		token_refuse(INVITATION_INVALID, token);
 	claim.key_hash = key == NULL ? NULL : token_hash_with(token, key);
 	claim.seat_type = TupleDescAttr(type, 0)->atttypid;
 

@@ -188,7 +188,7 @@ claim_info_operation(TupleDesc type, const text *token)
 	Datum result;
 
 	if (!token_read(token, TOKEN_INVITATION, &route, &hash))
-		raise_error(INVITATION_INVALID);
+		token_refuse(INVITATION_INVALID, token);
 
 	SPI_connect();
 	now = GetCurrentTimestamp();

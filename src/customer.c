@@ -28,15 +28,22 @@ static KeptPlan find_customer[CUSTOMER_IDENTIFIER_KINDS] = {
 						.argtypes = {UUIDOID, UUIDOID}},
 };
 
+/*
+ * Two addresses are the same if they differ in the case of ASCII letters alone, whatever the
+ * database's locale or the column's collation.  The index customers_email_key has this expression.
+ */
+#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
+
 /* Addresses that are the same come one after the other.  Each is looked up, and then locked. */
 static KeptPlan find_customers = {
 	.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 "
 		   "FROM (SELECT u.email, u.position "
 		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS u (email, position) "
-		   "ORDER BY pg_catalog.lower(u.email), u.position) AS a "
-		   "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
-		   "WHERE c.organization_id" EQ "$1 "
-		   "AND pg_catalog.lower(c.email)" EQ "pg_catalog.lower(a.email) FOR KEY SHARE) AS c",
+		   "ORDER BY " LOWER(
+			   "u.email") ", u.position) AS a "
+						  "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
+						  "WHERE c.organization_id" EQ "$1 "
+						  "AND " LOWER("c.email") EQ LOWER("a.email") " FOR KEY SHARE) AS c",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -46,11 +53,15 @@ static KeptPlan find_customers = {
  * were left for later and gone by then, it would have to be made out of turn.
  */
 static KeptPlan make_customers = {
-	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
-		   "SELECT DISTINCT ON (pg_catalog.lower(a.email)) $1, a.email "
-		   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY pg_catalog.lower(a.email) "
-		   "ON CONFLICT (organization_id, pg_catalog.lower(email)) "
-		   "DO UPDATE SET email = c.email WHERE false",
+	.sql =
+		"INSERT INTO seats.customers AS c (organization_id, email) "
+		"SELECT DISTINCT ON (" LOWER(
+			"a.email") ") $1, a.email "
+					   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
+						   "a.email") " "
+									  "ON CONFLICT (organization_id, " LOWER(
+										  "email") ") "
+												   "DO UPDATE SET email = c.email WHERE false",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -68,7 +79,7 @@ customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind, Dat
 		{UUIDPGetDatum(organization_id), false},
 		{identifier, false},
 	};
-	Customer customer;
+	Customer customer = {0};
 
 	if (kept_plan_execute(&find_customer[kind], arguments) == 0)
 		raise_error(CUSTOMER_NOT_FOUND);
@@ -78,16 +89,14 @@ customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind, Dat
 }
 
 /*
- * Reads the customers that find_customers gave into their places; returns how many it found.  Sets
- * "repeated" to the first position whose customer has an earlier one too, or to -1.
+ * Reads the customers that find_customers gave into their places; returns how many it found.
  */
 static int
-read_customers(const NullableDatum *arguments, Customer *customers, bool *found, int *repeated)
+read_customers(const NullableDatum *arguments, Customer *customers, bool *found)
 {
 	int count = (int) kept_plan_execute(&find_customers, arguments);
 	const pg_uuid_t *last = NULL;
 
-	*repeated = -1;
 	for (int i = 0; i < count; i++)
 	{
 		int position = DatumGetInt32(rows_value(i, 3).value) - 1;
@@ -95,10 +104,8 @@ read_customers(const NullableDatum *arguments, Customer *customers, bool *found,
 
 		customer->id = *DatumGetUUIDP(rows_required(i, 1));
 		customer->email = rows_value(i, 2);
+		customer->repeated = last != NULL && memcmp(&customer->id, last, UUID_LEN) == 0;
 		found[position] = true;
-		if (last != NULL && memcmp(&customer->id, last, sizeof(pg_uuid_t)) == 0 &&
-			(*repeated < 0 || position < *repeated))
-			*repeated = position;
 		last = &customer->id;
 	}
 	return count;
@@ -124,10 +131,9 @@ missing_addresses(Datum emails, int count, const bool *found)
 
 /*
  * Returns the customers of an organization that have these addresses, whatever their case, in the
- * order given; unknown addresses make one each.  Sets "repeated" to the position of the first
- * address that stands there for the second time, or to -1.  Inside SPI_connect() and
- * SPI_finish(), where the result lives.  Raises 09000 where a trigger that somebody added
- * prevents a customer from being made.
+ * order given; unknown addresses make one each.  Inside SPI_connect() and SPI_finish(), where the
+ * result lives.  Raises 09000 where a trigger that somebody added prevents a customer from being
+ * made.
  *
  * Locks: the customers' rows, FOR KEY SHARE; then makes those that are missing, which waits for
  * other transactions that are making one with the same address, or locks what they made FOR NO
@@ -135,7 +141,7 @@ missing_addresses(Datum emails, int count, const bool *found)
  * make customers, and one that waits for an address has made none that comes after it.
  */
 Customer *
-customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count, int *repeated)
+customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 {
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(organization_id), false},
@@ -144,12 +150,12 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count, in
 	Customer *customers = palloc(count * sizeof(Customer));
 	bool *found = palloc0(count * sizeof(bool));
 
-	if (read_customers(arguments, customers, found, repeated) == count)
+	if (read_customers(arguments, customers, found) == count)
 		return customers;
 	arguments[1] = missing_addresses(emails, count, found);
 	kept_plan_execute(&make_customers, arguments);
 	arguments[1].value = emails;
-	if (read_customers(arguments, customers, found, repeated) != count)
+	if (read_customers(arguments, customers, found) != count)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a customer with the given address was made and is not there"),

@@ -20,11 +20,11 @@ typedef struct Customer
 {
 	pg_uuid_t id;
 	NullableDatum email; /* as the customer has it, which may differ in case */
+	bool repeated;		 /* among several: an earlier one is the same */
 } Customer;
 
 extern Customer customer_find(const pg_uuid_t *organization_id, CustomerIdentifierKind kind,
 							  Datum identifier);
-extern Customer *customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count,
-									int *repeated);
+extern Customer *customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count);
 
 #endif

@@ -11,36 +11,96 @@
 
 #include "email.h"
 
-/* Tells whether a Unicode character is a space, a line separator or a control character. */
-static bool
-is_space_or_control(pg_wchar character)
+/*
+ * The characters that no address has, in order: those of Unicode's categories Cc, Cf, Zs, Zl and Zp,
+ * those that are Default_Ignorable_Code_Point, U+2800, which is as blank, and what separates or
+ * encloses addresses in lists.  This is Unicode 15, and 16 and 17 are the same here.  The constraint
+ * seats.customers_email_check has the same list.
+ */
+static const struct
 {
-	return character <= 0x20 || (character >= 0x7F && character <= 0xA0) ||
-		character == 0x1680 || (character >= 0x2000 && character <= 0x200A) ||
-		character == 0x2028 || character == 0x2029 || character == 0x202F ||
-		character == 0x205F || character == 0x3000;
+	pg_wchar first;
+	pg_wchar last;
+} forbidden[] = {
+	{0x00, 0x20},		/* controls, space */
+	{'"', '"'},			/* around a local part that needs quotes, or pasted with the address */
+	{'(', ')'},			/* around comments */
+	{',', ','},			/* between addresses */
+	{':', '<'},			/* : of mailto:, ; between addresses, < before one */
+	{'>', '>'},			/* after one */
+	{'[', ']'},			/* [ ] around the number of a host, and the backslash */
+	{0x7F, 0xA0},		/* DEL, controls, no-break space */
+	{0xAD, 0xAD},		/* soft hyphen */
+	{0x034F, 0x034F},	/* combining grapheme joiner */
+	{0x0600, 0x0605},	/* Arabic number signs */
+	{0x061C, 0x061C},	/* Arabic letter mark */
+	{0x06DD, 0x06DD},	/* Arabic end of ayah */
+	{0x070F, 0x070F},	/* Syriac abbreviation mark */
+	{0x0890, 0x0891},	/* Arabic currency signs */
+	{0x08E2, 0x08E2},	/* Arabic disputed end of ayah */
+	{0x115F, 0x1160},	/* Hangul fillers */
+	{0x1680, 0x1680},	/* Ogham space */
+	{0x17B4, 0x17B5},	/* Khmer inherent vowels */
+	{0x180B, 0x180F},	/* Mongolian variation selectors */
+	{0x2000, 0x200F},	/* spaces, zero-width characters, direction marks */
+	{0x2028, 0x202F},	/* separators, embeddings and overrides, narrow no-break space */
+	{0x205F, 0x206F},	/* mathematical space, word joiner, isolates and the like */
+	{0x2800, 0x2800},	/* blank Braille pattern */
+	{0x3000, 0x3000},	/* ideographic space */
+	{0x3164, 0x3164},	/* Hangul filler */
+	{0xFE00, 0xFE0F},	/* variation selectors */
+	{0xFEFF, 0xFEFF},	/* byte order mark */
+	{0xFFA0, 0xFFA0},	/* halfwidth Hangul filler */
+	{0xFFF0, 0xFFFB},	/* reserved, interlinear annotations */
+	{0x110BD, 0x110BD}, /* Kaithi number sign */
+	{0x110CD, 0x110CD}, /* Kaithi number sign above */
+	{0x13430, 0x1343F}, /* Egyptian hieroglyph format controls */
+	{0x1BCA0, 0x1BCA3}, /* shorthand format controls */
+	{0x1D173, 0x1D17A}, /* musical format controls */
+	{0xE0000, 0xE0FFF}, /* tags, variation selectors, reserved */
+};
+
+/* Tells whether no address has a Unicode character. */
+static bool
+is_forbidden(pg_wchar character)
+{
+	size_t low = 0;
+	size_t high = lengthof(forbidden);
+
+	while (low < high)
+	{
+		size_t middle = (low + high) / 2;
+
+		if (character > forbidden[middle].last)
+			low = middle + 1;
+		else if (character < forbidden[middle].first)
+			high = middle;
+		else
+			return true;
+	}
+	return false;
 }
 
-/* Tells whether a string has a space or a control character in ASCII. */
+/* Tells whether a string has a forbidden character among those of ASCII. */
 static bool
-has_ascii_space_or_control(const char *string, size_t length)
+has_forbidden_ascii(const char *string, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 	{
 		unsigned char byte = string[i];
 
-		if (byte < 0x80 && is_space_or_control(byte))
+		if (byte < 0x80 && is_forbidden(byte))
 			return true;
 	}
 	return false;
 }
 
 /*
- * Tells whether a string in UTF-8 has a space or a control character, or something that is no
- * character, behind which one might hide.
+ * Tells whether a string in UTF-8 has a forbidden character, or bytes that are no character, behind
+ * which one might hide.
  */
 static bool
-has_space_or_control(const char *string, size_t length)
+has_forbidden(const char *string, size_t length)
 {
 	const unsigned char *at = (const unsigned char *) string;
 	const unsigned char *end = at + length;
@@ -50,7 +110,7 @@ has_space_or_control(const char *string, size_t length)
 		int width = pg_utf_mblen(at);
 
 		if (width > end - at || !pg_utf8_islegal(at, width) ||
-			is_space_or_control(utf8_to_unicode(at)))
+			is_forbidden(utf8_to_unicode(at)))
 			return true;
 		at += width;
 	}
@@ -69,13 +129,13 @@ has_one_at(const char *string, size_t length)
 }
 
 /*
- * Tells whether a string has the form of an e-mail address: one @ with something on both sides, no
- * space and no control character.  It is in UTF-8, or where it is not Unicode, in an encoding in
- * which nobody knows what the bytes beyond ASCII are: those pass.
+ * Tells whether a string has the form of an e-mail address: one @ with something on both sides, and
+ * no character that is invisible or separates addresses.  The string is in UTF-8; if it is not
+ * Unicode, nobody knows what its bytes beyond ASCII are, and they pass.
  */
 bool
 email_has_form(const char *string, size_t length, bool unicode)
 {
 	return has_one_at(string, length) &&
-		!(unicode ? has_space_or_control : has_ascii_space_or_control)(string, length);
+		!(unicode ? has_forbidden : has_forbidden_ascii)(string, length);
 }

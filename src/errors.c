@@ -37,11 +37,12 @@ static const struct
 	const char *service_name; /* by the HTTP contract's service; NULL: not among its answers */
 } errors[] = {
 	[INVITATION_INVALID] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
-							"Check that the whole token was copied from the newest "
-							"invitation.",
+							"Copy the whole token from the newest invitation, or ask for a "
+							"new one.",
 							INVALID_TOKEN},
 	[INVITATION_EXPIRED] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_expired",
-							"Ask for the invitation to be sent again.", INVALID_TOKEN},
+							"Ask whoever invited you to send the invitation again.",
+							INVALID_TOKEN},
 	[SEAT_ALREADY_CLAIMED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_already_claimed",
 							  "Sign in: the seat was claimed with this invitation before.",
 							  INVALID_TOKEN},
@@ -51,39 +52,47 @@ static const struct
 							"Buy more seats or revoke one first.", NOT_AVAILABLE},
 	[SEAT_ALREADY_ASSIGNED] = {BAD_REQUEST, "Seat already assigned to this customer",
 							   "seat_already_assigned",
-							   "The customer holds a seat of this subscription or order; "
-							   "nothing needs to be done.",
+							   "The customer has a seat of this subscription or order "
+							   "already.",
 							   "SeatAlreadyAssigned"},
 	[SEAT_NOT_PENDING] = {BAD_REQUEST, "Seat not pending", "seat_not_pending",
-						  "Only the invitation to a pending seat can be sent again.",
+						  "A claimed seat needs no invitation, and for a revoked one assign a "
+						  "seat anew.",
 						  "SeatNotPending"},
-	[SUBSCRIPTION_NOT_ACTIVE] = {BAD_REQUEST, "Subscription not active",
-								 "subscription_not_active",
-								 "Seats are assigned while the subscription is trialing, "
-								 "active or past_due.",
-								 NOT_AVAILABLE},
+	[SUBSCRIPTION_NOT_ACTIVE] =
+		{BAD_REQUEST, "Subscription not active", "subscription_not_active",
+		 "Renew the subscription first: seats are assigned while it is "
+		 "trialing, active or past_due.",
+		 NOT_AVAILABLE},
 	[ORDER_NOT_PAID] = {BAD_REQUEST, "Order not paid", "order_not_paid",
-						"Seats are assigned while the order is paid or partially_refunded.",
+						"Have the order paid first: seats are assigned while it is paid or "
+						"partially_refunded.",
 						NOT_AVAILABLE},
 	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
 						 "Sign in again.", NULL},
 	[SESSION_EXPIRED] = {UNAUTHORIZED, "Invalid or expired session token", "session_expired",
 						 "Sign in again.", NULL},
-	[SEAT_BASED_PRICING_NOT_ENABLED] = {FORBIDDEN,
-										"Seat-based pricing not enabled for organization",
-										"seat_based_pricing_not_enabled",
-										"Set seat_based_pricing_enabled of the organization.",
-										"FeatureNotEnabled"},
+	[SEAT_BASED_PRICING_NOT_ENABLED] =
+		{FORBIDDEN, "Seat-based pricing not enabled for organization",
+		 "seat_based_pricing_not_enabled",
+		 "Set seat_based_pricing_enabled of the organization to "
+		 "true.",
+		 "FeatureNotEnabled"},
 	[SUBSCRIPTION_NOT_FOUND] = {MISSING, "Subscription not found", "subscription_not_found",
-								"Check the id of the subscription.", NOT_FOUND},
+								"Check the id of the subscription; that of an order goes "
+								"into order_id.",
+								NOT_FOUND},
 	[ORDER_NOT_FOUND] = {MISSING, "Order not found", "order_not_found",
-						 "Check the id of the order.", NOT_FOUND},
+						 "Check the id of the order; that of a subscription goes into "
+						 "subscription_id.",
+						 NOT_FOUND},
 	[CUSTOMER_NOT_FOUND] = {MISSING, "Customer not found", "customer_not_found",
 							"Name a customer of the organization that sells the seats, or an "
 							"e-mail address to make one.",
 							"CustomerNotFound"},
 	[SEAT_NOT_FOUND] = {MISSING, "Seat not found", "seat_not_found",
-						"Check the id of the seat.", NOT_FOUND},
+						"Check the id of the seat; list_seats() has those of a purchase.",
+						NOT_FOUND},
 	[VALIDATION_ERROR] = {UNPROCESSABLE, "Validation Error", "validation_error",
 						  "Correct the arguments that the detail names.", NULL},
 };
@@ -108,11 +117,18 @@ raise_error_with_hint(SeatsError error, const char *hint)
 	count_and_raise(error, errors[error].reason, hint);
 }
 
-/* Raises PT422 with faults, a JSON array; does not return. */
+/*
+ * Raises PT422 with faults, a JSON array; does not return.  An e-mail address among them may look
+ * right, and so the hint says what to look for.
+ */
 void
-raise_validation_error(const char *faults)
+raise_validation_error(const char *faults, bool has_email)
 {
-	count_and_raise(VALIDATION_ERROR, faults, errors[VALIDATION_ERROR].hint);
+	count_and_raise(
+		VALIDATION_ERROR, faults,
+		has_email ? "Correct the arguments that the detail names. An e-mail address has no "
+					"spaces, invisible characters, quotes or brackets."
+				  : errors[VALIDATION_ERROR].hint);
 }
 
 /* Returns the word for an error, which programs compare. */

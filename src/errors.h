@@ -31,7 +31,7 @@ typedef enum SeatsError
 extern _Noreturn void raise_error(SeatsError error);
 extern const char *error_service_name(const ErrorData *error);
 extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
-extern _Noreturn void raise_validation_error(const char *faults);
+extern _Noreturn void raise_validation_error(const char *faults, bool has_email);
 extern const char *error_reason(SeatsError error);
 
 #endif

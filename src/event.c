@@ -39,12 +39,11 @@ static KeptPlan insert_event = {
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 };
 
-/* A trigger may add to the metadata. */
+/* A trigger may change the metadata, to add to it or to leave out who it was. */
 static KeptPlan insert_event_returning = {
 	.sql = INSERT_EVENT " RETURNING type" EQ "$1 AND seat_id" EQ "$2 AND organization_id" EQ
 						"$3 "
-						"AND customer_id" EQ "$4 AND occurred_at" EQ "$5 "
-						"AND metadata OPERATOR(pg_catalog.@>) $6",
+						"AND customer_id" EQ "$4 AND occurred_at" EQ "$5",
 	.nargs = EVENT_TABLE_COLUMNS - 1,
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 	.table = "events",
@@ -72,8 +71,7 @@ static KeptPlan insert_events = {
 
 static KeptPlan insert_events_returning = {
 	.sql = INSERT_EVENTS " RETURNING seat_id, organization_id, customer_id, "
-						 "type" EQ "$1 AND occurred_at" EQ "$2 "
-						 "AND metadata OPERATOR(pg_catalog.@>) $3",
+						 "type" EQ "$1 AND occurred_at" EQ "$2",
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 	.table = "events",

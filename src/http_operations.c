@@ -128,37 +128,46 @@ run_assign(const void *assignment)
 
 /*
  * Reads which purchase a seat is of.  There are no checkouts here, by which the service can find a
- * purchase too; to ignore one could give a seat of another purchase than is meant.
+ * purchase too; to ignore one could give a seat of another purchase than is meant.  How many ids
+ * there are is only looked at where each is one: an empty one beside a good one is one fault.
  */
 static PurchaseId
 read_purchase(const Jsonb *body, Faults *faults)
 {
+	int before = faults->list.len;
 	NullableDatum subscription = http_uuid_field(body, "subscription_id", faults);
 	NullableDatum order = http_uuid_field(body, "order_id", faults);
+	bool are_ids = faults->list.len == before;
 
 	if (http_has_field(body, "checkout_id"))
 		fault_add(
 			faults, "checkout_id",
 			"Value error, checkout_id is not supported, give subscription_id or order_id",
 			"value_error");
-	check_one_purchase(faults, http_has_field(body, "subscription_id"),
-					   http_has_field(body, "order_id"));
+	if (are_ids)
+		check_one_purchase(faults, !subscription.isnull, !order.isnull);
 	return named_purchase(subscription, order);
 }
 
-/* Reads whom a seat is for. */
+/* Reads whom a seat is for; counts who is named only where each is of its type, as read_purchase(). */
 static void
 read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 {
+	int before = faults->list.len;
+	bool are_typed;
+
 	assignment->email = http_text_field(body, "email", faults);
+	are_typed = faults->list.len == before;
 	if (!assignment->email.isnull)
 		check_email(faults, DatumGetTextPP(assignment->email.value), "email");
+	before = faults->list.len;
 	assignment->external_customer_id = http_text_field(body, "external_customer_id", faults);
 	assignment->customer_id = http_uuid_field(body, "customer_id", faults);
-	check_one_customer(faults,
-					   http_has_field(body, "email") +
-						   http_has_field(body, "external_customer_id") +
-						   http_has_field(body, "customer_id"));
+	if (are_typed && faults->list.len == before)
+		check_one_customer(faults,
+						   !assignment->email.isnull +
+							   !assignment->external_customer_id.isnull +
+							   !assignment->customer_id.isnull);
 }
 
 /* Reads the whole body of a request to assign a seat. */
@@ -229,7 +238,8 @@ seats_http_list_seats(PG_FUNCTION_ARGS)
 	faults.place = "query";
 	subscription = http_uuid_argument(fcinfo, 0, "subscription_id", &faults);
 	order = http_uuid_argument(fcinfo, 1, "order_id", &faults);
-	check_one_purchase(&faults, !PG_ARGISNULL(0), !PG_ARGISNULL(1));
+	if (faults.list.len == 0)
+		check_one_purchase(&faults, !subscription.isnull, !order.isnull);
 	purchase = named_purchase(subscription, order);
 	return http_answer(&faults, run_list, &purchase);
 }

@@ -250,7 +250,7 @@ seats_authenticate(PG_FUNCTION_ARGS)
 	Datum session;
 
 	if (!read_token(token, &hash))
-		raise_error(SESSION_INVALID);
+		token_refuse(SESSION_INVALID, token);
 
 	type = result_type(fcinfo);
 	SPI_connect();

@@ -39,6 +39,21 @@ token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash)
 }
 
 /*
+ * Raises an error about what has not the form of a token; does not return.  Where it was pasted with
+ * characters that no token has, the hint says so, without showing any of it.
+ */
+void
+token_refuse(SeatsError error, const text *token)
+{
+	if (token_is_clean(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token)))
+		raise_error(error);
+	raise_error_with_hint(
+		error,
+		"There are characters in the token that no token has, such as spaces, line breaks, "
+		"quotes or angle brackets, perhaps invisible ones; pass it without them.");
+}
+
+/*
  * Returns the hash of a token and an idempotency key beside it, so that equal keys of different
  * tokens cannot be told by it.
  */
@@ -112,7 +127,7 @@ seats_token_route(PG_FUNCTION_ARGS)
 	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
 		!token_parse(characters, length, TOKEN_SESSION, &route) &&
 		!session_jwt_route(token, &route))
-		raise_error(INVITATION_INVALID);
+		token_refuse(INVITATION_INVALID, token);
 	PG_RETURN_INT32((int32) route);
 }
 

@@ -5,9 +5,11 @@
 #ifndef SEATS_TOKEN_H
 #define SEATS_TOKEN_H
 
+#include "errors.h"
 #include "token_format.h"
 #include "utils/uuid.h"
 
+extern _Noreturn void token_refuse(SeatsError error, const text *token);
 extern bool token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash);
 extern bytea *token_hash_with(const text *token, const text *key);
 extern text *token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash);

@@ -18,6 +18,18 @@ static const char *const prefixes[] = {
 	[TOKEN_SESSION] = "seats_cst_",
 };
 
+/* Tells whether a string has no character that cannot be in a token of any kind. */
+bool
+token_is_clean(const char *string, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+	{
+		if (!token_may_have(string[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Returns the value of a base62 digit, or -1 where it is none. */
 static int
 digit_value(char digit)

@@ -21,6 +21,20 @@ typedef enum TokenKind
 	TOKEN_SESSION
 } TokenKind;
 
+/*
+ * Tells whether a character may be in a token of any kind, JWTs included.  What tokens are pasted
+ * with may not: blanks, line breaks, quotes, brackets, an encoded line break, and in every encoding
+ * all that is not ASCII.
+ */
+static inline bool
+token_may_have(char character)
+{
+	return (character >= '0' && character <= '9') || (character >= 'A' && character <= 'Z') ||
+		(character >= 'a' && character <= 'z') || character == '_' || character == '-' ||
+		character == '.';
+}
+
+extern bool token_is_clean(const char *string, size_t length);
 extern size_t token_draw_digits(char *digits, size_t wanted, const uint8 *random,
 								size_t available);
 extern void token_format(char *token, TokenKind kind, uint32 route, const char *secret);

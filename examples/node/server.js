@@ -6,7 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import express from 'express';
 import pg from 'pg';
 import { failure, invalid, notJson, refusal } from './errors.js';
-import { valuesOf } from './values.js';
+import { isUnstorable, valuesOf } from './values.js';
 
 const { SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL, SEATS_API_KEY, HOST = '127.0.0.1', PORT = 3001 } = process.env;
 const isSet = SEATS_ANONYMOUS_URL && SEATS_BACKEND_URL && SEATS_API_KEY;
@@ -40,7 +40,11 @@ const authorize = (header = '') => {
 };
 
 const verify = (request, response, bytes) => { if (!isUtf8(bytes)) throw new Error(); };
-const app = express().disable('x-powered-by').use(express.json({ type: () => true, limit: '16kb', verify }));
+const reviver = (key, value) => {
+  if (isUnstorable(key) || isUnstorable(value)) throw new Error();
+  return value;
+};
+const app = express().disable('x-powered-by').use(express.json({ type: () => true, limit: '16kb', verify, reviver }));
 for (const [path, methods] of Object.entries(routes)) {
   const route = app.route(`/v1/customer-seats${path}`);
   for (const [method, [role, call, place, expected]] of Object.entries(methods)) {

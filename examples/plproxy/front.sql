@@ -342,7 +342,7 @@ CALL seats_front.define('assign_seat',
 	'seats.seat_invitation', 'VOLATILE',
 	'Gives a free seat of a subscription or order to a customer and returns the invitation token, once; raises PT400, PT403, PT404, PT422');
 CALL seats_front.define('assign_seats',
-	'{subscription_id uuid,order_id uuid,emails text[],metadata jsonb DEFAULT NULL}',
+	'{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL,emails text[] DEFAULT NULL,metadata jsonb DEFAULT NULL}',
 	'SETOF seats.seat_invitation', 'VOLATILE',
 	'Gives a free seat to each of some e-mail addresses, all or none, and returns the invitation tokens in their order, once; raises PT400, PT403, PT404, PT422');
 CALL seats_front.define('resend_invitation', '{seat_id uuid}', 'seats.seat_invitation', 'VOLATILE',

@@ -59,7 +59,8 @@ counters_prepare(void)
 /* Only the functions of the schema seats take or do these. */
 
 void
-raise_validation_error(const char *faults pg_attribute_unused())
+raise_validation_error(const char *faults pg_attribute_unused(),
+					   bool has_email pg_attribute_unused())
 {
 	check_failed("faults are answered", __FILE__, __LINE__);
 }
@@ -139,11 +140,28 @@ pg_any_to_server(const char *string, int length, int encoding)
 	return (char *) string;
 }
 
-char *
-pg_server_to_any(const char *string, int length pg_attribute_unused(), int encoding)
+Oid
+FindDefaultConversionProc(int32 from pg_attribute_unused(), int32 to pg_attribute_unused())
 {
-	CHECK(encoding == PG_UTF8);
-	return (char *) string;
+	check_failed("needs no conversion", __FILE__, __LINE__);
+}
+
+int
+pg_do_encoding_conversion_buf(Oid procedure pg_attribute_unused(),
+							  int from pg_attribute_unused(), int to pg_attribute_unused(),
+							  unsigned char *string pg_attribute_unused(),
+							  int length pg_attribute_unused(),
+							  unsigned char *result pg_attribute_unused(),
+							  int room pg_attribute_unused(),
+							  bool no_error pg_attribute_unused())
+{
+	check_failed("needs no conversion", __FILE__, __LINE__);
+}
+
+int
+pg_mblen(const char *string)
+{
+	return pg_utf_mblen((const unsigned char *) string);
 }
 
 int
@@ -185,7 +203,7 @@ is_address(const text *value)
 
 	for (const char *c = string; *c != '\0'; c++)
 	{
-		if ((unsigned char) *c <= ' ' || *c == 0x7F)
+		if ((unsigned char) *c <= ' ' || *c == 0x7F || strchr("<>()[]\\,;:\"", *c) != NULL)
 			return false;
 	}
 	return at != NULL && at != string && at[1] != '\0' && strchr(at + 1, '@') == NULL &&

@@ -12,6 +12,8 @@
 #include "token_format.h"
 
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+static const char digits_of_any[] =
+	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-.";
 static const char *const prefixes[] = {"seats_inv_", "seats_cst_"};
 
 #define CHECKED_LENGTH (TOKEN_LENGTH - TOKEN_NUMBER_LENGTH)
@@ -83,6 +85,18 @@ is_token(const char *string, size_t length, TokenKind kind, uint64 *route)
 		check == crc32(string, 59);
 }
 
+/* Compares whether a string has characters of tokens alone with the C library's answer. */
+static bool
+check_clean(const char *string, size_t length)
+{
+	bool result = token_is_clean(string, length);
+	char *copy = pnstrdup(string, length);
+
+	CHECK(result == (strlen(copy) == length && copy[strspn(copy, digits_of_any)] == '\0'));
+	pfree(copy);
+	return result;
+}
+
 /* Reads a string as either kind of token; what is one is written again the same. */
 static bool
 check_parse(const char *string, size_t length)
@@ -108,6 +122,7 @@ check_parse(const char *string, size_t length)
 		}
 	}
 	CHECK(accepted <= 1);
+	CHECK(check_clean(string, length) || accepted == 0);
 	return accepted == 1;
 }
 

@@ -148,4 +148,43 @@ describe('Node, the server', () => {
       assert.doesNotMatch(log, /seats_inv_/);
     }, { SEATS_ANONYMOUS_URL: nowhere });
   });
+
+  test("only the extension's own errors are answers: what a trigger raises is 500, without a word of it", async () => {
+    await shop.query(`CREATE FUNCTION interfere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      RAISE EXCEPTION USING ERRCODE = TG_ARGV[0], MESSAGE = 'secret message', DETAIL = TG_ARGV[1], HINT = 'secret hint'; END $$`);
+    const raised = [['22P02', 'x'], ['22021', 'x'], ['23505', 'Key (secret)=(1) exists.'], ['P0001', ''], ['PT400', 'x'],
+      ['PT400', 'seat_not_found'], ['PT404', 'constructor'], ['PT418', 'seat_revoked'], ['PT200', 'x'], ['PT422', 'secret'], ['PT422', '[]'],
+      ['PT422', '[{"loc": "secret"}]'], ['PT422', 'null'], ['PGRST', '{}'], ['42501', 'x']];
+    try {
+      await withNode(async (layer) => {
+        const token = await newToken();
+        for (const [code, detail] of raised) {
+          await shop.query(`CREATE OR REPLACE TRIGGER interfere BEFORE INSERT ON seats.customer_sessions
+            FOR EACH ROW EXECUTE FUNCTION interfere('${code}', '${detail}')`);
+          await answers(await claim(layer, token), 500, { error: 'InternalServerError', detail: 'Internal Server Error' });
+        }
+        await shop.query('DROP TRIGGER interfere ON seats.customer_sessions');
+        assert.equal((await claim(layer, token)).status, 200);
+        assert.doesNotMatch(await layer.logs(), /secret/);
+      });
+    } finally {
+      await shop.query('DROP FUNCTION interfere CASCADE');
+    }
+  });
+
+  test('what PostgreSQL cannot store: 422, or 400 for a token in the path', async () => {
+    await withNode(async (layer) => {
+      const headers = { Authorization: `Bearer ${layer.accessToken}` };
+      const subscription = await shop.sell('subscriptions', 1);
+      const request = (fields) => JSON.stringify({ subscription_id: subscription, email: 'a@example.com', ...fields });
+      for (const fields of [{ metadata: { a: ['\0'] } }, { metadata: { '\0': 1 } }, { metadata: { a: '\ud83e' } }, { unknown: '\0' }]) {
+        await answers(await fetch(`${layer.url}/v1/customer-seats`, { method: 'POST', headers, body: request(fields) }), 422,
+          { detail: [{ loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' }] });
+      }
+      const response = await fetch(`${layer.url}/v1/customer-seats`, { method: 'POST', headers,
+        body: request({ metadata: { a: '🪑', toString: 1, replaceAll: '\\u0000' } }) });
+      assert.equal(response.status, 200);
+      assert.equal((await (await fetch(`${layer.url}/v1/customer-seats/claim/x%00`)).json()).reason, 'invitation_invalid');
+    });
+  });
 });

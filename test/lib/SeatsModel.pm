@@ -264,17 +264,16 @@ sub is_address
 {
 	my ($email) = @_;
 
-	return defined $email && $email =~ /^[^@\s]+@[^@\s]+$/;
+	return defined $email && $email =~ /^[^@\s<>()\[\]\\,;:"]+@[^@\s<>()\[\]\\,;:"]+$/;
 }
 
-# Returns the position of the first element that stands in a list before, or undef.
-sub first_repeated
+# Returns the positions of the elements that stand in a list before.
+sub repeated
 {
 	my (@list) = @_;
 	my %seen;
-	my ($position) = grep { $seen{ $list[$_] }++ } 0 .. $#list;
 
-	return $position;
+	return grep { $seen{ $list[$_] }++ } 0 .. $#list;
 }
 
 
@@ -488,14 +487,19 @@ sub assign_seat
 	return $self->give($operation, $answer, $self->find_customer($operation));
 }
 
-# Returns the first of some customers who cannot have a seat: a holder, or repeated.
-sub first_refused
+# Returns the positions of those customers who cannot have a seat: holders, and repeated ones.
+sub unseatable
 {
 	my ($self, $purchase, @wanted) = @_;
-	my $repeated = first_repeated(map { lc $_->{email} } @wanted);
-	my ($holder) = grep { $self->held_by($purchase, $wanted[$_]{id}) } 0 .. $#wanted;
+	my %repeated = map { $_ => 1 } repeated(map { lc $_->{email} } @wanted);
 
-	return (sort { $a <=> $b } grep { defined } $repeated, $holder)[0];
+	return grep { $repeated{$_} || $self->held_by($purchase, $wanted[$_]{id}) } 0 .. $#wanted;
+}
+
+# Names addresses by their positions.
+sub places
+{
+	return join ',', map { "emails.$_" } @_;
 }
 
 sub assign_seats_error
@@ -504,13 +508,13 @@ sub assign_seats_error
 	my $emails = $operation->{emails};
 	my @malformed = grep { !is_address($emails->[$_]) } 0 .. $#$emails;
 
-	return 'PT422 ' . join ',', map { "emails.$_" } @malformed if @malformed;
+	return 'PT422 ' . places(@malformed) if @malformed;
 	my $error = $self->assign_error($operation);
 	return $error if $error ne '';
-	my $refused = $self->first_refused($operation->{purchase}, @wanted);
-	return "PT400 seat_already_assigned emails.$refused" if defined $refused;
+	my @refused = $self->unseatable($operation->{purchase}, @wanted);
+	return 'PT400 seat_already_assigned ' . places(@refused) if @refused;
 	my $available = $self->available($operation->{purchase});
-	return "PT400 no_available_seats emails.$available" if $available < @wanted;
+	return 'PT400 no_available_seats ' . places($available .. $#wanted) if $available < @wanted;
 	return '';
 }
 

@@ -19,6 +19,34 @@ use constant ID => '00000000-0000-0000-0000-000000000001';
 my $node;
 my $database = 'postgres';
 
+# Runs statements in a session of background_psql() as PostgreSQL's own query() of 15.20 does, in the place of
+# that, which is not the same in all minor releases: 16.4's neither waits for the errors nor takes the separator out of
+# output that is otherwise empty.  The time-out is for each call and not for the whole session.
+sub query_in_session
+{
+	my ($session, $sql) = @_;
+	my $separator = 'end of query ' . ++$session->{queries} . ':';
+	my $ended = qr/$separator\r?\n/;
+
+	note "statements in a session: $sql";
+	$session->{timeout}->start;
+	$session->{stdin} .= "$sql\n;\n\\echo '$separator'\n\\warn '$separator'\n";
+	$session->{run}->pump
+	  until $session->{stdout} =~ $ended && $session->{stderr} =~ $ended
+	  || $session->{timeout}->is_expired;
+	die "statements in a session took too long\n" if $session->{timeout}->is_expired;
+	my $output = $session->{stdout} =~ s/\r?\n?$ended//r;
+	$session->{stdout} = '';
+	$session->{stderr} =~ s/\r?\n?$ended//;
+	note "errors in a session: $session->{stderr}" if $session->{stderr} ne '';
+	return wantarray ? ($output, $session->{stderr} eq '' ? 0 : 1) : $output;
+}
+
+{
+	no warnings 'redefine';
+	*PostgreSQL::Test::BackgroundPsql::query = \&query_in_session;
+}
+
 # Starts a server with these lines added to its configuration, and with options of the cluster's
 # init().  Its encoding and locale are not those of whoever runs it.  PostgreSQL refuses to run as
 # root, as which somebody may have called make installcheck.

@@ -55,7 +55,8 @@ BEGIN
 	RETURN front.assign_seat(front.of_purchase($1, $2), $1, $2, $3, $4, $5, $6, $7);
 END
 $$;
-CREATE FUNCTION seats.assign_seats(subscription_id uuid, order_id uuid, emails text[], metadata jsonb DEFAULT NULL)
+CREATE FUNCTION seats.assign_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, emails text[] DEFAULT NULL,
+	metadata jsonb DEFAULT NULL)
 RETURNS SETOF seats.seat_invitation LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM front.assign_seats(front.of_purchase($1, $2), $1, $2, $3, $4);

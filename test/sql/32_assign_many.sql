@@ -41,7 +41,7 @@ SELECT * FROM seats.assign_seats(test.id(323), NULL, '{}');
 SELECT * FROM seats.assign_seats(order_id => test.id(324), subscription_id => NULL, emails => '{}', metadata => NULL);
 SELECT test.fingerprint() = :'before' AS unchanged;
 
--- Refused whole: malformed, repeated, held, too many. The hint names the address by its place.
+-- Refused whole: malformed, repeated, held, too many. The hint names all addresses at fault by their places.
 \x on
 SELECT * FROM test.outcome($$SELECT seats.assign_seats(test.id(333), NULL, ARRAY['a@example.com', 'malformed', NULL, 'b@c@d', ' e@f'])$$);
 SELECT * FROM test.outcome($$SELECT seats.assign_seats(test.id(333), NULL, ARRAY['a@example.com', 'b@example.com', 'A@Example.com', 'B@example.com'])$$);
@@ -49,9 +49,26 @@ SELECT * FROM test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY
 SELECT * FROM test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['a@example.com', 'b@example.com'])$$);
 SELECT * FROM test.outcome($$SELECT seats.assign_seats(test.id(333), NULL, ARRAY['a@x', 'b@x', 'c@x', 'd@x'])$$);
 
--- Whichever comes first in the list is named: a repeated or a held one.
+-- Repeated and held ones are named together, in their order, as one JSON array, and of a repeated one not the first place.
 SELECT (test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['a@example.com', 'A@example.com', 'x@example.com'])$$)).hint;
 SELECT (test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['a@example.com', 'x@example.com', 'A@example.com'])$$)).hint;
+
+SELECT hint, substring(hint FROM '\[\[.*\]\]')::jsonb AS places
+FROM test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['a@example.com', 'x@example.com', 'b@example.com', 'A@example.com', 'a@Example.com', 'Y@example.com', 'X@example.com'])$$);
+SELECT hint, substring(hint FROM '\[\[.*\]\]')::jsonb AS places
+FROM test.outcome($$SELECT seats.assign_seats(test.id(333), NULL, ARRAY['a@x', 'b@x', 'c@x', 'd@x', 'e@x'])$$);
+-- An invitation that has expired is mentioned.
+UPDATE seats.customer_seats SET invitation_token_expires_at = clock_timestamp() WHERE order_id = test.id(334) AND customer_email = 'y@example.com';
+SELECT hint FROM test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['x@example.com', 'a@example.com'])$$);
+SELECT hint FROM test.outcome($$SELECT seats.assign_seats(NULL, test.id(334), ARRAY['x@example.com', 'a@example.com', 'y@example.com'])$$);
+
+-- All arguments have defaults, as PostgREST calls it; null addresses are at fault.
+SELECT state, detail FROM test.outcome($$SELECT seats.assign_seats()$$);
+SELECT state, detail FROM test.outcome($$SELECT seats.assign_seats(subscription_id => test.id(333))$$);
+BEGIN;
+SELECT state FROM test.outcome($$SELECT seats.assign_seats(subscription_id => test.id(333), emails => '{a@x,b@x}')$$);
+SELECT state FROM test.outcome($$SELECT seats.assign_seats(order_id => test.id(324), emails => '{a@x}', metadata => '{}')$$);
+ROLLBACK;
 
 -- The other errors, in the order of the checks: shape, purchase, organization, status, assigned already, free seats.
 SELECT * FROM test.outcome('SELECT seats.assign_seats(NULL, NULL, NULL)');

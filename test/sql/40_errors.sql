@@ -28,6 +28,8 @@ SELECT status AS still_pending FROM seats.customer_seats WHERE id = :'expired';
 UPDATE seats.subscriptions SET seats = 2 WHERE id = test.id(403);
 SELECT * FROM test.outcome($$SELECT seats.assign_seat(test.id(403), email => 'Pending@example.com')$$);
 SELECT * FROM test.outcome($$SELECT seats.assign_seat(test.id(403), email => 'another@example.com')$$);
+SELECT * FROM test.outcome($$SELECT seats.assign_seat(test.id(403), email => 'claimed@example.com')$$);
+SELECT * FROM test.outcome($$SELECT seats.assign_seat(order_id => test.id(404), email => 'expired@example.com')$$);
 UPDATE seats.subscriptions SET status = 'incomplete' WHERE id = test.id(413);
 SELECT * FROM test.outcome($$SELECT seats.assign_seat(test.id(413), email => 'another@example.com')$$);
 UPDATE seats.orders SET status = 'pending' WHERE id = test.id(414);
@@ -35,6 +37,26 @@ SELECT * FROM test.outcome($$SELECT seats.assign_seat(order_id => test.id(414), 
 
 -- PT400: what is no token has no route.
 SELECT * FROM test.outcome($$SELECT seats.token_route('no token')$$);
+
+-- A token that was pasted with something else: the hint says so, and shows none of it. What is only wrong has the usual hint.
+\x off
+CREATE FUNCTION pg_temp.pasted(token text) RETURNS TABLE (n bigint, what text, pasted text) LANGUAGE sql AS $$
+	SELECT v.n, v.what, v.pasted FROM unnest(ARRAY['line break', 'carriage return', 'space', 'tab', 'U+00A0', 'U+200B', 'U+FEFF', 'U+2028', 'angle brackets',
+			'quotes', 'U+201C and U+201D', 'apostrophe', 'quoted-printable', 'quoted-printable line break', 'line break inside', 'space inside', 'cut', 'doubled'],
+		ARRAY[token || E'\n', token || E'\r\n', ' ' || token, E'\t' || token, U&'\00A0' || token, token || U&'\200B', U&'\FEFF' || token, token || U&'\2028',
+			'<' || token || '>', '"' || token || '"', U&'\201C' || token || U&'\201D', token || chr(39), '=3D' || token,
+			left(token, 30) || E'=\r\n' || substr(token, 31), left(token, 30) || E'\n' || substr(token, 31), left(token, 30) || ' ' || substr(token, 31), left(token, 30), token || token])
+	WITH ORDINALITY AS v (what, pasted, n)
+$$;
+SELECT p.what, o.detail, o.hint LIKE '%characters in the token%' AS hint, position(left(:'pending_token', 16) IN o.hint) > 0 AS shown,
+	(i.detail, i.hint, r.detail, r.hint) = (o.detail, o.hint, o.detail, o.hint) AS same_elsewhere
+FROM pg_temp.pasted(:'pending_token') AS p, test.outcome(format('SELECT seats.claim_seat(%L)', pasted)) AS o,
+	test.outcome(format('SELECT seats.claim_info(%L)', pasted)) AS i, test.outcome(format('SELECT seats.token_route(%L)', pasted)) AS r
+ORDER BY p.n;
+SELECT p.what, o.detail, o.hint LIKE '%characters in the token%' AS hint, position(left(:'session', 16) IN o.hint) > 0 AS shown, seats.end_session(pasted) AS ended
+FROM pg_temp.pasted(:'session') AS p, test.outcome(format('SELECT seats.authenticate(%L)', pasted)) AS o ORDER BY p.n;
+DROP FUNCTION pg_temp.pasted;
+\x on
 
 -- PT401.
 SELECT * FROM test.outcome(format('SELECT seats.authenticate(%L)', 'no token'));
@@ -111,11 +133,12 @@ SELECT jsonb_array_length((test.outcome($$SELECT seats.assign_seat(email => 'mal
 \x off
 SELECT email, (test.outcome(format($$SELECT seats.assign_seat(test.id(413), email => %L)$$, email))).state
 FROM (VALUES (1, ''), (2, '@'), (3, 'a'), (4, 'a@'), (5, '@b'), (6, 'a@b@c'), (7, 'a b@c'), (8, ' a@b'), (9, 'a@b '),
-	(10, E'a@b\n'), (11, E'a\t@b'), (12, E'a\x7f@b')) AS v (n, email)
+	(10, E'a@b\n'), (11, E'a\t@b'), (12, E'a\x7f@b'), (13, '<a@b>'), (14, '"a"@b'),
+	(15, 'a@b;'), (16, 'a@b,'), (17, 'mailto:a@b'), (18, 'a(b)@c'), (19, 'a@[b]'), (20, 'a\b@c'), (21, 'a''b+c@d')) AS v (n, email)
 ORDER BY n;
--- Spaces, separators and control characters beyond ASCII: U+0080 to U+00A0 and so on; their neighbours pass.
+-- Spaces, separators, control and invisible characters beyond ASCII: U+0080 to U+00A0 and so on; their neighbours pass.
 SELECT o.state = 'PT422' AS refused, string_agg(hex, ' ') AS characters
-FROM unnest('{80,85,9f,a0,a1,167f,1680,1fff,2000,200a,200b,2028,2029,202a,202f,205f,3000,3001,1f4ba}'::text[]) AS hex,
+FROM unnest('{80,85,9f,a0,a1,ac,ad,ae,34e,34f,350,115f,167f,1680,1fff,2000,200a,200b,200f,2010,2028,2029,202a,202f,2030,205f,27ff,2800,2801,3000,3001,3164,fe0f,fe10,feff,ffa0,ffef,fff0,fffc,e0000,e0fff,e1000,1f4ba}'::text[]) AS hex,
 	LATERAL test.outcome(format($$SELECT seats.assign_seat(test.id(413), email => %L)$$,
 		'a' || chr(('x' || lpad(hex, 8, '0'))::bit(32)::integer) || '@b')) AS o
 GROUP BY 1 ORDER BY 1;

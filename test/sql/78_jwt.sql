@@ -129,6 +129,9 @@ FROM test.forged, LATERAL test.outcome(format('SELECT seats.authenticate(%L)', t
 	LATERAL test.outcome(format('DO $do$ BEGIN IF seats.end_session(%L) THEN RAISE ''ended''; END IF; END $do$', token)) AS e,
 	LATERAL test.outcome(format('SELECT seats.token_route(%L)', token)) AS r
 ORDER BY n;
+-- Where there are characters that no token has, the hint says so, of JWTs too.
+SELECT n, what FROM test.forged, LATERAL test.outcome(format('SELECT seats.authenticate(%L)', token)) AS a
+WHERE a.hint LIKE '%characters in the token%' ORDER BY n;
 -- One character changed, at every position; the token cut, from the end and from the start.
 CREATE TABLE test.changed AS
 SELECT overlay(:'session' PLACING CASE substr(:'session', n, 1) WHEN 'A' THEN '0' ELSE 'A' END FROM n FOR 1) AS token

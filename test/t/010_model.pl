@@ -244,7 +244,7 @@ sub draw_email
 	my $slug = $model->{organization}{ $purchase->{organization} }{slug};
 	my $email = 'Person' . int(rand 10) . "\@$slug.example";
 
-	return any('nobody', 'a b@c', 'a@b@c', '@', '', undef) if chance(0.02);
+	return any('nobody', 'a b@c', 'a@b@c', '<a@b>', 'a@b;', '@', '', undef) if chance(0.02);
 	return chance(0.3) ? any(lc $email, uc $email) : $email;
 }
 
@@ -526,7 +526,7 @@ sub draw_delete_customer
 	return about($purchase, name => 'delete_customer', organization => $organization,
 		email => $email,
 		sql => "DELETE FROM seats.customers WHERE organization_id = '$organization' "
-		  . 'AND lower(email) = lower(' . quoted($email) . ') RETURNING id');
+		  . 'AND lower(email COLLATE "C") = lower(' . quoted($email) . ' COLLATE "C") RETURNING id');
 }
 
 sub draw_expire_invitation
@@ -708,21 +708,22 @@ sub read_lines
 }
 
 # Returns the reason of an error: DETAIL's word, or the arguments that are at fault; and the
-# address that the hint names.
+# addresses that the hint names.
 sub reason
 {
 	my ($text) = @_;
 	my ($detail) = $text =~ /^DETAIL:  (.*)/m;
-	my ($address) = $text =~ /^HINT:.*\["body", ("emails", \d+)\]/m;
+	my ($hint) = $text =~ /^HINT:(.*)/m;
+	my @addresses = ($hint // '') =~ /\["body", ("emails", \d+)\]/g;
 	my @locations = $detail =~ /"loc": \["body", (.*?)\]/g;
 
-	foreach (@locations, $address // ())
+	foreach (@locations, @addresses)
 	{
 		s/"//g;
 		s/, /./;
 	}
 	return join(',', @locations) if @locations;
-	return $detail . (defined $address ? " $address" : '');
+	return join ' ', $detail, @addresses ? join ',', @addresses : ();
 }
 
 # Returns the answer in the lines that psql wrote; an error comes last.

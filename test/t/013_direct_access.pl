@@ -547,10 +547,10 @@ compare(%$_)
 		$by_statements =~ s/ event.*//r,
 		[
 			'RENAME COLUMN claim_key_hash TO other_hash',
-			path => 'info lock',
+			path => 'info',
 			shows => qr/42703/
 		],
-		'ALTER COLUMN claim_key_hash TYPE text',
+		[ 'ALTER COLUMN claim_key_hash TYPE text', path => 'info', shows => qr/42804/ ],
 		'DROP COLUMN expiry_watched CASCADE'),
 	map {
 		{
@@ -565,8 +565,8 @@ compare(%$_)
 		}
 	} ( [ 'ALTER claimed_at TYPE timestamptz(0)', "info $seat", qr/"status":"claimed"/ ],
 		[ 'ALTER modified_at TYPE timestamptz(0)', "info $seat", qr/"status":"claimed"/ ],
-		[ 'ALTER customer_email TYPE varchar(100)', 'info', qr/ERROR:  42804/ ],
-		[ 'ALTER status TYPE text', "info $seat", qr/ERROR:  42804/ ],
+		[ 'ALTER customer_email TYPE varchar(100)', '', qr/ERROR:  42804/ ],
+		[ 'ALTER status TYPE text', '', qr/ERROR:  42804/ ],
 		[ 'ALTER customer_email TYPE text COLLATE "C"', '', qr/"status":"claimed"/ ]),);
 
 note 'Indexes of customer_seats';
@@ -866,6 +866,19 @@ foreach (
 		@more);
 }
 
+# Whether a table with our triggers may be a child or a partition of another: servers before 15.14, 16.10 and
+# 17.6 refuse one that has statement triggers with transition tables.
+sub can_be_child
+{
+	return outcome(
+		qq{
+		BEGIN;
+		CREATE TABLE parent (id uuid);
+		ALTER TABLE seats.$table INHERIT parent;
+		ROLLBACK;
+	}) !~ /^0A000 trigger .* prevents table/;
+}
+
 note 'Inheritance, partitions, and other tables in the place of customer_seats';
 my $put_back = "DROP TABLE seats.$table; ALTER TABLE seats.old_seats RENAME TO $table";
 compare(%$_)
@@ -880,18 +893,19 @@ compare(%$_)
 		path => "info $seat",
 		shows => qr/^child \{.*"claimed"/m
 	},
-	{
-		name => 'customer_seats a child of another',
-		alter => "CREATE TABLE parent (id uuid); ALTER TABLE seats.$table INHERIT parent",
-		undo => "ALTER TABLE seats.$table NO INHERIT parent; DROP TABLE parent"
-	},
-	{
-		name => 'customer_seats a partition of another',
-		alter => "CREATE TABLE parent (LIKE seats.$table) PARTITION BY LIST (organization_id);"
-		  . "ALTER TABLE parent ATTACH PARTITION seats.$table DEFAULT",
-		undo => "ALTER TABLE parent DETACH PARTITION seats.$table; DROP TABLE parent",
-		path => "info $seat"
-	},
+	can_be_child() ? (
+		{
+			name => 'customer_seats a child of another',
+			alter => "CREATE TABLE parent (id uuid); ALTER TABLE seats.$table INHERIT parent",
+			undo => "ALTER TABLE seats.$table NO INHERIT parent; DROP TABLE parent"
+		},
+		{
+			name => 'customer_seats a partition of another',
+			alter => "CREATE TABLE parent (LIKE seats.$table) PARTITION BY LIST (organization_id);"
+			  . "ALTER TABLE parent ATTACH PARTITION seats.$table DEFAULT",
+			undo => "ALTER TABLE parent DETACH PARTITION seats.$table; DROP TABLE parent",
+			path => "info $seat"
+		}) : (),
 	{
 		name => 'another table',
 		alter => qq{
@@ -973,7 +987,7 @@ compare(%$_)
 	trigger_case(
 		$table, 'BEFORE INSERT', $for_row, 'changed',
 		path => 'session',
-		shows => qr/claimed/),
+		shows => qr/ERROR:  09000/),
 	trigger_case(
 		$table, 'AFTER INSERT', $for_row, 'logged',
 		path => 'session',
@@ -989,7 +1003,7 @@ compare(%$_)
 	trigger_case(
 		$table, 'BEFORE INSERT', $for_row, 'suppressed',
 		path => 'session',
-		shows => qr/PT401/),
+		shows => qr/ERROR:  09000/),
 	trigger_case($table, 'AFTER UPDATE OR DELETE', $for_row, 'logged'),
 	{
 		name => 'a deferred trigger on sessions',
@@ -1010,8 +1024,8 @@ compare(%$_)
 		'session authenticate',
 		'ALTER created_at TYPE timestamptz(0)',
 		'ALTER expires_at TYPE timestamptz(0)',
-		[ 'RENAME COLUMN seat_id TO seat', path => 'session', shows => qr/42703/ ],
-		[ 'ALTER seat_id TYPE text', shows => qr/ERROR:  42804/ ],
+		[ 'RENAME COLUMN seat_id TO seat', path => '', shows => qr/42703/ ],
+		[ 'ALTER seat_id TYPE text', path => '', shows => qr/ERROR:  42804/ ],
 		'DROP CONSTRAINT customer_sessions_pkey'),
 	index_cases(
 		$table, 'session',
@@ -1081,7 +1095,8 @@ compare(%$_)
 		name => 'a rule on sessions that does nothing',
 		alter => "CREATE RULE mine AS ON INSERT TO seats.$table DO INSTEAD NOTHING",
 		undo => undef,
-		shows => qr/PT401/
+		path => 'session',
+		shows => qr/ERROR:  0A000/
 	},);
 # PostgreSQL keeps the plan of a statement that a rule does away with, also when the rule is gone.
 $owner->query_safe("DROP RULE mine ON seats.$table");
@@ -1100,7 +1115,10 @@ compare(%$_)
 		$table, 'BEFORE INSERT', $for_row, 'changed',
 		path => 'event',
 		shows => qr/by trigger/),
-	trigger_case($table, 'BEFORE INSERT', $for_row, 'suppressed', path => 'event'),
+	trigger_case(
+		$table, 'BEFORE INSERT', $for_row, 'suppressed',
+		path => 'event',
+		shows => qr/ERROR:  09000/),
 	trigger_case(
 		$table, 'AFTER INSERT', $for_row, 'refused',
 		path => 'event',
@@ -1121,8 +1139,12 @@ compare(%$_)
 		[ 'ADD COLUMN note text GENERATED ALWAYS AS (type) STORED', shows => qr/"note": / ],
 		"ADD COLUMN note text; ALTER TABLE seats.$table DROP COLUMN note",
 		'ALTER occurred_at TYPE timestamptz(0)',
-		'ALTER occurred_at TYPE timestamp',
-		'ALTER metadata TYPE json, ALTER metadata DROP DEFAULT',
+		[ 'ALTER occurred_at TYPE timestamp', path => '', shows => qr/42804/ ],
+		[
+			'ALTER metadata TYPE json, ALTER metadata DROP DEFAULT',
+			path => '',
+			shows => qr/42804/
+		],
 		'ALTER id TYPE integer',
 		'DROP CONSTRAINT events_pkey'),
 	(   map {
@@ -1226,7 +1248,9 @@ compare(%$_)
 compare(
 	name => 'a rule on events that does nothing',
 	alter => "CREATE RULE mine AS ON INSERT TO seats.$table DO INSTEAD NOTHING",
-	undo => undef);
+	undo => undef,
+	path => 'event',
+	shows => qr/ERROR:  0A000/);
 $owner->query_safe("DROP RULE mine ON seats.$table");
 connect_claimer();
 
@@ -1286,12 +1310,12 @@ compare(%$_)
 	},
 	table_cases(
 		'organizations', 'info organization',
-		[ 'RENAME slug TO word', 'RENAME word TO slug', shows => qr/42703/ ]),
+		[ 'RENAME slug TO word', 'RENAME word TO slug', path => 'organization', shows => qr/42703/ ]),
 	transaction_cases(
 		'organizations', 'info organization', 'DROP CONSTRAINT organizations_pkey CASCADE'),
 	transaction_cases(
 		'products', 'info',
-		[ 'ALTER name TYPE varchar(20)', shows => qr/ERROR:  42804/ ],
+		[ 'ALTER name TYPE varchar(20)', path => '', shows => qr/ERROR:  42804/ ],
 		'DROP CONSTRAINT products_pkey'),
 	{
 		name => 'an organization that may not use seats',
@@ -1439,7 +1463,7 @@ compare(%$_)
 				'ALTER FUNCTION seats.claim_seat OWNER TO other;'
 				  . 'DROP OWNED BY functions; DROP ROLE functions',
 				'lock',
-				shows => $denied
+				shows => qr/PT400/
 			],
 			[
 				'a function of the caller, who is a superuser',
@@ -1662,10 +1686,10 @@ compare_scripts(
 },
 		qq({"a": 1}\n\nERROR:  PT403: Seat-based pricing not enabled for organization\n)
 	  . "DETAIL:  seat_based_pricing_not_enabled\n"
-	  . "HINT:  Set seat_based_pricing_enabled of the organization.\n"
+	  . "HINT:  Set seat_based_pricing_enabled of the organization to true.\n"
 	  . $none);
 my $expired = "ERROR:  PT400: Invalid, expired, or already claimed token\n"
-  . "DETAIL:  invitation_expired\nHINT:  Ask for the invitation to be sent again.";
+  . "DETAIL:  invitation_expired\nHINT:  Ask whoever invited you to send the invitation again.";
 compare_scripts('of a seat whose invitation has expired', qq{
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE id IN (SEAT1, SEAT2);
 	SELECT can_claim FROM seats.claim_info(TOKEN1);
@@ -1939,6 +1963,6 @@ survived(
 	'a product whose name is a number', qq{
 	ALTER TABLE seats.products ALTER name TYPE integer USING length(name);
 	SELECT seats.claim_info('$token');
-}, '42804 a type of the extension seats was altered');
+}, '42804 column "name" of table seats.products is of type integer, but the extension seats needs text');
 
 done_testing();

@@ -162,4 +162,74 @@ is(outcome('ALTER EXTENSION seats UPDATE'), '', 'the update needs nothing else')
 like(outcome("SELECT seats.assign_seat('$id', email => 'b\@example.com')"),
 	qr/^PT/, 'and then they do');
 
+# Addresses that 1.1 does not take keep it away, and nothing has changed. The errors say how many there are and name none;
+# docs/operations.md has statements that find and mend them.
+my $documentation = slurp_file('docs/operations.md');
+my ($section) = $documentation =~ /^### Addresses before the update to 1\.1\n(.*?)^##/ms;
+my ($find_malformed, $mend_malformed, $find_repeated, $mend_repeated) = $section =~ /^```sql\n(.*?)^```/msg;
+ok(defined $mend_repeated, 'the documentation has statements for it');
+
+my $icu = query(q{SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'}) eq 't';
+my $options = $icu ? q{LOCALE_PROVIDER icu ICU_LOCALE 'tr' LOCALE 'C'} : q{LOCALE 'C'};
+$node->safe_psql('postgres', "CREATE DATABASE addresses TEMPLATE template0 ENCODING 'UTF8' $options");
+in_database('addresses');
+query(<<'SQL');
+SET client_min_messages = warning;
+CREATE EXTENSION pgcrypto;
+CREATE EXTENSION seats VERSION '1.0';
+INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
+	SELECT n, 'Shop', n, true FROM unnest(ARRAY['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002']::uuid[]) AS n;
+INSERT INTO seats.customers (organization_id, email, external_id) VALUES
+	('00000000-0000-0000-0000-000000000001', 'fine@example.com', 'fine'),
+	('00000000-0000-0000-0000-000000000001', NULL, 'none'),
+	('00000000-0000-0000-0000-000000000001', '', 'empty'),
+	('00000000-0000-0000-0000-000000000001', ' pad@example.com ', 'padded'),
+	('00000000-0000-0000-0000-000000000001', U&'\FEFFbom@example.com', 'bom'),
+	('00000000-0000-0000-0000-000000000001', '"Name" <fine@example.com>', 'named'),
+	('00000000-0000-0000-0000-000000000001', 'no address', 'word'),
+	('00000000-0000-0000-0000-000000000001', 'info@example.com', 'small'),
+	('00000000-0000-0000-0000-000000000002', 'INFO@example.com', 'other');
+SQL
+query(q{INSERT INTO seats.customers (organization_id, email, external_id)
+	VALUES ('00000000-0000-0000-0000-000000000001', 'INFO@example.com', 'capital')}) if $icu;
+my $state = q{SELECT extversion FROM pg_extension WHERE extname = 'seats'; SELECT * FROM seats.customers ORDER BY id};
+my $before = query($state);
+my $hint = qr/^HINT:  .*"Addresses before the update to 1\.1" in docs\/operations\.md/m;
+
+# Tries the update; returns the error.
+sub update_error
+{
+	my ($status, $output, $errors) = $node->psql('addresses', "\\set VERBOSITY verbose\nALTER EXTENSION seats UPDATE");
+
+	return $errors;
+}
+my $errors = update_error();
+like($errors, qr/^psql:\S+ ERROR:  23514: seats 1\.1 does not take the e-mail addresses of some customers: 5$/m, 'malformed ones are counted');
+like($errors, $hint, 'and where to read on is said');
+unlike($errors, qr/example\.com|no address/, 'no address is shown');
+is(query($state), $before, 'nothing has changed');
+is(join(' ', sort map { (split /\|/)[2] } split /\n/, query($find_malformed)), 'bom empty named padded word', 'they are found');
+query($mend_malformed);
+is(query(q{SELECT string_agg(external_id || '=' || coalesce(email, 'null'), ' ' ORDER BY external_id COLLATE "C") FROM seats.customers
+		WHERE external_id IN ('bom', 'empty', 'fine', 'named', 'padded', 'word')}),
+	'bom=bom@example.com empty=null fine=fine@example.com named="Name" <fine@example.com> padded=pad@example.com word=no address',
+	'what is mended by itself');
+query(q{UPDATE seats.customers SET email = NULL WHERE external_id IN ('named', 'word')});
+is(query($find_malformed), '', 'none is left');
+SKIP:
+{
+	skip 'the server has no ICU', 6 if !$icu;
+	$before = query($state);
+	$errors = update_error();
+	like($errors, qr/^psql:\S+ ERROR:  23505: .*: 2$/m, 'repeated ones are counted');
+	like($errors, $hint, 'and where to read on is said');
+	unlike($errors, qr/example\.com/i, 'no address is shown');
+	is(query($state), $before, 'nothing has changed');
+	is(join(' ', sort map { (split /\|/)[2] } split /\n/, query($find_repeated)), 'capital small', 'they are found');
+	query($mend_repeated);
+	is(query($find_repeated), '', 'and mended');
+}
+is(update_error(), '', 'then the update goes through');
+is(query(q{SELECT count(*) FROM seats.customers WHERE email IS NULL}), $icu ? '5' : '4', 'those without an address are still there');
+
 done_testing();

@@ -40,7 +40,7 @@ export const startSite = async (layer) => {
   });
   app.use('/v1', express.raw({ type: () => true }), async (request, response) =>
     (site.instead ?? forward)(request, response, () => forward(request, response)));
-  app.get('/claim', (request, response) => {
+  app.get(/^\/claim(?![0-9A-Za-z_])/, (request, response) => {
     response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(site.page);
   });
   app.get('/', (request, response) => response.send('<!doctype html><title>Welcome</title>'));

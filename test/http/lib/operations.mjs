@@ -392,6 +392,28 @@ export const describeOperations = (name, database, start) =>
         await invalid(seats.listSeats({ orderId: `eq.${id}` }), ['query.order_id', 'uuid_parsing']);
         await invalid(seats.listSeats({ orderId: '' }), ['query.order_id', 'uuid_parsing']);
       });
+
+      test('by an id whose query is written otherwise', async () => {
+        const subscription = await shop.sell('subscriptions', 2);
+        const list = async (query) => {
+          const response = await send('GET', `/v1/customer-seats?${query}`);
+          const { total_seats: seats, detail } = await response.json();
+          return [response.status, seats ?? detail.map(({ loc, type }) => [loc.join('.'), type])];
+        };
+        const fault = (name) => [422, [[`query.${name}`, 'uuid_parsing']]];
+        for (const dash of ['%2d', '%2D']) {
+          assert.deepEqual(await list(`subscription_id=${subscription.replaceAll('-', dash)}`), [200, 2]);
+          assert.deepEqual(await list(`a=1&subscription_id=${subscription.toUpperCase().replaceAll('-', dash)}&b`), [200, 2]);
+        }
+        // An empty parameter beside a good one, or the same twice, is one fault.
+        assert.deepEqual(await list(`subscription_id=${subscription}&order_id=`), fault('order_id'));
+        assert.deepEqual(await list(`subscription_id=${subscription}&order_id`), fault('order_id'));
+        assert.deepEqual(await list(`order_id=&subscription_id=${subscription}`), fault('order_id'));
+        assert.deepEqual(await list(`subscription_id=${subscription}&subscription_id=x`), fault('subscription_id'));
+        assert.deepEqual(await list(`subscription_id=${subscription}%00`), fault('subscription_id'));
+        assert.deepEqual(await list(`subscription_id=x&order_id=y`), [422, [['query.subscription_id', 'uuid_parsing'],
+          ['query.order_id', 'uuid_parsing']]]);
+      });
     });
 
     describe('resend', () => {

@@ -537,7 +537,7 @@ try_reactions('customer_seats', [ 'AFTER INSERT OR UPDATE ROW' ], $both,
 	'DELETE FROM seats.subscriptions WHERE id = $1.subscription_id',
 	'DELETE FROM seats.orders WHERE id = $1.order_id');
 try_reactions('customer_seats',
-	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
+	[ 'BEFORE INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE ROW', 'AFTER INSERT OR UPDATE OR DELETE STATEMENT' ],
 	$last, @calls);
 try_reactions('subscriptions', [ 'AFTER UPDATE ROW' ], $last, @calls);
 try_reactions('subscriptions', [ 'AFTER UPDATE ROW', 'BEFORE UPDATE ROW' ], $both,
@@ -546,7 +546,7 @@ try_reactions('subscriptions', [ 'AFTER UPDATE ROW', 'BEFORE UPDATE ROW' ], $bot
 	"UPDATE seats.subscriptions SET status = 'active' WHERE id = \$1.id",
 	"UPDATE seats.subscriptions SET status = 'active', seats = 100 WHERE id = \$1.id",
 	'DELETE FROM seats.subscriptions WHERE id = $1.id');
-try_reactions('customer_sessions', [ 'AFTER INSERT OR DELETE ROW' ], $last, @calls);
+try_reactions('customer_sessions', [ 'BEFORE INSERT OR DELETE ROW', 'AFTER INSERT OR DELETE ROW' ], $last, @calls);
 try_reactions('customer_sessions', [ 'AFTER INSERT ROW' ], $both,
 	'DELETE FROM seats.customer_sessions WHERE token_hash = $1.token_hash',
 	'SELECT seats.revoke_seat($1.seat_id)',

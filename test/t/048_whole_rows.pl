@@ -105,9 +105,8 @@ foreach my $table ('organizations', 'products', 'customers')
 }
 
 # Upserts of customers by what is unique.
-is( outcome("BEGIN; INSERT INTO seats.customers (organization_id, email, name) VALUES ('$id', 'A\@X', 'New') ON CONFLICT (organization_id, lower(email))
-		DO UPDATE SET name = EXCLUDED.name RETURNING email, name, modified_at >= now(); ROLLBACK"),
-	'a@x|New|t', 'an upsert of a customer by the address')
-  or diag 'the index is on another expression';
+is( outcome(qq{BEGIN; INSERT INTO seats.customers (organization_id, email, name) VALUES ('$id', 'A\@X', 'New') ON CONFLICT (organization_id, lower(email COLLATE "C"))
+		DO UPDATE SET name = EXCLUDED.name RETURNING email, name, modified_at >= now(); ROLLBACK}),
+	'a@x|New|t', 'an upsert of a customer by the address');
 
 done_testing();

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "event.h"
 #include "export.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"
@@ -73,6 +74,17 @@ static KeptPlan touch_claimed = {
 		   "AND s.organization_id" EQ "$2 AND s.customer_id" EQ "$3",
 	.nargs = 3,
 	.argtypes = {UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* The seat as it is in the end, and whether it and the session are what the answer says. */
+static KeptPlan check_claimed = {
+	.sql = "SELECT " SEAT_COLUMNS ", s.status" EQ "'claimed' AND s.organization_id" EQ "$2 "
+		   "AND s.customer_id" EQ "$3 AND EXISTS (SELECT FROM seats.customer_sessions AS x "
+		   "WHERE x.token_hash" EQ "$4 AND x.seat_id" EQ "$1 AND x.customer_id" EQ "$3) "
+		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1",
+	.nargs = 4,
+	.argtypes = {UUIDOID, UUIDOID, UUIDOID, BYTEAOID},
 	.table = "customer_seats",
 };
 
@@ -226,13 +238,33 @@ check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
 }
 
 /*
+ * Answers with the seat as it is once all triggers have run; raises 09000 where it or the session
+ * is not as it was written.
+ */
+static void
+check_outcome(Claim *claim, const bytea *session_hash)
+{
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&claim->seat.id), false},
+		{UUIDPGetDatum(&claim->seat.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.customer_id), false},
+		{PointerGetDatum(session_hash), false},
+	};
+
+	kept_plan_change(&check_claimed, arguments, 1);
+	claim->result = row_composite(claim->seat_type, SEAT_COLUMN_COUNT, claim->context);
+}
+
+/*
  * Claims the seat that a token opens, opens a session, records the event; see claim_seat().
- * Raises PT400 and PT403.
+ * Raises PT400 and PT403, and 09000 where a trigger that somebody added interferes.
  */
 Datum
 claim_operation(TupleDesc type, const text *token, const text *key)
 {
 	Claim claim = {.context = CurrentMemoryContext};
+	uint64 before = kept_plan_count();
+	bytea *session_hash;
 	uint32 route;
 	text *session_token;
 
@@ -244,7 +276,9 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	SPI_connect();
 	if (!claim_directly(&claim))
 		claim_by_statements(&claim);
-	session_token = session_open(&claim.seat, route, claim.now, claim.context);
+	session_token = session_open(&claim.seat, route, claim.now, claim.context, &session_hash);
+	if (kept_plan_count() != before && owner_has_triggers())
+		check_outcome(&claim, session_hash);
 	SPI_finish();
 	return result_with_seat(type, claim.result, session_token);
 }

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace_d.h"
@@ -22,7 +23,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 
 #include "columns.h"
@@ -124,6 +124,8 @@ typedef struct References
 {
 	List *tables;  /* of NamedTable */
 	List *columns; /* of lists of String, as in ColumnRef */
+	List *targets; /* the same of columns that it writes */
+	bool makes_customers;
 } References;
 
 /* Returns what is known of a table, or NULL. */
@@ -191,29 +193,6 @@ refuse_retyped(const KnownTable *table, const KnownColumn *column, Oid type)
 			 errhint("Undo the change of the table.")));
 }
 
-/*
- * Tells whether a trigger or rule that somebody added may change what a statement writes to a
- * table, or keep it from being written.
- */
-bool
-table_has_interference(const char *name)
-{
-	Oid id = get_relname_relid(name, get_namespace_oid("seats", true));
-	Relation table = OidIsValid(id) ? table_open(id, AccessShareLock) : NULL;
-	const TriggerDesc *triggers;
-	bool result;
-
-	if (table == NULL)
-		return false;
-	triggers = table->trigdesc;
-	result = table->rd_rules != NULL ||
-		(triggers != NULL &&
-		 (triggers->trig_insert_before_row || triggers->trig_update_before_row ||
-		  triggers->trig_delete_before_row));
-	table_close(table, NoLock);
-	return result;
-}
-
 /* Raises 42804: a column is null where the table's constraints do not allow that. */
 void
 refuse_null_column(const char *column)
@@ -221,6 +200,26 @@ refuse_null_column(const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("column \"%s\" is null where the extension seats needs a value", column),
+			 errhint("Give the column its values and constraints back.")));
+}
+
+/* Raises 42804: a column is generated that the extension writes, or reads as it is stored. */
+void
+refuse_generated(const char *table, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of table seats.%s is a generated column", column, table),
+			 errhint("Undo the change of the table.")));
+}
+
+/* Raises 42804: ids of seats are not unique, which the primary key excludes. */
+void
+refuse_repeated_ids(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"id\" of table seats.customer_seats has a value more than once"),
 			 errhint("Give the column its values and constraints back.")));
 }
 
@@ -260,11 +259,7 @@ column_number(Relation relation, const char *name)
 	char generated = TupleDescAttr(RelationGetDescr(relation), number - 1)->attgenerated;
 
 	if (generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table seats.%s is a virtual generated column", name,
-						table->name),
-				 errhint("Undo the change of the table.")));
+		refuse_generated(table->name, name);
 	return number;
 }
 
@@ -293,7 +288,7 @@ add_targets(References *references, List *targets)
 	{
 		ResTarget *target = lfirst(cell);
 
-		references->columns = lappend(references->columns,
+		references->targets = lappend(references->targets,
 									  list_make1(makeString(target->name)));
 	}
 }
@@ -315,26 +310,77 @@ collect(Node *node, void *context)
 	else if (IsA(node, UpdateStmt))
 		add_targets(references, ((UpdateStmt *) node)->targetList);
 	else if (IsA(node, OnConflictClause))
+	{
 		add_targets(references, ((OnConflictClause *) node)->targetList);
+		references->makes_customers = true;
+	}
 	return raw_expression_tree_walker(node, collect, context);
 }
 
 /*
- * Checks a column, by itself or after the name of a table, in each table that may be meant.  A
- * name of something else than a table's known column is passed over.
+ * Finds the column of a table that a statement may mean by a name, by itself or after the name of
+ * the table; NULL where it means something else.
  */
+static const KnownColumn *
+find_referenced(const NamedTable *named, List *fields)
+{
+	if (!IsA(llast(fields), String))
+		return NULL;
+	if (list_length(fields) > 1 && strcmp(strVal(linitial(fields)), named->name) != 0)
+		return NULL;
+	return find_column(named->table, strVal(llast(fields)));
+}
+
+/* Checks the columns of a table that a statement reads or writes. */
 static void
-check_reference(const NamedTable *named, Oid table_id, List *fields)
+check_columns(const NamedTable *named, Oid table_id, const References *references)
 {
 	const KnownColumn *column;
+	ListCell *cell;
 
-	if (!IsA(llast(fields), String))
-		return;
-	if (list_length(fields) > 1 && strcmp(strVal(linitial(fields)), named->name) != 0)
-		return;
-	column = find_column(named->table, strVal(llast(fields)));
-	if (column != NULL)
-		(void) check_column(table_id, named->table, column);
+	foreach (cell, references->columns)
+	{
+		column = find_referenced(named, lfirst(cell));
+		if (column != NULL)
+			(void) check_column(table_id, named->table, column);
+	}
+	foreach (cell, references->targets)
+	{
+		column = find_referenced(named, lfirst(cell));
+		if (column == NULL)
+			continue;
+		if (get_attgenerated(table_id, check_column(table_id, named->table, column)) != '\0')
+			refuse_generated(named->table->name, column->name);
+	}
+}
+
+/*
+ * Raises 42804 where no unique index keeps the addresses of customers apart: it goes when the
+ * column is dropped.
+ */
+static void
+check_address_index(Oid customers_id)
+{
+	Relation customers = table_open(customers_id, NoLock);
+	List *indexes = RelationGetIndexList(customers);
+	bool found = false;
+	ListCell *cell;
+
+	foreach (cell, indexes)
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found ||
+			(index->rd_index->indisunique &&
+			 !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL));
+		index_close(index, NoLock);
+	}
+	table_close(customers, NoLock);
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"email\" of table seats.customers has lost its unique index"),
+				 errhint("Give the column its values and constraints back.")));
 }
 
 /* Locks a table as reading it does; returns its id, or InvalidOid where there is none. */
@@ -361,20 +407,20 @@ columns_check_statement(const char *sql)
 {
 	RawStmt *statement = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
 	References references = {0};
-	ListCell *table_cell;
-	ListCell *column_cell;
+	ListCell *cell;
 
 	(void) collect(statement->stmt, &references);
-	foreach (table_cell, references.tables)
+	foreach (cell, references.tables)
 	{
-		const NamedTable *named = lfirst(table_cell);
+		const NamedTable *named = lfirst(cell);
 		Oid table_id = lock_table(named->table->name);
 
 		if (!OidIsValid(table_id))
 			continue;
 		refuse_distributed_table(table_id);
-		foreach (column_cell, references.columns)
-			check_reference(named, table_id, lfirst(column_cell));
+		check_columns(named, table_id, &references);
+		if (references.makes_customers)
+			check_address_index(table_id);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include "direct_access.h"
 #include "event.h"
 #include "event_metadata.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "row.h"
 #include "settings.h"

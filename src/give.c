@@ -12,8 +12,10 @@
 #include "utils/timestamp.h"
 
 #include "array.h"
+#include "columns.h"
 #include "event.h"
 #include "give.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "row.h"
 #include "seat.h"
@@ -88,6 +90,21 @@ static KeptPlan insert_seats = {
 		   "AND s.order_id IS NOT DISTINCT FROM $11 AND " IS_GIVEN,
 	.nargs = INSERT_SEATS_ARGUMENTS,
 	.argtypes = {GIFT_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* The seats as they are in the end, and whether each is what the answer says. */
+static KeptPlan check_given = {
+	.sql =
+		"SELECT " SEAT_COLUMNS ", g.position::pg_catalog.int4, "
+		"s.status" EQ "$4::seats.seat_status AND s.customer_id" EQ "g.customer_id "
+		"AND s.invitation_token_hash IS NOT DISTINCT FROM g.hash "
+		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) "
+		"WITH ORDINALITY AS g (id, customer_id, hash, position) "
+		"CROSS JOIN LATERAL (SELECT t.* FROM seats.customer_seats AS t "
+		"WHERE t.id" EQ "g.id OFFSET 0) AS s",
+	.nargs = 4,
+	.argtypes = {UUIDARRAYOID, UUIDARRAYOID, BYTEAARRAYOID, TEXTOID},
 	.table = "customer_seats",
 };
 
@@ -204,6 +221,8 @@ write_again(Writing *writing)
 
 	if (count == 0)
 		return 0;
+	if (count > writing->gift->count)
+		refuse_repeated_ids();
 	ids = palloc(count * sizeof(NullableDatum));
 	for (int i = 0; i < count; i++)
 		ids[i] = rows_value(i, 1);
@@ -239,6 +258,35 @@ write_new(Writing *writing, int first)
 }
 
 /*
+ * Answers with the seats as they are once all triggers have run; raises 09000 where one is not as
+ * it was written, or where the purchase has ended meanwhile.
+ */
+static void
+check_outcome(Writing *writing)
+{
+	const Gift *gift = writing->gift;
+	Purchase purchase;
+	NullableDatum arguments[] = {
+		uuid_array(&writing->seat_ids->id, sizeof(SeatIds), gift->count),
+		uuid_array(&writing->seat_ids->customer_id, sizeof(SeatIds), gift->count),
+		datum_array(writing->hashes, gift->count, BYTEAOID),
+		value_if(true, CStringGetTextDatum(gift->claimed ? "claimed" : "pending")),
+	};
+
+	kept_plan_change(&check_given, arguments, gift->count);
+	for (int i = 0; i < gift->count; i++)
+	{
+		int position = DatumGetInt32(rows_required(i, SEAT_COLUMN_COUNT + 1)) - 1;
+
+		writing->given[position].seat = rows_composite(i, writing->seat_type,
+													   SEAT_COLUMN_COUNT, writing->context);
+	}
+	if (!purchase_lock(gift->purchase.id, &purchase) || !purchase.assignable)
+		refuse_trigger_on(gift->purchase.id.kind == PURCHASE_ORDER ? "orders"
+																   : "subscriptions");
+}
+
+/*
  * Gives seats of a locked purchase, which has as many free, to customers, who hold none of it,
  * and records an event for each; returns them in a memory context, in the order of the
  * customers.  Inside SPI_connect() and SPI_finish().
@@ -262,5 +310,7 @@ give_seats(const Gift *gift, Oid seat_type, MemoryContext context)
 	write_new(&writing, write_again(&writing));
 	event_record_all(gift->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED, writing.seat_ids,
 					 gift->count, writing.now);
+	if (owner_has_triggers())
+		check_outcome(&writing);
 	return writing.given;
 }

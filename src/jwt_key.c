@@ -31,11 +31,13 @@ static KeptPlan read_keys = {
 
 /* A clock that was set back does not make the new key an old one. */
 static KeptPlan insert_key = {
-	.sql = "INSERT INTO seats.jwt_keys (created_at) "
-		   "SELECT GREATEST($1, max(created_at) OPERATOR(pg_catalog.+) '1 microsecond') "
-		   "FROM seats.jwt_keys RETURNING kid::pg_catalog.uuid",
+	.sql =
+		"INSERT INTO seats.jwt_keys (created_at) "
+		"SELECT GREATEST($1, max(created_at) OPERATOR(pg_catalog.+) '1 microsecond') "
+		"FROM seats.jwt_keys RETURNING kid::pg_catalog.uuid, created_at OPERATOR(pg_catalog.>=) $1",
 	.nargs = 1,
 	.argtypes = {TIMESTAMPTZOID},
+	.table = "jwt_keys",
 };
 
 static KeptPlan find_oldest_session = {
@@ -154,8 +156,7 @@ seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
 	SPI_connect();
 	SPI_execute("LOCK TABLE seats.jwt_keys IN SHARE ROW EXCLUSIVE MODE", false, 0);
 	now = (NullableDatum){TimestampTzGetDatum(GetCurrentTimestamp()), false};
-	if (kept_plan_execute(&insert_key, &now) != 1)
-		refuse_trigger_on("jwt_keys");
+	kept_plan_change(&insert_key, &now, 1);
 	*id = *DatumGetUUIDP(row_required(1));
 	remove_old_keys(DatumGetTimestampTz(now.value));
 	SPI_finish();

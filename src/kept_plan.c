@@ -14,6 +14,7 @@
 
 #include "columns.h"
 #include "extension.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "planner.h"
 #include "row.h"
@@ -73,6 +74,19 @@ split_arguments(const KeptPlan *statement, const NullableDatum *arguments, Datum
 	}
 }
 
+/* How many statements have been executed in this session. */
+static uint64 executed = 0;
+
+/*
+ * Returns how many statements have been executed in this session: where none was between two calls,
+ * all that was done between them was done past the executor.
+ */
+uint64
+kept_plan_count(void)
+{
+	return executed;
+}
+
 /* Executes a statement inside SPI_connect() and SPI_finish(); returns how many rows it gave. */
 static uint64
 execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
@@ -84,6 +98,7 @@ execute(KeptPlan *statement, const NullableDatum *arguments, bool read_only)
 
 	split_arguments(statement, arguments, values, nulls);
 	make_ready(statement);
+	executed++;
 	outer = planner_expect(statement->sql);
 	result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
 	(void) planner_expect(outer);
@@ -103,28 +118,6 @@ uint64
 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments)
 {
 	return execute(statement, arguments, false);
-}
-
-/* Raises 09000: a trigger that somebody added does not let a row be written as it must be. */
-void
-refuse_trigger_on(const char *table)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("a trigger or rule on seats.%s prevented a change or altered it", table),
-			 errhint("Look for a trigger that returns null or changes the extension's columns, "
-					 "or for a rule.")));
-}
-
-/*
- * Raises 09000 where a trigger or rule may be why a row is not as it was meant.  Without one it is
- * the column's own doing, which may store a moment in whole seconds.
- */
-void
-refuse_altered_row(const char *table)
-{
-	if (table_has_interference(table))
-		refuse_trigger_on(table);
 }
 
 /*

@@ -24,14 +24,13 @@ typedef struct KeptPlan
 #define LE " OPERATOR(pg_catalog.<=) "
 #define GT " OPERATOR(pg_catalog.>) "
 
+extern uint64 kept_plan_count(void);
 extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
 extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments,
 							 uint64 count);
 extern bool kept_plan_insert(KeptPlan *statement, KeptPlan *returning,
 							 const NullableDatum *arguments, uint64 count);
-extern void refuse_altered_row(const char *table);
 extern uint64 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments);
 extern Portal kept_plan_open(KeptPlan *statement, const NullableDatum *arguments);
-extern _Noreturn void refuse_trigger_on(const char *table);
 
 #endif

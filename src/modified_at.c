@@ -54,12 +54,18 @@ is_same_row(Relation table, HeapTuple old, HeapTuple new)
 	return true;
 }
 
-/* Returns a row of a table with a value of one column, which is the same row where it has that. */
+/*
+ * Returns a row of a table with a value of one column, which is the same row where it has that;
+ * raises 42804 where the column is generated.
+ */
 HeapTuple
 row_with(Relation table, HeapTuple row, AttrNumber column, NullableDatum value)
 {
 	int number = column;
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
 
+	if (attribute->attgenerated != '\0')
+		refuse_generated(RelationGetRelationName(table), NameStr(attribute->attname));
 	if (is_same(table, column, row_column(table, row, column), value))
 		return row;
 	return heap_modify_tuple_by_cols(row, RelationGetDescr(table), 1, &number, &value.value,

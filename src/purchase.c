@@ -17,6 +17,7 @@
 #include "columns.h"
 #include "errors.h"
 #include "export.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "modified_at.h"
 #include "purchase.h"
@@ -80,6 +81,17 @@ static KeptPlan find_purchase[PURCHASE_KINDS] = {
 							   .nargs = 1,
 							   .argtypes = {UUIDOID}},
 	[PURCHASE_ORDER] = {.sql = FIND_PURCHASE("orders"), .nargs = 1, .argtypes = {UUIDOID}},
+};
+
+#define FIND_LIVE_SEAT(purchase) \
+	"SELECT FROM seats.customer_seats AS s " \
+	"WHERE s." purchase EQ "$1 AND s.customer_id IS NOT NULL LIMIT 1"
+
+static KeptPlan find_live_seat[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_LIVE_SEAT("subscription_id"),
+							   .nargs = 1,
+							   .argtypes = {UUIDOID}},
+	[PURCHASE_ORDER] = {.sql = FIND_LIVE_SEAT("order_id"), .nargs = 1, .argtypes = {UUIDOID}},
 };
 
 #define FIND_SEAT(purchase) "SELECT FROM seats.customer_seats WHERE " purchase EQ "$1 LIMIT 1"
@@ -166,6 +178,15 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 	purchase->seats = DatumGetInt32(row_required(3));
 	purchase->assigned_seats = DatumGetInt32(row_required(4));
 	return true;
+}
+
+/* Tells whether a purchase has a pending or claimed seat.  Inside SPI_connect() and SPI_finish(). */
+bool
+purchase_has_live_seat(PurchaseId id)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}};
+
+	return kept_plan_execute(&find_live_seat[id.kind], arguments) > 0;
 }
 
 /* Raises the error for a purchase that does not exist. */

@@ -46,6 +46,7 @@ extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
+extern bool purchase_has_live_seat(PurchaseId id);
 extern _Noreturn void purchase_raise_not_found(PurchaseId id);
 extern void purchase_count(CountChange change);
 extern bool purchase_has_ended(Relation table, HeapTuple row, pg_uuid_t *id);

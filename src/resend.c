@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "event.h"
 #include "export.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"
@@ -48,6 +49,16 @@ static KeptPlan set_invited = {
 		"AND s.organization_id" EQ "$5 AND s.customer_id" EQ "$6",
 	.nargs = 6,
 	.argtypes = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* The seat as it is in the end, and whether the new token opens it. */
+static KeptPlan check_invited = {
+	.sql = "SELECT " SEAT_COLUMNS ", s.status" EQ "'pending' "
+		   "AND s.invitation_token_hash" EQ "$2 AND s.customer_id" EQ "$3 "
+		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1",
+	.nargs = 3,
+	.argtypes = {UUIDOID, BYTEAOID, UUIDOID},
 	.table = "customer_seats",
 };
 
@@ -106,6 +117,13 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	kept_plan_change(&set_invited, arguments, 1);
 	seat = row_composite(TupleDescAttr(type, 0)->atttypid, SEAT_COLUMN_COUNT, caller);
 	event_record(EVENT_INVITATION_RESENT, &invitee.seat, now);
+	if (owner_has_triggers())
+	{
+		NullableDatum outcome[] = {arguments[0], arguments[1], arguments[5]};
+
+		kept_plan_change(&check_invited, outcome, 1);
+		seat = row_composite(TupleDescAttr(type, 0)->atttypid, SEAT_COLUMN_COUNT, caller);
+	}
 	SPI_finish();
 	return result_with_seat(type, seat, token);
 }

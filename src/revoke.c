@@ -20,6 +20,7 @@
 #include "errors.h"
 #include "event.h"
 #include "export.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "operations.h"
 #include "organization.h"
@@ -70,6 +71,15 @@ static KeptPlan set_all_revoked = {
 	.table = "customer_seats",
 };
 
+/* The seat as it is in the end, and whether it is revoked. */
+static KeptPlan check_revoked = {
+	.sql = "SELECT " SEAT_COLUMNS ", s.status" EQ "'revoked' "
+		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+	.table = "customer_seats",
+};
+
 /* How many seats are revoked together: memory for as many is enough, however many there are. */
 #define MAX_BATCH 10000
 
@@ -116,6 +126,8 @@ revoke_one(const SeatIds *seat)
 
 	event_record(EVENT_REVOKED, seat, now);
 	kept_plan_change(&set_revoked, arguments, 1);
+	if (owner_has_triggers())
+		kept_plan_change(&check_revoked, arguments, 1);
 }
 
 /* Ends a seat and its sessions; see revoke_seat().  Raises PT403 and PT404. */
@@ -281,6 +293,8 @@ seats_end_purchase(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	SPI_connect();
 	revoke_all(purchase);
+	if (owner_has_triggers() && purchase_has_live_seat(purchase))
+		refuse_trigger_on("customer_seats");
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

@@ -19,6 +19,7 @@
 #include "direct_access.h"
 #include "errors.h"
 #include "export.h"
+#include "interference.h"
 #include "kept_plan.h"
 #include "row.h"
 #include "session.h"
@@ -116,19 +117,19 @@ delete_sessions(Deletion *deletion, Datum argument)
 
 /*
  * Opens a session of a seat's customer from "now" on and returns its token in clear, in a memory
- * context.  Inside SPI_connect() and SPI_finish(), with the seat locked.  Raises 09000 where a
+ * context, and its hash.  Inside SPI_connect() and SPI_finish(), with the seat locked.  Raises 09000 where a
  * trigger that somebody added prevents the session or alters it.
  */
 text *
-session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context)
+session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context,
+			 bytea **hash)
 {
 	TimestampTz expiry = settings_session_expiry(now);
-	bytea *hash;
 	text *token = setting_session_token_format == SESSION_TOKEN_JWT
-		? session_jwt_issue(seat, now, expiry, context, &hash)
-		: token_issue(TOKEN_SESSION, route, context, &hash);
+		? session_jwt_issue(seat, now, expiry, context, hash)
+		: token_issue(TOKEN_SESSION, route, context, hash);
 	NullableDatum values[SESSION_TABLE_COLUMNS] = {
-		[SESSION_TOKEN_HASH] = {PointerGetDatum(hash), false},
+		[SESSION_TOKEN_HASH] = {PointerGetDatum(*hash), false},
 		[SESSION_SEAT_ID] = {UUIDPGetDatum(&seat->id), false},
 		[SESSION_CUSTOMER_ID] = {UUIDPGetDatum(&seat->customer_id), false},
 		[SESSION_ORGANIZATION_ID] = {UUIDPGetDatum(&seat->organization_id), false},

@@ -10,7 +10,7 @@
 #include "seat.h"
 
 extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now,
-						  MemoryContext context);
+						  MemoryContext context, bytea **hash);
 extern void sessions_end(const pg_uuid_t *seat_id);
 extern void sessions_end_unclaimed(Datum seat_ids);
 

@@ -251,7 +251,7 @@ check_outcome(Claim *claim, const bytea *session_hash)
 		{PointerGetDatum(session_hash), false},
 	};
 
-	kept_plan_change(&check_claimed, arguments, 1);
+	kept_plan_confirm(&check_claimed, arguments, 1);
 	claim->result = row_composite(claim->seat_type, SEAT_COLUMN_COUNT, claim->context);
 }
 

@@ -55,6 +55,7 @@ static KeptPlan lock_revoked[PURCHASE_KINDS] = {
 #define IS_GIVEN \
 	"s.status" EQ "$1::seats.seat_status " \
 	"AND s.invitation_token_expires_at IS NOT DISTINCT FROM $3 " \
+	"AND s.expiry_watched" EQ "($3 IS NOT NULL) AND s.claim_key_hash IS NULL " \
 	"AND s.claimed_at IS NOT DISTINCT FROM $4 " \
 	"AND ($5 IS NULL OR s.seat_metadata OPERATOR(pg_catalog.@>) $5)"
 
@@ -273,7 +274,7 @@ check_outcome(Writing *writing)
 		value_if(true, CStringGetTextDatum(gift->claimed ? "claimed" : "pending")),
 	};
 
-	kept_plan_change(&check_given, arguments, gift->count);
+	kept_plan_confirm(&check_given, arguments, gift->count);
 	for (int i = 0; i < gift->count; i++)
 	{
 		int position = DatumGetInt32(rows_required(i, SEAT_COLUMN_COUNT + 1)) - 1;

@@ -140,6 +140,25 @@ kept_plan_change(KeptPlan *statement, const NullableDatum *arguments, uint64 cou
 }
 
 /*
+ * Executes a SELECT that reads so many rows once more, whose last column tells of each whether it is
+ * as the function answers; raises 09000 where one is not.
+ */
+void
+kept_plan_confirm(KeptPlan *statement, const NullableDatum *arguments, uint64 count)
+{
+	bool confirmed = execute(statement, arguments, false) == count;
+
+	for (uint64 row = 0; row < count && confirmed; row++)
+	{
+		NullableDatum as_meant = rows_value(row, SPI_tuptable->tupdesc->natts);
+
+		confirmed = !as_meant.isnull && DatumGetBool(as_meant.value);
+	}
+	if (!confirmed)
+		refuse_trigger_on(statement->table);
+}
+
+/*
  * Executes an INSERT of so many rows: by the statement itself, which needs no right to read the
  * table, or where somebody has added a trigger or rule by the same one with RETURNING, of which
  * kept_plan_change() says more.  Returns whether the latter has left its rows.

@@ -28,6 +28,8 @@ extern uint64 kept_plan_count(void);
 extern uint64 kept_plan_execute(KeptPlan *statement, const NullableDatum *arguments);
 extern void kept_plan_change(KeptPlan *statement, const NullableDatum *arguments,
 							 uint64 count);
+extern void kept_plan_confirm(KeptPlan *statement, const NullableDatum *arguments,
+							  uint64 count);
 extern bool kept_plan_insert(KeptPlan *statement, KeptPlan *returning,
 							 const NullableDatum *arguments, uint64 count);
 extern uint64 kept_plan_read(KeptPlan *statement, const NullableDatum *arguments);

@@ -121,7 +121,7 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	{
 		NullableDatum outcome[] = {arguments[0], arguments[1], arguments[5]};
 
-		kept_plan_change(&check_invited, outcome, 1);
+		kept_plan_confirm(&check_invited, outcome, 1);
 		seat = row_composite(TupleDescAttr(type, 0)->atttypid, SEAT_COLUMN_COUNT, caller);
 	}
 	SPI_finish();

@@ -127,7 +127,7 @@ revoke_one(const SeatIds *seat)
 	event_record(EVENT_REVOKED, seat, now);
 	kept_plan_change(&set_revoked, arguments, 1);
 	if (owner_has_triggers())
-		kept_plan_change(&check_revoked, arguments, 1);
+		kept_plan_confirm(&check_revoked, arguments, 1);
 }
 
 /* Ends a seat and its sessions; see revoke_seat().  Raises PT403 and PT404. */

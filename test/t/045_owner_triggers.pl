@@ -393,6 +393,9 @@ my @seat_values = (
 	claim_key_hash  => "digest('thief', 'sha256')",
 	claim_key_hash  => 'NULL::bytea',
 );
+# No function writes all of these when it changes a seat. Where it does, another value is refused.
+my @partly_free = qw(id expiry_watched subscription_id customer_email invitation_token_hash
+  invitation_token_expires_at claimed_at claim_key_hash);
 # An owner may write other values here, and then the answer has them.
 my @free_seat_values = (
 	created_at    => "now() - interval '10 days'",
@@ -403,7 +406,14 @@ my @free_seat_values = (
 note 'Values of seats';
 foreach my $when ('BEFORE INSERT', 'BEFORE UPDATE')
 {
-	try_values('customer_seats', $when, 'same', @seat_values);
+	my @values = @seat_values;
+
+	while (my ($column, $value) = splice @values, 0, 2)
+	{
+		my $free = $when eq 'BEFORE UPDATE' && grep { $_ eq $column } @partly_free;
+
+		try_values('customer_seats', $when, $free ? 'answer' : 'same', $column, $value);
+	}
 	try_values('customer_seats', $when, 'answer', @free_seat_values);
 	try_trigger('customer_seats', $when, 'ROW', "'null'", 'same', $refused);
 }

@@ -90,7 +90,8 @@ set_modified_at(Relation table, HeapTuple old, HeapTuple new)
 }
 
 /*
- * Trigger before UPDATE of a row that the application keeps: sets modified_at.  Raises 42703 and
+ * Trigger before UPDATE of a row that the application keeps: sets modified_at.  It does so with
+ * objects of any version: addresses may have to be mended before the extension can be updated.  Raises 42703 and
  * 42804 where that column was altered.  Locks nothing.
  */
 Datum

@@ -17,6 +17,7 @@
 #include "columns.h"
 #include "errors.h"
 #include "export.h"
+#include "extension.h"
 #include "interference.h"
 #include "kept_plan.h"
 #include "modified_at.h"
@@ -411,7 +412,9 @@ check_deleted(const TriggerData *trigger, PurchaseKind kind)
  * After INSERT or UPDATE, when all triggers before it have run, it refuses fewer seats than are
  * assigned, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
  * being deleted.  A purchase that ends may lower its seats in the same statement, since
- * seats_end_purchase() revokes them.  Raises 23514, 09000, 42703 and 42804.
+ * seats_end_purchase() revokes them.  Raises 23514, 09000, 42703 and 42804, and 55000 where this
+ * library does not know the version of the extension's objects: with older ones nothing would be
+ * checked after the change.
  *
  * Locks: nothing more; the row is locked and the newest by the time a row trigger sees it.
  */
@@ -425,6 +428,7 @@ seats_keep_purchase(PG_FUNCTION_ARGS)
 		(TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
 		 !TRIGGER_FIRED_AFTER(trigger->tg_event)))
 		refuse_trigger(fcinfo);
+	extension_check_version();
 	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
 		return PointerGetDatum(keep_columns(trigger, kind));
 	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))

@@ -8,7 +8,6 @@
 #include "utils/rel.h"
 
 #include "columns.h"
-#include "extension.h"
 #include "trigger.h"
 
 /* Raises 39P01: a trigger function was called for something that it does not know. */
@@ -23,8 +22,7 @@ refuse_trigger(FunctionCallInfo fcinfo)
 
 /*
  * Returns what a trigger function was called with; raises 39P01 where it was not called as a
- * trigger on one of the extension's tables, or not for a statement or a row as it should be, and 55000
- * where this library does not know the version of the extension's objects.
+ * trigger on one of the extension's tables, or not for a statement or a row as it should be.
  */
 static const TriggerData *
 trigger_data(FunctionCallInfo fcinfo, bool for_row)
@@ -37,7 +35,6 @@ trigger_data(FunctionCallInfo fcinfo, bool for_row)
 			get_func_namespace(fcinfo->flinfo->fn_oid) ||
 		!column_table_is_known(RelationGetRelationName(trigger->tg_relation)))
 		refuse_trigger(fcinfo);
-	extension_check_version();
 	return trigger;
 }
 

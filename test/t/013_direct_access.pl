@@ -1294,6 +1294,13 @@ compare(%$_)
 		undo =>
 		  'DROP TRIGGER mine ON seats.organizations; DROP RULE mine ON seats.organizations'
 	},
+	{
+		name => q(a trigger that calls another extension's function),
+		alter => 'CREATE EXTENSION tcn;'
+		  . trigger('organizations', 'AFTER UPDATE', $for_row, 'triggered_change_notification'),
+		undo => 'DROP TRIGGER mine ON seats.organizations; DROP EXTENSION tcn',
+		path => 'info organization'
+	},
 	table_cases(
 		'organizations', 'info organization',
 		[ 'RENAME slug TO word', 'RENAME word TO slug', path => 'organization', shows => qr/42703/ ]),

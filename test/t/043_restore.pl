@@ -36,21 +36,18 @@ sub create_database
 	in_database($name);
 }
 
-# Tells who owns the schema, as what kind of role, and which plain roles may create in it.
-sub owner
+# Returns what each of several statements gives, in one session.
+sub results
 {
-	return query(q{
-		SELECT CASE WHEN nspowner = current_user::regrole THEN 'superuser' ELSE pg_get_userbyid(nspowner) END,
-			(SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles AS r
-				WHERE NOT rolsuper AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
-		FROM pg_namespace AS n WHERE nspname = 'seats'});
+	return map { s/\n\z//r } split /^----\n/m, query(join "\n;\n\\echo ----\n", @_) . "\n", -1;
 }
 
-# Whatever is in the schemas and not the extension's or pgcrypto's.
-sub strangers
-{
-	return query($strangers);
-}
+# Who owns the schema, as what kind of role, and which plain roles may create in it.
+my $owner = q{
+	SELECT CASE WHEN nspowner = current_user::regrole THEN 'superuser' ELSE pg_get_userbyid(nspowner) END,
+		(SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles AS r
+			WHERE NOT rolsuper AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
+	FROM pg_namespace AS n WHERE nspname = 'seats'};
 
 query('CREATE ROLE app LOGIN; CREATE ROLE dba SUPERUSER');
 query("CREATE ROLE $_") foreach qw(anonymous backend customer);
@@ -137,8 +134,8 @@ foreach my $what (sort keys %sessions)
 	$sessions{$what}->{stderr} = '';
 	$sessions{$what}->quit;
 }
-is(strangers(), '', 'nothing of theirs is in the schema of the extension');
-is(owner(), 'superuser|', "which is the superuser's");
+is(query($strangers), '', 'nothing of theirs is in the schema of the extension');
+is(query($owner), 'superuser|', "which is the superuser's");
 like(outcome("SELECT seats.claim_seat('x', 1)"), qr/^42883 /, 'no function of theirs can be called');
 $_->quit foreach $creator, $holder, $installer;
 query('DROP OWNED BY app');
@@ -152,8 +149,7 @@ sub fill
 {
 	my ($role, $prepare) = @_;
 
-	query("ALTER ROLE $role SUPERUSER");
-	query("ALTER DATABASE production SET role = $role");
+	query("ALTER ROLE $role SUPERUSER; ALTER DATABASE production SET role = $role");
 	query($prepare) if $prepare;
 	create_shop(10);
 	claim(assign('claimed@example.com'));
@@ -161,9 +157,10 @@ sub fill
 	query(q{
 		SELECT seats.assign_seat((SELECT id FROM seats.subscriptions), email => 'gone@example.com');
 		SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE customer_email = 'gone@example.com';
-		SELECT seats.grant_access('anonymous', 'backend', 'customer')});
-	query('ALTER DATABASE production RESET role');
-	query('ALTER ROLE app NOSUPERUSER');
+		SELECT seats.grant_access('anonymous', 'backend', 'customer');
+		RESET role;
+		ALTER DATABASE production RESET role;
+		ALTER ROLE app NOSUPERUSER});
 }
 
 # Each way to dump and restore: options of pg_dump, and commands that restore the file.
@@ -185,34 +182,40 @@ my %restores = (
 	'directory, by jobs after the schema' =>
 	  [ ['--format=directory'], [ @pg_restore, '--schema-only' ], [ @pg_restore, '--data-only', '--disable-triggers', '--jobs=2' ] ]);
 
-# Where a plain role owns the schema, and who may create in a restored one before that is revoked.
+# Where a plain role owns the schema, who may create in a restored one before that is revoked, and how it is restored.
+# All formats hold the same statements: where only the database differs, one of them stands for all.
 my %productions = (
 	'whose superuser is a plain role elsewhere' => [ 'app', '', 'superuser|', sort keys %restores ],
 	'with pgcrypto in the schema' =>
-	  [ 'app', 'CREATE SCHEMA seats; CREATE EXTENSION pgcrypto SCHEMA seats', 'superuser|', 'plain', 'custom' ],
+	  [ 'app', 'CREATE SCHEMA seats; CREATE EXTENSION pgcrypto SCHEMA seats', 'superuser|', 'custom' ],
 	# From 17 on, REASSIGN OWNED changes the initial privileges too, and the dump grants nothing.
-	'that a plain role was given' => [ 'dba', '', $node->pg_version < 17 ? 'superuser|app' : 'superuser|', 'plain', 'custom', 'custom, without owners', 'custom, into a full database' ]);
+	'that a plain role was given' => [ 'dba', '', $node->pg_version < 17 ? 'superuser|app' : 'superuser|', 'custom', 'custom, without owners', 'custom, into a full database' ]);
 
 my $expected_rights = q{SELECT oid::regprocedure, role FROM pg_proc, unnest('{anonymous,backend,customer}'::name[]) AS role
 	WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace) AND has_function_privilege(role, oid, 'EXECUTE') ORDER BY 1, 2};
 my $number = 0;
 foreach my $production (sort keys %productions)
 {
-	my ($installed_by, $prepare, $owner, @ways) = @{ $productions{$production} };
+	my ($installed_by, $prepare, $may_create, @ways) = @{ $productions{$production} };
+	my %file;
 
 	create_database('production');
 	fill($installed_by, $prepare);
 	query("REASSIGN OWNED BY $installed_by TO app");
 	my $rows = table_rows('jwt_keys');
-	my $rights = query($expected_rights);
-	is(owner(), 'app|app', "a database $production");
+	my ($rights, $owned) = results($expected_rights, $owner);
+	is($owned, 'app|app', "a database $production");
 
 	foreach my $way (@ways)
 	{
 		my ($options, @commands) = @{ $restores{$way} };
-		my $file = "$directory/production." . ++$number;
+		my $file = $file{"@$options"};
 
-		$node->command_ok([ 'pg_dump', @$options, "--file=$file", 'production' ], "$way: dumped");
+		if (!$file)
+		{
+			$file = $file{"@$options"} = "$directory/production." . ++$number;
+			$node->command_ok([ 'pg_dump', @$options, "--file=$file", 'production' ], "dumped with @$options");
+		}
 		create_database('target');
 		query('CREATE SCHEMA seats; CREATE EXTENSION seats CASCADE; CREATE TABLE others ()') if !$commands[0];
 		foreach my $command (grep { defined } @commands)
@@ -220,11 +223,11 @@ foreach my $production (sort keys %productions)
 			$node->command_ok([ @$command, $file ], "$way: restored by $command->[0]");
 		}
 		is(table_rows('jwt_keys'), $rows, "$way: all rows are there");
-		is(owner(), $owner, "$way: the schema is the superuser's; who else may create in it");
-		query($revoke);
-		is(owner(), 'superuser|', "$way: nobody else, when that is revoked");
-		is(strangers(), '', "$way: and nothing of others is there");
-		is(query($expected_rights), $rights, "$way: roles may call what they might");
+		my ($owned_then, undef, $owned_now, $of_others, $rights_now) = results($owner, $revoke, $owner, $strangers, $expected_rights);
+		is($owned_then, $may_create, "$way: the schema is the superuser's; who else may create in it");
+		is($owned_now, 'superuser|', "$way: nobody else, when that is revoked");
+		is($of_others, '', "$way: and nothing of others is there");
+		is($rights_now, $rights, "$way: roles may call what they might");
 		like(assign("new$number\@example.com"), qr/^seats_inv_/, "$way: seats can be assigned");
 		in_database('postgres');
 		query('DROP DATABASE target');
@@ -273,37 +276,47 @@ claim(assign('claimed@example.com'));
 assign('pending@example.com');
 $rows = table_rows('jwt_keys');
 
-# Runs a command of the documentation's; returns what it says of errors, or nothing, and restores what it wrote.
+# Runs a command of the documentation's, and restores what it wrote; or, if what another wrote has been restored, compares
+# their rows. Returns its file.
 sub back_up
 {
-	my ($command, $what, $complete) = @_;
+	my ($command, $what, $other) = @_;
 	my $file = "$directory/backup." . ++$number;
 	my @words = split ' ', $command =~ s/--file=\S+/--file=$file/r;
 
 	$node->command_ok([@words], "$what: dumped");
+	if ($other)
+	{
+		# A key that is drawn each time guards the script.
+		my ($dumped, $restored) = map { (run_command([ 'pg_restore', '--data-only', '--file=-', $_ ]))[0] =~ s/^\\(?:un)?restrict .*//mgr } $file, $other;
+		like($dumped, qr/^COPY seats\.customer_seats .*\n(?:.+\n)*.*\tpending\@example\.com\t/m, "$what: with seats");
+		ok($dumped eq $restored, "$what: the same rows as before");
+		return $file;
+	}
 	create_database('copy');
 	$node->command_ok([ 'pg_restore', '--exit-on-error', '--dbname=copy', $file ], "$what: restored");
 	is(table_rows('jwt_keys'), $rows, "$what: all rows are there");
 	in_database('postgres');
 	query('DROP DATABASE copy');
 	in_database('shop');
+	return $file;
 }
 my ($role, $policy) = documented('A role for backups', 'sql');
 my ($pg_dump, $pg_dump_by_policies) = documented('A role for backups', 'sh');
 query($role);
-back_up($pg_dump, 'a role with BYPASSRLS');
+my $backed_up = back_up($pg_dump, 'a role with BYPASSRLS');
 is(outcome('SET ROLE backup; SELECT FROM seats.jwt_keys'), '42501 permission denied for table jwt_keys', 'which does not read the keys');
 query('ALTER ROLE backup NOBYPASSRLS');
 $node->command_fails_like([ split ' ', $pg_dump =~ s/--file=\S+/--file=$directory\/none/r ],
 	qr/query would be affected by row-level security policy for table "customer_seats"/, 'one without it is told so');
 is(query('SET ROLE backup; SELECT count(*) FROM seats.customer_seats'), 0, 'and sees no seat, but no error');
 query($policy);
-back_up($pg_dump_by_policies, 'a role with a policy');
+my $backed_up_by_policies = back_up($pg_dump_by_policies, 'a role with a policy');
 query('DROP POLICY backup ON seats.customer_seats; DROP OWNED BY backup; GRANT pg_read_all_data TO backup; ALTER ROLE backup BYPASSRLS');
-back_up($pg_dump, 'pg_read_all_data with BYPASSRLS');
+back_up($pg_dump, 'pg_read_all_data with BYPASSRLS', $backed_up);
 query('ALTER ROLE backup NOBYPASSRLS');
 query($policy);
-back_up($pg_dump_by_policies, 'pg_read_all_data with a policy');
+back_up($pg_dump_by_policies, 'pg_read_all_data with a policy', $backed_up_by_policies);
 
 # A role that reports has a policy of its own, and needs nothing else.
 query(q{
@@ -361,25 +374,26 @@ my %kept = (
 
 mkdir "$directory/elsewhere" or die;
 $node->safe_psql('changed', "CREATE TABLESPACE elsewhere LOCATION '$directory/elsewhere'");
-my (%fresh, %changed);
-$fresh{$_} = query($lost{$_}[1]) foreach keys %lost;
-query($_->[0]) foreach (map { $lost{$_} } sort keys %lost), values %kept;
-$changed{$_} = query($lost{$_}[1]) foreach keys %lost;
-$changed{$_} = query($kept{$_}[1]) foreach keys %kept;
+my %changes = (%lost, %kept);
+my (%fresh, %changed, %restored);
+@fresh{ sort keys %lost } = results(map { $lost{$_}[1] } sort keys %lost);
+query(join '; ', map { $_->[0] } (map { $lost{$_} } sort keys %lost), values %kept);
+@changed{ sort keys %changes } = results(map { $changes{$_}[1] } sort keys %changes);
 $node->command_ok([ 'pg_dump', '--format=custom', "--file=$directory/changed", 'changed' ], 'a database with changes of all kinds is dumped');
 create_database('copy');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '--dbname=copy', "$directory/changed" ], 'and restored');
+@restored{ sort keys %changes } = results(map { $changes{$_}[1] } sort keys %changes);
 my ($told) = $documentation =~ /^### What a dump does not have\n(.*?)^###/ms;
 $told =~ s/\s+/ /g;
 foreach my $what (sort keys %lost)
 {
 	isnt($changed{$what}, $fresh{$what}, "$what changes something");
-	is(query($lost{$what}[1]), $fresh{$what}, "$what: is lost");
+	is($restored{$what}, $fresh{$what}, "$what: is lost");
 	like($told, qr/\Q$what\E/, "$what: the documentation says so");
 }
 foreach my $what (sort keys %kept)
 {
-	is(query($kept{$what}[1]), $changed{$what}, "$what: stay");
+	is($restored{$what}, $changed{$what}, "$what: stay");
 	like($told, qr/\Q$what\E/, "$what: the documentation says so");
 }
 

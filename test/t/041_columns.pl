@@ -225,7 +225,8 @@ sub alter_column
 	add($what, 'added again, with a default', masked => 1, empty => 1,
 		sql => "DETACH $alter DROP $column; $alter ADD $column $type NOT NULL DEFAULT $empty{$type}; ATTACH");
 	add($what, 'replaced', sql => "DETACH $copy $alter DROP $column; $alter RENAME copy TO $column; $alter $as_before; ATTACH");
-	foreach my $kind ('STORED', $node->pg_version >= 18 ? 'VIRTUAL' : ())
+	# PostgreSQL has no virtual columns of a type that it does not have itself.
+	foreach my $kind ('STORED', $node->pg_version >= 18 && $type !~ /^seats\./ ? 'VIRTUAL' : ())
 	{
 		add($what, "generated, $kind", common => $kind eq 'VIRTUAL', writable => 0, masked => 1, generated => 1,
 			sql => "DETACH $copy $alter DROP $column; $alter ADD $column $type GENERATED ALWAYS AS (copy) $kind; ATTACH");

@@ -45,7 +45,9 @@ lock_tables(SPIPlanPtr plan)
 	ListCell *cell;
 
 	foreach (cell, source->relationOids)
+	{
 		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+	}
 }
 
 /* Makes a statement ready to be executed; raises what kept_plan_execute() says. */

@@ -24,7 +24,10 @@ use SeatsTest;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
+# Claims can be repeated, and sessions last, until all is done.
 my $node = start_node('columns', q{
+	seats.claim_retry_window = '1d'
+	seats.customer_session_ttl = '1d'
 	autovacuum = off
 	wal_level = logical
 	restart_after_crash = on

@@ -33,17 +33,19 @@ static KeptPlan find_customer[CUSTOMER_IDENTIFIER_KINDS] = {
  * database's locale or the column's collation.  The index customers_email_key has this expression.
  */
 #define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
+#define LOWER_OF_CUSTOMER LOWER("c.email")
+#define LOWER_OF_ADDRESS LOWER("a.email")
+#define LOWER_OF_INDEX LOWER("email")
 
 /* Addresses that are the same come one after the other.  Each is looked up, and then locked. */
 static KeptPlan find_customers = {
 	.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 "
-		   "FROM (SELECT u.email, u.position "
-		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS u (email, position) "
-		   "ORDER BY " LOWER(
-			   "u.email") ", u.position) AS a "
-						  "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
-						  "WHERE c.organization_id" EQ "$1 "
-						  "AND " LOWER("c.email") EQ LOWER("a.email") " FOR KEY SHARE) AS c",
+		   "FROM (SELECT a.email, a.position "
+		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (email, position) "
+		   "ORDER BY " LOWER_OF_ADDRESS ", a.position) AS a "
+		   "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
+		   "WHERE c.organization_id" EQ "$1 "
+		   "AND " LOWER_OF_CUSTOMER EQ LOWER_OF_ADDRESS " FOR KEY SHARE) AS c",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -53,15 +55,11 @@ static KeptPlan find_customers = {
  * were left for later and gone by then, it would have to be made out of turn.
  */
 static KeptPlan make_customers = {
-	.sql =
-		"INSERT INTO seats.customers AS c (organization_id, email) "
-		"SELECT DISTINCT ON (" LOWER(
-			"a.email") ") $1, a.email "
-					   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
-						   "a.email") " "
-									  "ON CONFLICT (organization_id, " LOWER(
-										  "email") ") "
-												   "DO UPDATE SET email = c.email WHERE false",
+	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
+		   "SELECT DISTINCT ON (" LOWER_OF_ADDRESS ") $1, a.email "
+		   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER_OF_ADDRESS " "
+		   "ON CONFLICT (organization_id, " LOWER_OF_INDEX ") "
+		   "DO UPDATE SET email = c.email WHERE false",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };

@@ -100,7 +100,9 @@ is_still_good(void)
 	if (!OidIsValid(good.id))
 		return false;
 	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	result = heap_fetch(extensions, SnapshotSelf, &row, &buffer, false);
+	/* VACUUM may have given back the page to the operating system. */
+	result = ItemPointerGetBlockNumber(&good.place) < RelationGetNumberOfBlocks(extensions) &&
+		heap_fetch(extensions, SnapshotSelf, &row, &buffer, false);
 	if (result)
 	{
 		Extension extension;

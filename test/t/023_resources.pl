@@ -139,6 +139,17 @@ query("UPDATE pg_extension SET extversion = '1.1' WHERE extname = 'seats'");
 is(outcome_in($before, $calls{claim_info} =~ s/SELECT (.*)/SELECT ($1).can_claim/r),
 	't', 'and goes on when the version is right');
 
+# The row that tells the version moves to a page that is there only until the table is rewritten; VACUUM too gives back pages at the end.
+my $page = q{SELECT split_part(btrim(ctid::text, '()'), ',', 1) FROM pg_extension WHERE extname = 'seats'};
+my $touch = q{UPDATE pg_extension SET extversion = '1.1' WHERE extname = 'seats'};
+query("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP $touch; END LOOP; END \$\$");
+cmp_ok(query($page), '>', 0, 'the version is in a later page');
+is(outcome_in($before, $calls{claim_info} =~ s/SELECT (.*)/SELECT ($1).can_claim/r), 't', 'a session reads it there');
+query('VACUUM FULL pg_extension');
+is(query("$page; SELECT pg_relation_size('pg_extension') / current_setting('block_size')::int"),
+	"0\n1", 'that page is gone');
+is(outcome_in($before, $calls{claim_info} =~ s/SELECT (.*)/SELECT ($1).can_claim/r), 't', 'the session finds it again');
+
 like(
 	outcome(q{CREATE FUNCTION f() RETURNS void LANGUAGE c AS '$libdir/seats', 'seats_of_tomorrow'}),
 	qr/^42883 could not find function "seats_of_tomorrow" in file/,

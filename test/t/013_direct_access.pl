@@ -1443,6 +1443,12 @@ compare(%$_)
 				'event'
 			],
 			[
+				'an owner without rights on the sequence of events',
+				'REVOKE ALL ON SEQUENCE seats.events_id_seq FROM other',
+				'GRANT ALL ON SEQUENCE seats.events_id_seq TO other',
+				''
+			],
+			[
 				'a superuser without rights',
 				'REVOKE ALL ON seats.customer_seats FROM other; ALTER ROLE other SUPERUSER',
 				'GRANT ALL ON seats.customer_seats TO other; ALTER ROLE other NOSUPERUSER',

@@ -165,6 +165,11 @@ is(outcome_in($before, "SELECT (seat).status FROM seats.claim_seat('$pending')")
 	'claimed', 'pgcrypto may move while a session is at work');
 is(outcome_in($before, 'SELECT seats.rotate_jwt_key() IS NOT NULL'), 't', 'keys are drawn there');
 query('ALTER EXTENSION pgcrypto SET SCHEMA public; DROP SCHEMA crypto');
+query('ALTER EXTENSION pgcrypto DROP FUNCTION public.digest(bytea, text)');
+is(outcome_in($before, "SELECT seats.organization_route('$id')"),
+	'42883 extension "pgcrypto" lacks the function digest',
+	"a function that is not pgcrypto's is not called");
+query('ALTER EXTENSION pgcrypto ADD FUNCTION public.digest(bytea, text)');
 $before->quit;
 
 # Locks ------------------------------------------------------------------------------------------------

@@ -302,8 +302,12 @@ sub check_life
 			'PT400 seat_already_assigned' ],
 		[ 'seats are not lowered below what is assigned', "UPDATE seats.orders SET seats = 1 WHERE id = '$shop'",
 			'23514 seats cannot be lowered to 1: 2 are assigned' ],
-		[ 'the count is not written by hand', "UPDATE seats.orders SET assigned_seats = 0 WHERE id = '$shop'",
-			'428C9 column "assigned_seats" is kept by the extension seats' ],
+		[ 'the count is not written by hand', qq{
+				UPDATE seats.subscriptions SET assigned_seats = assigned_seats + 1 WHERE id = '$shop';
+				SELECT assigned_seats = (SELECT count(*) FROM seats.customer_seats
+					WHERE subscription_id = '$shop' AND status <> 'revoked')
+				FROM seats.subscriptions WHERE id = '$shop';
+			}, 't' ],
 		[ 'seats are not truncated', 'TRUNCATE seats.customer_seats', '0A000 cannot truncate seats.customer_seats' ],
 		[ 'a change is dated',
 			"UPDATE seats.customers SET name = 'Ada' WHERE id = '$shop' RETURNING modified_at >= now()", 't' ],

@@ -94,4 +94,12 @@ is( scalar(
 	1,
 	'PostgREST is told to read its configuration anew');
 
+# The first call of a session needs nothing that another has found.
+my $token = query("SET seats.session_token_format = 'jwt'; SELECT claim()");
+is(outcome(qq{
+		SELECT set_config('request.jwt.claims', convert_from(decode(rpad(translate(p, '-_', '+/'),
+			(length(p) + 3) / 4 * 4, '='), 'base64'), 'UTF8'), false) <> '' FROM split_part('$token', '.', 2) AS p;
+		SELECT seats.check_session() IS NOT NULL}),
+	"t\nt", 'check_session as the first call of a session');
+
 done_testing();

@@ -78,6 +78,19 @@ SELECT emails, state FROM unnest(ARRAY['{d@example.com,skip@example.com}', '{ste
 	LATERAL test.outcome(format('SELECT seats.assign_seats(test.id(662), NULL, %L)', emails));
 DROP TRIGGER meddle ON seats.customer_seats;
 
+-- One that leaves the extension's columns alone is in nobody's way.
+CREATE FUNCTION test.leave() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;
+CREATE TRIGGER leave BEFORE INSERT OR UPDATE ON seats.customer_seats FOR EACH ROW EXECUTE FUNCTION test.leave();
+CREATE TRIGGER leave BEFORE INSERT ON seats.customer_sessions FOR EACH ROW EXECUTE FUNCTION test.leave();
+SELECT (a.seat).status, (a.seat).id AS seat FROM seats.assign_seat(test.id(662), email => 'left@example.com') AS a \gset
+SELECT invitation_token AS token_of_left FROM seats.resend_invitation(:'seat') \gset
+SELECT (seat).status FROM seats.claim_seat(:'token_of_left', 'key');
+SELECT (seat).status FROM seats.claim_seat(:'token_of_left', 'key');
+DROP TRIGGER leave ON seats.customer_sessions;
+SELECT status FROM seats.revoke_seat(:'seat');
+DROP TRIGGER leave ON seats.customer_seats;
+DROP FUNCTION test.leave;
+
 -- So does a result type that was altered, until that is undone.
 ALTER TYPE seats.seat_claim_info ADD ATTRIBUTE more text;
 SELECT * FROM test.outcome(format('SELECT seats.claim_info(%L)', :'token'));

@@ -1,6 +1,10 @@
 /*
  * assign.c
- *		Assigning seats of a subscription or order: to one customer, or to many addresses.
+ *		Assigning seats of a purchase, to one customer or to many e-mail addresses, and sending an
+ *		invitation again.
+ *
+ * One seat and many are allocated by the same statements.  The rows of revoked seats are used again
+ * before new ones are made.
  */
 #include "postgres.h"
 
@@ -10,131 +14,219 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/timestamp.h"
 
-#include "arguments.h"
-#include "array.h"
-#include "customer.h"
+#include "assign.h"
+#include "catalog.h"
+#include "compat.h"
 #include "errors.h"
-#include "export.h"
-#include "give.h"
-#include "kept_plan.h"
-#include "operations.h"
-#include "organization.h"
-#include "purchase.h"
-#include "row.h"
+#include "event.h"
+#include "input.h"
+#include "seats.h"
+#include "statement.h"
+#include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_assign_seat);
 PG_FUNCTION_INFO_V1(seats_assign_seats);
+PG_FUNCTION_INFO_V1(seats_resend_invitation);
 
-/* The arguments of assign_seat() after those that name the purchase, in its order. */
-enum
+/* A customer for whom a seat is. */
+typedef struct Customer
 {
-	EMAIL_ARGUMENT = 2,
-	EXTERNAL_CUSTOMER_ID_ARGUMENT,
-	CUSTOMER_ID_ARGUMENT,
-	METADATA_ARGUMENT,
-	IMMEDIATE_CLAIM_ARGUMENT
+	pg_uuid_t id;
+	NullableDatum email; /* as the customer has it, which may differ in case */
+	bool repeated;		 /* an earlier one of several is the same */
+} Customer;
+
+/* A seat that was allocated, and the invitation to it. */
+typedef struct AllocatedSeat
+{
+	Datum seat;	 /* of the type seats.customer_seat */
+	text *token; /* in clear, or NULL for a seat that is claimed immediately */
+} AllocatedSeat;
+
+/* The allocation of seats of one purchase to customers. */
+typedef struct Allocation
+{
+	Purchase purchase;			  /* locked */
+	NullableDatum invitation_ttl; /* its organization's own interval, or null */
+	Customer *customers;
+	int count;
+	NullableDatum metadata; /* jsonb, or null */
+	bool claimed;			/* immediately, without an invitation */
+	Oid seat_type;			/* of the result */
+	MemoryContext context;	/* of the result */
+	/* What was done. */
+	TimestampTz now;
+	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
+	AllocatedSeat *seats;  /* the result, in the order of the customers */
+	SeatIds *seat_ids;	   /* what the events are about */
+} Allocation;
+
+/* ---- Customers ---- */
+
+/* How callers identify one customer, other than by e-mail address. */
+typedef enum CustomerIdentifierKind
+{
+	CUSTOMER_BY_EXTERNAL_ID,
+	CUSTOMER_BY_ID
+} CustomerIdentifierKind;
+
+/* KEY SHARE keeps a customer from being deleted until the seat refers to it. */
+#define FIND_CUSTOMER(column, type) \
+	{ \
+		.sql = "SELECT id, email FROM seats.customers " \
+			   "WHERE organization_id = $1 AND " column " = $2 FOR KEY SHARE", \
+		.nargs = 2, .argtypes = { \
+			UUIDOID, \
+			type \
+		} \
+	}
+
+static Statement find_customer[] = {
+	[CUSTOMER_BY_EXTERNAL_ID] = FIND_CUSTOMER("external_id", TEXTOID),
+	[CUSTOMER_BY_ID] = FIND_CUSTOMER("id", UUIDOID),
 };
 
-/* The arguments of assign_seats(), likewise. */
-enum
-{
-	EMAILS_ARGUMENT = 2,
-	METADATA_OF_ALL_ARGUMENT
+/*
+ * Two addresses are the same if they differ only in the case of ASCII letters, whatever the database's
+ * locale or the column's collation.  The index customers_email_key has this expression.
+ */
+#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
+
+/* Equal addresses follow each other.  Each is looked up, and then locked. */
+static Statement find_customers = {
+	.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 "
+		   "FROM (SELECT a.email, a.position "
+		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (email, position) "
+		   "ORDER BY " LOWER(
+			   "a.email") ", a.position) AS a "
+						  "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
+						  "WHERE c.organization_id = $1 "
+						  "AND " LOWER("c.email") " = " LOWER(
+							  "a.email") " FOR KEY SHARE) AS c",
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
 
-/* Those of some customers who hold a seat of the purchase already, and how. */
-#define FIND_HOLDERS(purchase) \
-	"SELECT c.position::pg_catalog.int4, s.pending, s.invitation_token_expires_at " \
-	"FROM pg_catalog.unnest($2) WITH ORDINALITY AS c (id, position) " \
-	"CROSS JOIN LATERAL (SELECT s.status" EQ "'pending' AS pending, " \
-	"s.invitation_token_expires_at FROM seats.customer_seats AS s " \
-	"WHERE s." purchase EQ "$1 AND s.customer_id" EQ "c.id OFFSET 0) AS s"
-
-static KeptPlan find_holders[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = FIND_HOLDERS("subscription_id"),
-							   .nargs = 2,
-							   .argtypes = {UUIDOID, UUIDARRAYOID}},
-	[PURCHASE_ORDER] = {.sql = FIND_HOLDERS("order_id"),
-						.nargs = 2,
-						.argtypes = {UUIDOID, UUIDARRAYOID}},
+/*
+ * Another transaction may have made a customer meanwhile.  That one is locked here, in its turn: if it
+ * were locked later and deleted by then, it would have to be made out of turn.
+ */
+static Statement make_customers = {
+	.sql =
+		"INSERT INTO seats.customers AS c (organization_id, email) "
+		"SELECT DISTINCT ON (" LOWER(
+			"a.email") ") $1, a.email "
+					   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
+						   "a.email") " "
+									  "ON CONFLICT (organization_id, " LOWER(
+										  "email") ") "
+												   "DO UPDATE SET email = c.email WHERE false",
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
 
-/* What a customer has of a purchase. */
-typedef enum Holding
+/*
+ * Returns the customer of an organization that has an identifier; raises customer_not_found if there
+ * is none.  The address lives until SPI_finish().
+ *
+ * Locks: the customer's row, FOR KEY SHARE.
+ */
+static Customer
+customer_by_identifier(const pg_uuid_t *organization_id, CustomerIdentifierKind kind,
+					   Datum identifier)
 {
-	HOLDS_NOTHING,
-	HOLDS_SEAT,
-	HOLDS_INVITATION,
-	HOLDS_EXPIRED_INVITATION
-} Holding;
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(organization_id), false},
+		{identifier, false},
+	};
+	Rows rows = statement_execute(&find_customer[kind], arguments);
+	Customer customer = {0};
 
-/* Adds a fault unless exactly one argument of assign_seat() says whom the seat is for. */
-static void
-check_identifiers(FunctionCallInfo fcinfo, Faults *faults)
-{
-	check_one_customer(faults,
-					   !PG_ARGISNULL(EMAIL_ARGUMENT) +
-						   !PG_ARGISNULL(EXTERNAL_CUSTOMER_ID_ARGUMENT) +
-						   !PG_ARGISNULL(CUSTOMER_ID_ARGUMENT));
-	if (!PG_ARGISNULL(EMAIL_ARGUMENT))
-		check_email(faults, PG_GETARG_TEXT_PP(EMAIL_ARGUMENT), "email");
+	if (rows.count == 0)
+		raise_error(CUSTOMER_NOT_FOUND);
+	customer.id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	customer.email = rows_value(&rows, 0, 2);
+	return customer;
 }
 
-/* Returns an argument that holds metadata, or null; adds a fault where it is malformed. */
-static NullableDatum
-metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
+/* Reads the customers that have these addresses into their places; returns how many it found. */
+static int
+read_customers(const NullableDatum *arguments, Customer *customers, bool *found)
 {
-	if (!PG_ARGISNULL(argno))
-		check_metadata(faults, PG_GETARG_JSONB_P(argno), "metadata");
-	return fcinfo->args[argno];
+	Rows rows = statement_execute(&find_customers, arguments);
+	const pg_uuid_t *last = NULL;
+
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		int position = DatumGetInt32(rows_value(&rows, i, 3).value) - 1;
+		Customer *customer = &customers[position];
+
+		customer->id = *DatumGetUUIDP(rows_required(&rows, i, 1));
+		customer->email = rows_value(&rows, i, 2);
+		customer->repeated = last != NULL && memcmp(&customer->id, last, UUID_LEN) == 0;
+		found[position] = true;
+		last = &customer->id;
+	}
+	return (int) rows.count;
+}
+
+/* Returns an array of those addresses in an array that were not found. */
+static NullableDatum
+missing_addresses(Datum emails, int count, const bool *found)
+{
+	NullableDatum *missing = palloc0(count * sizeof(NullableDatum));
+	int missing_count = 0;
+	Datum *elements;
+
+	deconstruct_array(DatumGetArrayTypeP(emails), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!found[i])
+			missing[missing_count++].value = elements[i];
+	}
+	return datum_array(missing, missing_count, TEXTOID);
 }
 
 /*
- * Locks the purchase of a gift; raises PT404, PT403 or PT400 where its seats may not be assigned.
+ * Returns the customers of an organization that have these addresses, whatever their case, in the
+ * order given; an unknown address makes a customer.  The result lives until SPI_finish().  Raises
+ * 09000 if a trigger of the owner prevents a customer from being made.
  *
- * Locks: its row.  Whoever gives or takes away its seats waits here for whoever else does.
+ * Locks: the customers' rows, FOR KEY SHARE.  Then it makes the missing ones, which waits for other
+ * transactions that are making one with the same address, or locks what they made FOR NO KEY UPDATE.
+ * Both in the order of lower(email).  Calls wait for each other only if they make customers, and a
+ * call that waits for an address has made none that comes after it.
  */
-static void
-lock_assignable(PurchaseId id, Gift *gift)
-{
-	if (!purchase_lock(id, &gift->purchase))
-		purchase_raise_not_found(id);
-	gift->invitation_ttl = organization_allowed(&gift->purchase.organization_id);
-	if (!gift->purchase.assignable)
-		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
-}
-
-/* Returns what each customer of a gift has of the purchase already, by the clock. */
-static Holding *
-find_holdings(const Gift *gift)
+static Customer *
+customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&gift->purchase.id.id), false},
-		uuid_array(&gift->customers->id, sizeof(Customer), gift->count),
+		{UUIDPGetDatum(organization_id), false},
+		{emails, false},
 	};
-	Holding *holdings = palloc0(gift->count * sizeof(Holding));
-	uint64 count = kept_plan_execute(&find_holders[gift->purchase.id.kind], arguments);
-	TimestampTz now = GetCurrentTimestamp();
+	Customer *customers = palloc(count * sizeof(Customer));
+	bool *found = palloc0(count * sizeof(bool));
 
-	for (uint64 i = 0; i < count; i++)
-	{
-		Holding *holding = &holdings[DatumGetInt32(rows_value(i, 1).value) - 1];
-
-		if (!DatumGetBool(rows_value(i, 2).value))
-			*holding = HOLDS_SEAT;
-		else if (DatumGetTimestampTz(rows_value(i, 3).value) > now)
-			*holding = HOLDS_INVITATION;
-		else
-			*holding = HOLDS_EXPIRED_INVITATION;
-	}
-	return holdings;
+	if (read_customers(arguments, customers, found) == count)
+		return customers;
+	arguments[1] = missing_addresses(emails, count, found);
+	(void) statement_execute(&make_customers, arguments);
+	arguments[1].value = emails;
+	if (read_customers(arguments, customers, found) != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a customer with the given address was made and is not there"),
+				 errhint("Look for a trigger on seats.customers that changes addresses.")));
+	return customers;
 }
 
-/* Finds the customer of assign_seat(), who may have to be made, or raises customer_not_found. */
+/* Returns the customer of assign_seat(), made if need be; raises customer_not_found. */
 static Customer *
-find_customer(const Assignment *assignment, const pg_uuid_t *organization_id)
+find_assigned(const Assignment *assignment, const pg_uuid_t *organization_id)
 {
 	Customer *customer;
 	NullableDatum email;
@@ -146,15 +238,88 @@ find_customer(const Assignment *assignment, const pg_uuid_t *organization_id)
 	}
 	customer = palloc(sizeof(Customer));
 	if (!assignment->customer_id.isnull)
-		*customer = customer_find(organization_id, CUSTOMER_BY_ID,
-								  assignment->customer_id.value);
+		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_ID,
+										   assignment->customer_id.value);
 	else
-		*customer = customer_find(organization_id, CUSTOMER_BY_EXTERNAL_ID,
-								  assignment->external_customer_id.value);
+		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_EXTERNAL_ID,
+										   assignment->external_customer_id.value);
 	return customer;
 }
 
-/* Raises seat_already_assigned where a customer has a seat, saying what to do about it. */
+/* ---- Whether seats may be allocated ---- */
+
+/* Which of some customers have a seat of the purchase already, and of what status. */
+#define FIND_HOLDERS(purchase) \
+	{ \
+		.sql = \
+			"SELECT c.position::pg_catalog.int4, s.pending, s.invitation_token_expires_at " \
+			"FROM pg_catalog.unnest($2) WITH ORDINALITY AS c (id, position) " \
+			"CROSS JOIN LATERAL (SELECT s.status = 'pending' AS pending, " \
+			"s.invitation_token_expires_at FROM seats.customer_seats AS s " \
+			"WHERE s." purchase " = $1 AND s.customer_id = c.id OFFSET 0) AS s", \
+		.nargs = 2, .argtypes = { \
+			UUIDOID, \
+			UUIDARRAYOID \
+		} \
+	}
+
+static Statement find_holders[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = FIND_HOLDERS("subscription_id"),
+	[PURCHASE_ORDER] = FIND_HOLDERS("order_id"),
+};
+
+/* What a customer has of a purchase. */
+typedef enum Holding
+{
+	HOLDS_NOTHING,
+	HOLDS_SEAT,
+	HOLDS_INVITATION,
+	HOLDS_EXPIRED_INVITATION
+} Holding;
+
+/*
+ * Locks the purchase of an allocation; raises PT404, PT403 or PT400 if its seats may not be assigned.
+ *
+ * Locks: its row.  All transactions that assign or revoke its seats wait for each other here.
+ */
+static void
+lock_assignable(PurchaseId id, Allocation *allocation)
+{
+	if (!purchase_lock(id, &allocation->purchase))
+		purchase_raise_not_found(id);
+	allocation->invitation_ttl = organization_allowed(&allocation->purchase.organization_id);
+	if (!allocation->purchase.assignable)
+		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
+}
+
+/* Returns what each customer of an allocation has of the purchase already, by the clock. */
+static Holding *
+find_holdings(const Allocation *allocation)
+{
+	PurchaseId purchase = allocation->purchase.id;
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&purchase.id), false},
+		uuid_array(&allocation->customers->id, sizeof(Customer), allocation->count),
+	};
+	Holding *holdings = palloc0(allocation->count * sizeof(Holding));
+	Rows rows = statement_execute(&find_holders[purchase.kind], arguments);
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		Holding *holding = &holdings[DatumGetInt32(rows_value(&rows, i, 1).value) - 1];
+
+		if (!DatumGetBool(rows_value(&rows, i, 2).value))
+			*holding = HOLDS_SEAT;
+		else if (DatumGetTimestampTz(rows_value(&rows, i, 3).value) > now)
+			*holding = HOLDS_INVITATION;
+		else
+			*holding = HOLDS_EXPIRED_INVITATION;
+	}
+	return holdings;
+}
+
+/* Raises seat_already_assigned if a customer has a seat, with what to do about it. */
 static void
 check_holding(Holding holding)
 {
@@ -173,36 +338,418 @@ check_holding(Holding holding)
 		raise_error_with_hint(SEAT_ALREADY_ASSIGNED, hints[holding]);
 }
 
-/*
- * Gives a free seat to a customer; see assign_seat().  Raises PT400, PT403 and PT404.
- */
-Datum
-assign_operation(TupleDesc type, const Assignment *assignment)
+/* Adds the place of an address to a JSON array of places, in the form that PT422 uses. */
+static void
+add_place(StringInfo places, int position)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Gift gift = {
-		.count = 1, .metadata = assignment->metadata, .claimed = assignment->immediate_claim};
-	GivenSeat *given;
-
-	SPI_connect();
-	lock_assignable(assignment->purchase, &gift);
-	gift.customers = find_customer(assignment, &gift.purchase.organization_id);
-	check_holding(find_holdings(&gift)[0]);
-	if (gift.purchase.assigned_seats >= gift.purchase.seats)
-		raise_error(NO_AVAILABLE_SEATS);
-	given = give_seats(&gift, TupleDescAttr(type, 0)->atttypid, caller);
-	SPI_finish();
-	return result_with_seat(type, given->seat, given->token);
+	if (places->len == 0)
+		appendStringInfoChar(places, '[');
+	else
+	{
+		places->data[--places->len] = '\0';
+		appendStringInfoString(places, ", ");
+	}
+	appendStringInfo(places, "[\"body\", \"emails\", %d]]", position);
 }
 
 /*
- * assign_seat(...): gives a free seat to a customer, found by exactly one of three identifiers;
- * returns the seat and the invitation token, once.  With immediate_claim the seat is claimed at
- * once and there is no token.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only
- * transaction.
+ * Raises seat_already_assigned if a customer has a seat, or is repeated; the hint has the places of
+ * all such addresses.
+ */
+static void
+check_holders(const Allocation *allocation)
+{
+	const Holding *holdings = find_holdings(allocation);
+	bool expired = false;
+	StringInfoData places;
+
+	initStringInfo(&places);
+	for (int i = 0; i < allocation->count; i++)
+	{
+		if (holdings[i] != HOLDS_NOTHING || allocation->customers[i].repeated)
+			add_place(&places, i);
+		expired = expired || holdings[i] == HOLDS_EXPIRED_INVITATION;
+	}
+	if (places.len > 0)
+		raise_error_with_hint(
+			SEAT_ALREADY_ASSIGNED,
+			psprintf("Leave out %s: their customers have seats of this subscription or order "
+					 "already, or come earlier in the list.%s",
+					 places.data,
+					 expired ? " Where an invitation has expired, call resend_invitation()."
+							 : ""));
+}
+
+/* Raises no_available_seats if there are not enough; the hint has the places of the addresses left. */
+static void
+check_free_seats(const Allocation *allocation)
+{
+	int free_seats = allocation->purchase.seats - allocation->purchase.assigned_seats;
+	StringInfoData places;
+
+	if (allocation->count <= free_seats)
+		return;
+	initStringInfo(&places);
+	for (int i = Max(free_seats, 0); i < allocation->count; i++)
+		add_place(&places, i);
+	raise_error_with_hint(
+		NO_AVAILABLE_SEATS,
+		psprintf("Free seats: %d, addresses: %d. None is left for %s. Buy more "
+				 "seats, revoke some, or leave these out.",
+				 free_seats, allocation->count, places.data));
+}
+
+/* ---- Allocating ---- */
+
+/* A revoked seat has no customer, and an index finds it by that. */
+#define LOCK_REVOKED(purchase) \
+	{ \
+		.sql = "SELECT s.id FROM seats.customer_seats AS s " \
+			   "WHERE s.id = ANY (ARRAY(SELECT r.id FROM seats.customer_seats AS r " \
+			   "WHERE r." purchase " = $1 AND r.customer_id IS NULL LIMIT $2)) " \
+			   "AND s.revoked_at IS NOT NULL ORDER BY s.id FOR NO KEY UPDATE", \
+		.nargs = 2, .argtypes = { \
+			UUIDOID, \
+			INT8OID \
+		} \
+	}
+
+static Statement lock_revoked[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = LOCK_REVOKED("subscription_id"),
+	[PURCHASE_ORDER] = LOCK_REVOKED("order_id"),
+};
+
+/*
+ * The statements that write seats begin with the same arguments: first what all seats have in common,
+ * then what each has.
+ */
+#define SEATS_ARGUMENTS 8
+#define SEATS_ARGUMENT_TYPES \
+	TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, UUIDARRAYOID, \
+		TEXTARRAYOID, BYTEAARRAYOID
+#define UNNESTED "pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)"
+
+/* Whether a seat was written as it was meant, in what all have in common.  Metadata may be added. */
+#define IS_ALLOCATED \
+	"s.status = $1::seats.seat_status " \
+	"AND s.invitation_token_expires_at IS NOT DISTINCT FROM $3 " \
+	"AND s.expiry_watched = ($3 IS NOT NULL) AND s.claim_key_hash IS NULL " \
+	"AND s.claimed_at IS NOT DISTINCT FROM $4 " \
+	"AND ($5 IS NULL OR s.seat_metadata @> $5)"
+
+#define UPDATE_SEATS_ARGUMENTS (SEATS_ARGUMENTS + 1)
+static Statement update_seats = {
+	.sql = "UPDATE seats.customer_seats AS s "
+		   "SET status = $1::seats.seat_status, modified_at = $2, "
+		   "invitation_token_expires_at = $3, claimed_at = $4, seat_metadata = $5, "
+		   "customer_id = a.customer_id, customer_email = a.customer_email, "
+		   "invitation_token_hash = a.invitation_token_hash, "
+		   "expiry_watched = $3 IS NOT NULL, claim_key_hash = NULL, revoked_at = NULL "
+		   "FROM ROWS FROM (" UNNESTED ", pg_catalog.unnest($9)) WITH ORDINALITY "
+		   "AS a (customer_id, customer_email, invitation_token_hash, id, position) "
+		   "WHERE s.id = a.id "
+		   "RETURNING " SEAT_FIELDS ", s.invitation_token_hash, a.position::pg_catalog.int4, "
+		   "s.id = a.id AND s.modified_at = $2 AND s.revoked_at IS NULL AND " IS_ALLOCATED,
+	.nargs = UPDATE_SEATS_ARGUMENTS,
+	.argtypes = {SEATS_ARGUMENT_TYPES, UUIDARRAYOID},
+	.table = "customer_seats",
+};
+
+#define INSERT_SEATS_ARGUMENTS (SEATS_ARGUMENTS + 3)
+static Statement insert_seats = {
+	.sql = "INSERT INTO seats.customer_seats AS s "
+		   "(status, created_at, invitation_token_expires_at, claimed_at, seat_metadata, "
+		   "expiry_watched, organization_id, subscription_id, order_id, "
+		   "customer_id, customer_email, invitation_token_hash) "
+		   "SELECT $1::seats.seat_status, $2, $3, $4, $5, $3 IS NOT NULL, $9, $10, $11, a.* "
+		   "FROM ROWS FROM (" UNNESTED ") AS a "
+		   "RETURNING " SEAT_FIELDS ", s.invitation_token_hash, "
+		   "s.created_at = $2 AND s.organization_id = $9 "
+		   "AND s.subscription_id IS NOT DISTINCT FROM $10 "
+		   "AND s.order_id IS NOT DISTINCT FROM $11 AND " IS_ALLOCATED,
+	.nargs = INSERT_SEATS_ARGUMENTS,
+	.argtypes = {SEATS_ARGUMENT_TYPES, UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* The seats as they are in the end, and whether each is as the result says. */
+static Statement confirm_allocated = {
+	.sql =
+		"SELECT " SEAT_FIELDS ", a.position::pg_catalog.int4, "
+		"s.status = $4::seats.seat_status AND s.customer_id = a.customer_id "
+		"AND s.invitation_token_hash IS NOT DISTINCT FROM a.hash "
+		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) "
+		"WITH ORDINALITY AS a (id, customer_id, hash, position) "
+		"CROSS JOIN LATERAL (SELECT t.* FROM seats.customer_seats AS t "
+		"WHERE t.id = a.id OFFSET 0) AS s",
+	.nargs = 4,
+	.argtypes = {UUIDARRAYOID, UUIDARRAYOID, BYTEAARRAYOID, TEXTOID},
+	.table = "customer_seats",
+};
+
+/* Returns a value if a condition holds, otherwise null. */
+static NullableDatum
+value_if(bool condition, Datum value)
+{
+	NullableDatum result = {condition ? value : (Datum) 0, !condition};
+
+	return result;
+}
+
+/* Returns the status that the seats of an allocation get, as text. */
+static Datum
+status_of(const Allocation *allocation)
+{
+	return CStringGetTextDatum(allocation->claimed ? "claimed" : "pending");
+}
+
+/* Generates the tokens of the invitations, unless the seats are claimed immediately. */
+static void
+issue_invitations(Allocation *allocation)
+{
+	uint32 route = organization_route(&allocation->purchase.organization_id);
+
+	for (int i = 0; i < allocation->count; i++)
+	{
+		bytea *hash = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		allocation->seats[i].token = allocation->claimed
+			? NULL
+			: token_issue(TOKEN_INVITATION, route, allocation->context, &hash);
+		allocation->hashes[i] = value_if(!allocation->claimed, PointerGetDatum(hash));
+	}
+}
+
+/* Fills the arguments with which both statements begin, for some of the customers. */
+static void
+fill_arguments(const Allocation *allocation, int first, int count, NullableDatum *arguments)
+{
+	const Customer *customers = allocation->customers + first;
+	TimestampTz now = allocation->now;
+	TimestampTz expires_at = settings_invitation_expiry(now, allocation->invitation_ttl);
+	NullableDatum *emails = palloc(count * sizeof(NullableDatum));
+
+	for (int i = 0; i < count; i++)
+		emails[i] = customers[i].email;
+	arguments[0] = value_if(true, status_of(allocation));
+	arguments[1] = value_if(true, TimestampTzGetDatum(now));
+	arguments[2] = value_if(!allocation->claimed, TimestampTzGetDatum(expires_at));
+	arguments[3] = value_if(allocation->claimed, TimestampTzGetDatum(now));
+	arguments[4] = allocation->metadata;
+	arguments[5] = uuid_array(&customers->id, sizeof(Customer), count);
+	arguments[6] = datum_array(emails, count, TEXTOID);
+	arguments[7] = datum_array(allocation->hashes + first, count, BYTEAOID);
+}
+
+/* Tells whether two values of a type of varying length are the same, or both null. */
+static bool
+is_same(NullableDatum a, NullableDatum b)
+{
+	if (a.isnull || b.isnull)
+		return a.isnull && b.isnull;
+	return datum_image_eq(a.value, b.value, false, -1);
+}
+
+/*
+ * Keeps a row as the seat of the customer at a position; raises 09000 if it is not the one that was to
+ * be written.
+ */
+static void
+keep_seat(Allocation *allocation, const Rows *rows, uint64 row, int position)
+{
+	const Customer *customer = &allocation->customers[position];
+	NullableDatum customer_id = rows_value(rows, row, SEAT_FIELD_CUSTOMER_ID);
+	SeatIds *ids = &allocation->seat_ids[position];
+
+	if (customer_id.isnull ||
+		memcmp(DatumGetUUIDP(customer_id.value), &customer->id, UUID_LEN) != 0 ||
+		!is_same(rows_value(rows, row, SEAT_FIELD_CUSTOMER_EMAIL), customer->email) ||
+		!is_same(rows_value(rows, row, SEAT_FIELD_COUNT + 1), allocation->hashes[position]))
+		refuse_altered_row("customer_seats");
+	ids->id = *DatumGetUUIDP(rows_required(rows, row, SEAT_FIELD_ID));
+	ids->organization_id = allocation->purchase.organization_id;
+	ids->customer_id = customer->id;
+	allocation->seats[position].seat = rows_composite(rows, row, allocation->seat_type,
+													  SEAT_FIELD_COUNT, allocation->context);
+}
+
+/*
+ * Allocates the rows of revoked seats, as far as there are any, to the first customers; returns how
+ * many.
  *
- * Locks: the subscription or order, then the customer FOR KEY SHARE (or makes it), then a
- * revoked seat if there is one to give again.
+ * Locks: the rows, in the order of their ids.
+ */
+static int
+reuse_seats(Allocation *allocation)
+{
+	PurchaseId purchase = allocation->purchase.id;
+	NullableDatum which[] = {
+		{UUIDPGetDatum(&purchase.id), false},
+		{Int64GetDatum(allocation->count), false},
+	};
+	NullableDatum arguments[UPDATE_SEATS_ARGUMENTS];
+	Rows rows = statement_execute(&lock_revoked[purchase.kind], which);
+	int count = (int) rows.count;
+	NullableDatum *ids;
+
+	if (count == 0)
+		return 0;
+	if (count > allocation->count)
+		refuse_repeated_ids();
+	ids = palloc(count * sizeof(NullableDatum));
+	for (int i = 0; i < count; i++)
+		ids[i] = rows_value(&rows, i, 1);
+	fill_arguments(allocation, 0, count, arguments);
+	arguments[SEATS_ARGUMENTS] = datum_array(ids, count, UUIDOID);
+	rows = statement_change(&update_seats, arguments, count);
+	for (int i = 0; i < count; i++)
+	{
+		NullableDatum position = rows_value(&rows, i, SEAT_FIELD_COUNT + 2);
+
+		keep_seat(allocation, &rows, i, DatumGetInt32(position.value) - 1);
+	}
+	return count;
+}
+
+/*
+ * Allocates new rows to the customers from a position on.  An INSERT returns its rows in the order in
+ * which it gets them.
+ */
+static void
+add_seats(Allocation *allocation, int first)
+{
+	const Purchase *purchase = &allocation->purchase;
+	bool order = purchase->id.kind == PURCHASE_ORDER;
+	int count = allocation->count - first;
+	NullableDatum arguments[INSERT_SEATS_ARGUMENTS];
+	Rows rows;
+
+	if (count == 0)
+		return;
+	fill_arguments(allocation, first, count, arguments);
+	arguments[SEATS_ARGUMENTS] = value_if(true, UUIDPGetDatum(&purchase->organization_id));
+	arguments[SEATS_ARGUMENTS + 1] = value_if(!order, UUIDPGetDatum(&purchase->id.id));
+	arguments[SEATS_ARGUMENTS + 2] = value_if(order, UUIDPGetDatum(&purchase->id.id));
+	rows = statement_change(&insert_seats, arguments, count);
+	for (int i = 0; i < count; i++)
+		keep_seat(allocation, &rows, i, first + i);
+}
+
+/*
+ * Takes the seats as they are after all triggers as the result; raises 09000 if one is not as it was
+ * written, or if the purchase has ended meanwhile.
+ */
+static void
+confirm(Allocation *allocation)
+{
+	PurchaseId id = allocation->purchase.id;
+	Purchase purchase;
+	int count = allocation->count;
+	NullableDatum arguments[] = {
+		uuid_array(&allocation->seat_ids->id, sizeof(SeatIds), count),
+		uuid_array(&allocation->seat_ids->customer_id, sizeof(SeatIds), count),
+		datum_array(allocation->hashes, count, BYTEAOID),
+		value_if(true, status_of(allocation)),
+	};
+	Rows rows = statement_confirm(&confirm_allocated, arguments, count);
+
+	for (int i = 0; i < count; i++)
+	{
+		int position = DatumGetInt32(rows_required(&rows, i, SEAT_FIELD_COUNT + 1)) - 1;
+
+		allocation->seats[position].seat = rows_composite(
+			&rows, i, allocation->seat_type, SEAT_FIELD_COUNT, allocation->context);
+	}
+	if (!purchase_lock(id, &purchase) || !purchase.assignable)
+		refuse_trigger_on(purchase_table(id.kind));
+}
+
+/*
+ * Allocates seats of a locked purchase, which has enough free ones, to customers who have none of it,
+ * and records an event for each.  Between SPI_connect() and SPI_finish().
+ *
+ * Locks: revoked seats that are used again, in the order of their ids; then inserts.
+ */
+static void
+allocate(Allocation *allocation)
+{
+	int count = allocation->count;
+
+	allocation->hashes = palloc(count * sizeof(NullableDatum));
+	allocation->seat_ids = palloc(count * sizeof(SeatIds));
+	allocation->seats = MemoryContextAlloc(allocation->context, count * sizeof(AllocatedSeat));
+	issue_invitations(allocation);
+	allocation->now = GetCurrentTimestamp();
+	add_seats(allocation, reuse_seats(allocation));
+	event_record_all(allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
+					 allocation->seat_ids, count, allocation->now);
+	if (owner_has_triggers())
+		confirm(allocation);
+}
+
+/* ---- assign_seat() ---- */
+
+/* The arguments of assign_seat() after those that name the purchase, in its order. */
+enum
+{
+	EMAIL_ARGUMENT = 2,
+	EXTERNAL_CUSTOMER_ID_ARGUMENT,
+	CUSTOMER_ID_ARGUMENT,
+	METADATA_ARGUMENT,
+	IMMEDIATE_CLAIM_ARGUMENT
+};
+
+/* Adds a fault unless exactly one argument of assign_seat() identifies the customer. */
+static void
+check_identifiers(FunctionCallInfo fcinfo, Faults *faults)
+{
+	check_one_customer(faults,
+					   !PG_ARGISNULL(EMAIL_ARGUMENT) +
+						   !PG_ARGISNULL(EXTERNAL_CUSTOMER_ID_ARGUMENT) +
+						   !PG_ARGISNULL(CUSTOMER_ID_ARGUMENT));
+	if (!PG_ARGISNULL(EMAIL_ARGUMENT))
+		check_email(faults, PG_GETARG_TEXT_PP(EMAIL_ARGUMENT), "email");
+}
+
+/* Returns an argument that holds metadata, or null; adds a fault if it is malformed. */
+static NullableDatum
+metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
+{
+	if (!PG_ARGISNULL(argno))
+		check_metadata(faults, PG_GETARG_JSONB_P(argno), "metadata");
+	return fcinfo->args[argno];
+}
+
+/* Assigns a free seat to a customer; see assign_seat().  Raises PT400, PT403 and PT404. */
+Datum
+assign_operation(TupleDesc type, const Assignment *assignment)
+{
+	Allocation allocation = {.count = 1,
+							 .metadata = assignment->metadata,
+							 .claimed = assignment->immediate_claim,
+							 .seat_type = TupleDescAttr(type, 0)->atttypid,
+							 .context = CurrentMemoryContext};
+	const Purchase *purchase = &allocation.purchase;
+
+	SPI_connect();
+	lock_assignable(assignment->purchase, &allocation);
+	allocation.customers = find_assigned(assignment, &purchase->organization_id);
+	check_holding(find_holdings(&allocation)[0]);
+	if (purchase->assigned_seats >= purchase->seats)
+		raise_error(NO_AVAILABLE_SEATS);
+	allocate(&allocation);
+	SPI_finish();
+	return result_with_seat(type, allocation.seats->seat, allocation.seats->token);
+}
+
+/*
+ * assign_seat(...): assigns a free seat to a customer, identified in exactly one of three ways; returns
+ * the seat and the invitation token, once.  With immediate_claim the seat is claimed immediately and
+ * there is no token.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ *
+ * Locks: the subscription or order, then the customer FOR KEY SHARE (or makes it), then a revoked seat
+ * if there is one to use again.
  */
 Datum
 seats_assign_seat(PG_FUNCTION_ARGS)
@@ -225,95 +772,47 @@ seats_assign_seat(PG_FUNCTION_ARGS)
 	return assign_operation(result_type(fcinfo), &assignment);
 }
 
-/* Adds the place of an address to a JSON array of places, as PT422 names them. */
-static void
-add_place(StringInfo places, int position)
+/* ---- assign_seats() ---- */
+
+/* The arguments of assign_seats() after those that name the purchase, in its order. */
+enum
 {
-	if (places->len == 0)
-		appendStringInfoChar(places, '[');
-	else
-	{
-		places->data[--places->len] = '\0';
-		appendStringInfoString(places, ", ");
-	}
-	appendStringInfo(places, "[\"body\", \"emails\", %d]]", position);
-}
+	EMAILS_ARGUMENT = 2,
+	METADATA_OF_ALL_ARGUMENT
+};
 
-/*
- * Raises seat_already_assigned where a customer has a seat, or is repeated; the hint has the places
- * of all such addresses.
- */
+/* Allocates seats of a locked purchase to addresses, and adds them to the function's result. */
 static void
-check_holders(const Gift *gift)
-{
-	const Holding *holdings = find_holdings(gift);
-	bool expired = false;
-	StringInfoData places;
-
-	initStringInfo(&places);
-	for (int i = 0; i < gift->count; i++)
-	{
-		if (holdings[i] != HOLDS_NOTHING || gift->customers[i].repeated)
-			add_place(&places, i);
-		expired = expired || holdings[i] == HOLDS_EXPIRED_INVITATION;
-	}
-	if (places.len > 0)
-		raise_error_with_hint(
-			SEAT_ALREADY_ASSIGNED,
-			psprintf("Leave out %s: their customers have seats of this subscription or order "
-					 "already, or come earlier in the list.%s",
-					 places.data,
-					 expired ? " Where an invitation has expired, call resend_invitation()."
-							 : ""));
-}
-
-/* Raises no_available_seats where not all can have a seat; the hint has the places of the others. */
-static void
-check_free_seats(const Gift *gift)
-{
-	int free_seats = gift->purchase.seats - gift->purchase.assigned_seats;
-	StringInfoData places;
-
-	if (gift->count <= free_seats)
-		return;
-	initStringInfo(&places);
-	for (int i = Max(free_seats, 0); i < gift->count; i++)
-		add_place(&places, i);
-	raise_error_with_hint(
-		NO_AVAILABLE_SEATS,
-		psprintf("Free seats: %d, addresses: %d. None is left for %s. Buy more "
-				 "seats, revoke some, or leave these out.",
-				 free_seats, gift->count, places.data));
-}
-
-/* Gives seats of a locked purchase to addresses, and adds them to the function's result. */
-static void
-give_to_addresses(Gift *gift, Datum emails, const ReturnSetInfo *set, MemoryContext context)
+assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *set)
 {
 	TupleDesc type = set->setDesc;
-	const GivenSeat *given;
 
-	gift->customers = customers_by_email(&gift->purchase.organization_id, emails, gift->count);
-	check_holders(gift);
-	check_free_seats(gift);
-	given = give_seats(gift, TupleDescAttr(type, 0)->atttypid, context);
-	for (int i = 0; i < gift->count; i++)
-		result_set_add(set, result_with_seat(type, given[i].seat, given[i].token));
+	allocation->seat_type = TupleDescAttr(type, 0)->atttypid;
+	allocation->customers = customers_by_email(&allocation->purchase.organization_id, emails,
+											   allocation->count);
+	check_holders(allocation);
+	check_free_seats(allocation);
+	allocate(allocation);
+	for (int i = 0; i < allocation->count; i++)
+	{
+		const AllocatedSeat *each = &allocation->seats[i];
+
+		result_set_add(set, result_with_seat(type, each->seat, each->token));
+	}
 }
 
 /*
- * assign_seats(...): gives a free seat to each of some e-mail addresses, all or none, in the order
- * given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises
- * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ * assign_seats(...): assigns a free seat to each of some e-mail addresses, all or none, in the order
+ * given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises PT400,
+ * PT403, PT404 and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers FOR KEY
- * SHARE (or makes them); then revoked seats to give again, in the order of their ids.
+ * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers FOR
+ * KEY SHARE (or makes them); then revoked seats to use again, in the order of their ids.
  */
 Datum
 seats_assign_seats(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Gift gift = {0};
+	Allocation allocation = {.context = CurrentMemoryContext};
 	PurchaseId purchase;
 	Faults faults;
 
@@ -321,15 +820,149 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_BLESS);
 	faults_start(&faults);
 	purchase = purchase_argument(fcinfo, &faults);
-	gift.count = check_emails(&faults, fcinfo->args[EMAILS_ARGUMENT], "emails");
-	gift.metadata = metadata_argument(fcinfo, METADATA_OF_ALL_ARGUMENT, &faults);
+	allocation.count = check_emails(&faults, fcinfo->args[EMAILS_ARGUMENT], "emails");
+	allocation.metadata = metadata_argument(fcinfo, METADATA_OF_ALL_ARGUMENT, &faults);
 	faults_raise(&faults);
 
 	SPI_connect();
-	lock_assignable(purchase, &gift);
-	if (gift.count > 0)
-		give_to_addresses(&gift, PG_GETARG_DATUM(EMAILS_ARGUMENT),
-						  (const ReturnSetInfo *) fcinfo->resultinfo, caller);
+	lock_assignable(purchase, &allocation);
+	if (allocation.count > 0)
+		assign_to_addresses(&allocation, PG_GETARG_DATUM(EMAILS_ARGUMENT),
+							(const ReturnSetInfo *) fcinfo->resultinfo);
 	SPI_finish();
 	return (Datum) 0;
+}
+
+/* ---- resend_invitation() ---- */
+
+/* The seat that somebody is invited to again, once it is locked. */
+typedef struct Invitee
+{
+	SeatIds seat;
+	NullableDatum invitation_ttl; /* its organization's own interval, or null */
+} Invitee;
+
+static Statement lock_invitee = {
+	.sql = "SELECT s.organization_id, s.customer_id, s.status = 'pending' AS status "
+		   "FROM seats.customer_seats AS s WHERE s.id = $1 FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+static Statement set_invited = {
+	.sql =
+		"UPDATE seats.customer_seats AS s "
+		"SET invitation_token_hash = $2, invitation_token_expires_at = $3, modified_at = $4 "
+		"WHERE s.id = $1 RETURNING " SEAT_FIELDS ", "
+		"s.id = $1 AND s.status = 'pending' AND s.invitation_token_hash = $2 "
+		"AND s.invitation_token_expires_at = $3 AND s.modified_at = $4 "
+		"AND s.organization_id = $5 AND s.customer_id = $6",
+	.nargs = 6,
+	.argtypes = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* The seat as it is in the end, and whether the new token opens it. */
+static Statement confirm_invited = {
+	.sql = "SELECT " SEAT_FIELDS ", s.status = 'pending' "
+		   "AND s.invitation_token_hash = $2 AND s.customer_id = $3 "
+		   "FROM seats.customer_seats AS s WHERE s.id = $1",
+	.nargs = 3,
+	.argtypes = {UUIDOID, BYTEAOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/*
+ * Locks a pending seat; raises the error if there is none, if its organization may not use seats, or if
+ * it is not pending.
+ *
+ * Locks: the seat's row, FOR NO KEY UPDATE.
+ */
+static Invitee
+lock_pending_seat(const pg_uuid_t *seat_id)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	Rows rows = statement_execute(&lock_invitee, arguments);
+	Invitee invitee = {0};
+	bool pending;
+
+	if (rows.count == 0)
+		raise_error(SEAT_NOT_FOUND);
+	invitee.seat.id = *seat_id;
+	invitee.seat.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	pending = DatumGetBool(rows_required(&rows, 0, 3));
+	if (pending)
+		invitee.seat.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
+	invitee.invitation_ttl = organization_allowed(&invitee.seat.organization_id);
+	if (!pending)
+		raise_error(SEAT_NOT_PENDING);
+	return invitee;
+}
+
+/*
+ * Gives a locked seat the hash and the expiry of a new invitation, and records the event; returns the
+ * seat's fields.
+ */
+static Rows
+invite(const Invitee *invitee, const bytea *hash)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz expires_at = settings_invitation_expiry(now, invitee->invitation_ttl);
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&invitee->seat.id), false},
+		{PointerGetDatum(hash), false},
+		{TimestampTzGetDatum(expires_at), false},
+		{TimestampTzGetDatum(now), false},
+		{UUIDPGetDatum(&invitee->seat.organization_id), false},
+		{UUIDPGetDatum(&invitee->seat.customer_id), false},
+	};
+	NullableDatum outcome[] = {arguments[0], arguments[1], arguments[5]};
+	Rows rows = statement_change(&set_invited, arguments, 1);
+
+	event_record(EVENT_INVITATION_RESENT, &invitee->seat, now);
+	if (owner_has_triggers())
+		rows = statement_confirm(&confirm_invited, outcome, 1);
+	return rows;
+}
+
+/*
+ * Gives a pending seat a new token, and records the event; see resend_invitation().  Raises PT400,
+ * PT403 and PT404.
+ */
+Datum
+resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Invitee invitee;
+	bytea *hash;
+	text *token;
+	Rows rows;
+	Datum seat;
+
+	SPI_connect();
+	invitee = lock_pending_seat(seat_id);
+	token = token_issue(TOKEN_INVITATION, organization_route(&invitee.seat.organization_id),
+						caller, &hash);
+	rows = invite(&invitee, hash);
+	seat = rows_composite(&rows, 0, TupleDescAttr(type, 0)->atttypid, SEAT_FIELD_COUNT,
+						  caller);
+	SPI_finish();
+	return result_with_seat(type, seat, token);
+}
+
+/*
+ * resend_invitation(seat_id uuid): gives a pending seat a new token with a full new lifetime, also if
+ * its invitation has expired, and records the event; returns the seat and the token, once.  The old
+ * token becomes unknown.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ *
+ * Locks: the seat's row and nothing else.  The clock is read while the lock is held.
+ */
+Datum
+seats_resend_invitation(PG_FUNCTION_ARGS)
+{
+	const pg_uuid_t *seat_id;
+
+	PreventCommandIfReadOnly("resend_invitation()");
+	seat_id = id_argument(fcinfo, 0, "seat_id");
+	return resend_operation(result_type(fcinfo), seat_id);
 }

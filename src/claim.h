@@ -1,27 +1,16 @@
 /*
  * claim.h
- *		One call of claim_seat().
+ *		Claiming a seat with an invitation token, and telling what an invitation is for.
+ *
+ * Both return a value of the composite type that they are given, in the caller's memory context.
  */
 #ifndef SEATS_CLAIM_H
 #define SEATS_CLAIM_H
 
-#include "datatype/timestamp.h"
+#include "access/tupdesc.h"
 
-#include "seat.h"
-
-typedef struct Claim
-{
-	/* What is asked for. */
-	bytea *hash;		   /* of the invitation token */
-	bytea *key_hash;	   /* of the idempotency key, or NULL */
-	Oid seat_type;		   /* of the result */
-	MemoryContext context; /* where the result goes */
-	/* What was done. */
-	SeatIds seat;
-	TimestampTz now; /* when the seat was claimed, or the claim answered again */
-	Datum result;	 /* the seat as a composite value */
-} Claim;
-
-extern bool claim_directly(Claim *claim);
+extern Datum claim_operation(TupleDesc type, const text *token, const text *key);
+extern Datum claim_info_operation(TupleDesc type, const text *token);
+extern const text *claim_key_of_request(void);
 
 #endif

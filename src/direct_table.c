@@ -52,148 +52,32 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "columns.h"
+#include "catalog.h"
+#include "compat.h"
 #include "direct_table.h"
-#include "extension.h"
-#include "settings.h"
+#include "seats.h"
 
-static const char *const seat_columns[] = {
-	[SEAT_ID] = "id",
-	[SEAT_ORGANIZATION_ID] = "organization_id",
-	[SEAT_CREATED_AT] = "created_at",
-	[SEAT_STATUS] = "status",
-	[SEAT_EXPIRY_WATCHED] = "expiry_watched",
-	[SEAT_MODIFIED_AT] = "modified_at",
-	[SEAT_SUBSCRIPTION_ID] = "subscription_id",
-	[SEAT_ORDER_ID] = "order_id",
-	[SEAT_CUSTOMER_ID] = "customer_id",
-	[SEAT_CUSTOMER_EMAIL] = "customer_email",
-	[SEAT_INVITATION_TOKEN_HASH] = "invitation_token_hash",
-	[SEAT_INVITATION_TOKEN_EXPIRES_AT] = "invitation_token_expires_at",
-	[SEAT_CLAIMED_AT] = "claimed_at",
-	[SEAT_REVOKED_AT] = "revoked_at",
-	[SEAT_METADATA] = "seat_metadata",
-	[SEAT_CLAIM_KEY_HASH] = "claim_key_hash",
-};
-
-static const char *const session_columns[] = {
-	[SESSION_TOKEN_HASH] = "token_hash",   [SESSION_SEAT_ID] = "seat_id",
-	[SESSION_CUSTOMER_ID] = "customer_id", [SESSION_ORGANIZATION_ID] = "organization_id",
-	[SESSION_CREATED_AT] = "created_at",   [SESSION_EXPIRES_AT] = "expires_at",
-};
-
-static const char *const event_columns[] = {
-	[EVENT_ID] = "id",
-	[EVENT_TYPE] = "type",
-	[EVENT_SEAT_ID] = "seat_id",
-	[EVENT_ORGANIZATION_ID] = "organization_id",
-	[EVENT_CUSTOMER_ID] = "customer_id",
-	[EVENT_OCCURRED_AT] = "occurred_at",
-	[EVENT_METADATA] = "metadata",
-};
-
-static const char *const organization_columns[] = {
-	[ORGANIZATION_ID] = "id",
-	[ORGANIZATION_NAME] = "name",
-	[ORGANIZATION_SLUG] = "slug",
-	[ORGANIZATION_PRICING_ENABLED] = "seat_based_pricing_enabled",
-};
-
-static const char *const customer_columns[] = {
-	[CUSTOMER_ID] = "id",
-	[CUSTOMER_EMAIL] = "email",
-};
-
-static const char *const product_columns[] = {
-	[PRODUCT_ID] = "id",
-	[PRODUCT_NAME] = "name",
-};
-
-static const char *const purchase_columns[] = {
-	[PURCHASE_ID] = "id",
-	[PURCHASE_PRODUCT_ID] = "product_id",
-};
-
-DirectTable direct_seats = {.name = "customer_seats",
-							.columns = seat_columns,
-							.column_count = SEAT_TABLE_COLUMNS,
+DirectTable direct_seats = {.known = &known_tables[TABLE_CUSTOMER_SEATS],
 							.key = SEAT_INVITATION_TOKEN_HASH,
 							.written = ACL_UPDATE};
-DirectTable direct_sessions = {.name = "customer_sessions",
-							   .columns = session_columns,
-							   .column_count = SESSION_TABLE_COLUMNS,
+DirectTable direct_sessions = {.known = &known_tables[TABLE_CUSTOMER_SESSIONS],
 							   .key = SESSION_TOKEN_HASH,
 							   .written = ACL_INSERT};
-DirectTable direct_events = {.name = "events",
-							 .columns = event_columns,
-							 .column_count = EVENT_TABLE_COLUMNS,
+DirectTable direct_events = {.known = &known_tables[TABLE_EVENTS],
 							 .key = EVENT_ID,
 							 .numbered = true,
 							 .written = ACL_INSERT};
-DirectTable direct_organizations = {.name = "organizations",
-									.columns = organization_columns,
-									.column_count = ORGANIZATION_TABLE_COLUMNS,
+DirectTable direct_organizations = {.known = &known_tables[TABLE_ORGANIZATIONS],
 									.key = ORGANIZATION_ID};
-DirectTable direct_customers = {.name = "customers",
-								.columns = customer_columns,
-								.column_count = CUSTOMER_TABLE_COLUMNS,
-								.key = CUSTOMER_ID};
-DirectTable direct_products = {.name = "products",
-							   .columns = product_columns,
-							   .column_count = PRODUCT_TABLE_COLUMNS,
-							   .key = PRODUCT_ID};
-DirectTable direct_subscriptions = {.name = "subscriptions",
-									.columns = purchase_columns,
-									.column_count = PURCHASE_TABLE_COLUMNS,
+DirectTable direct_customers = {.known = &known_tables[TABLE_CUSTOMERS], .key = CUSTOMER_ID};
+DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS], .key = PRODUCT_ID};
+DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
 									.key = PURCHASE_ID};
-DirectTable direct_orders = {.name = "orders",
-							 .columns = purchase_columns,
-							 .column_count = PURCHASE_TABLE_COLUMNS,
-							 .key = PURCHASE_ID};
-
-static DirectTable *const tables[] = {
-	&direct_seats,	   &direct_sessions, &direct_events,		&direct_organizations,
-	&direct_customers, &direct_products, &direct_subscriptions, &direct_orders,
-};
+DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS], .key = PURCHASE_ID};
 
 /* The columns that a claim changes. */
 static const SeatColumn claimed_columns[] = {SEAT_STATUS, SEAT_MODIFIED_AT, SEAT_CLAIMED_AT,
 											 SEAT_CLAIM_KEY_HASH};
-
-/* A table, or an index of it, or everything (InvalidOid) changed: it must be looked at anew. */
-static void
-forget_table(Datum arg pg_attribute_unused(), Oid relation)
-{
-	for (size_t i = 0; i < lengthof(tables); i++)
-	{
-		if (!OidIsValid(relation) || tables[i]->id == relation)
-			tables[i]->current = false;
-	}
-}
-
-/* A role, a membership in one, a schema or a function changed. */
-static void
-forget_all(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(),
-		   uint32 hash pg_attribute_unused())
-{
-	forget_table((Datum) 0, InvalidOid);
-}
-
-/* Begins to watch for changes; done once in a session. */
-static void
-start_watching(void)
-{
-	static bool watching = false;
-
-	if (watching)
-		return;
-	CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, forget_all, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_all, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_all, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, forget_all, (Datum) 0);
-	watching = true;
-}
 
 /* Tells whether a column is a plain one of a type, whose values are in the row. */
 static bool
@@ -203,20 +87,20 @@ is_plain(Form_pg_attribute column, Oid type)
 		(column->attgenerated == '\0' || column->attgenerated == ATTRIBUTE_GENERATED_STORED);
 }
 
-/* Finds the columns that are used; false where one is missing or of another type. */
+/* Finds the columns; returns false if one is missing or has another type. */
 static bool
 find_columns(DirectTable *table, Relation relation)
 {
 	TupleDesc description = RelationGetDescr(relation);
 
-	table->status_type = column_type("customer_seats", "status");
-	for (int i = 0; i < table->column_count; i++)
+	table->status_type = seat_status_type();
+	for (int i = 0; i < table->known->column_count; i++)
 	{
-		const char *name = table->columns[i];
-		AttrNumber number = get_attnum(table->id, name);
+		AttrNumber number = get_attnum(RelationGetRelid(relation),
+									   table->known->columns[i].name);
 
 		if (number <= 0 ||
-			!is_plain(TupleDescAttr(description, number - 1), column_type(table->name, name)))
+			!is_plain(TupleDescAttr(description, number - 1), column_type(table->known, i)))
 			return false;
 		table->numbers[i] = number;
 	}
@@ -265,8 +149,7 @@ find_key_index(DirectTable *table, Relation relation)
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
 		found = is_key_index(index, table->numbers[table->key],
-							 column_type(table->name, table->columns[table->key]),
-							 &table->key_equal);
+							 column_type(table->known, table->key), &table->key_equal);
 		table->key_index = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 		if (found)
@@ -281,16 +164,10 @@ static bool
 has_rights(const DirectTable *table, Relation relation)
 {
 	AclMode rights = ACL_SELECT | table->written;
-	Oid schema = RelationGetNamespace(relation);
-	AclResult result;
 
-#if PG_VERSION_NUM >= 160000
-	result = object_aclcheck(NamespaceRelationId, schema, table->user, ACL_USAGE);
-#else
-	result = pg_namespace_aclcheck(schema, table->user, ACL_USAGE);
-#endif
-	return result == ACLCHECK_OK &&
-		pg_class_aclmask(table->id, table->user, rights, ACLMASK_ALL) == rights;
+	return schema_is_usable_compat(RelationGetNamespace(relation), table->user) &&
+		pg_class_aclmask(RelationGetRelid(relation), table->user, rights, ACLMASK_ALL) ==
+		rights;
 }
 
 /* Tells whether an object is not one of PostgreSQL's own. */
@@ -343,9 +220,9 @@ is_readable(DirectTable *table, Relation relation)
 static bool
 has_only_known_columns(const DirectTable *table, Relation relation)
 {
-	if (RelationGetNumberOfAttributes(relation) != table->column_count)
+	if (RelationGetNumberOfAttributes(relation) != table->known->column_count)
 		return false;
-	for (int i = 0; i < table->column_count; i++)
+	for (int i = 0; i < table->known->column_count; i++)
 	{
 		if (table->numbers[i] != i + 1 ||
 			TupleDescAttr(RelationGetDescr(relation), i)->attgenerated != '\0')
@@ -499,10 +376,8 @@ prepare_checks(DirectTable *table, Relation relation)
 	{
 		Node *check = stringToNode(constraints->check[i].ccbin);
 
-#if PG_VERSION_NUM >= 180000
-		if (!constraints->check[i].ccenforced)
+		if (!check_is_enforced_compat(&constraints->check[i]))
 			continue;
-#endif
 		if (is_foreign_expression(check, &table->status_type))
 			return false;
 		table->checks = lappend(table->checks,
@@ -544,11 +419,7 @@ find_sequence(DirectTable *table, Relation relation)
 {
 	if (TupleDescAttr(RelationGetDescr(relation), 0)->attidentity == '\0')
 		return false;
-#if PG_VERSION_NUM >= 170000
-	table->sequence = getIdentitySequence(relation, 1, true);
-#else
-	table->sequence = getIdentitySequence(table->id, 1, true);
-#endif
+	table->sequence = identity_sequence_compat(relation, 1);
 	return OidIsValid(table->sequence);
 }
 
@@ -562,10 +433,12 @@ is_writable(DirectTable *table, Relation relation)
 		(table->written != ACL_INSERT || prepare_indexes(table, relation));
 }
 
-/* Looks at a table that is open and locked, and keeps what is found. */
+/* Examines a table that is open and locked, and keeps what it finds. */
 static void
-look_at(DirectTable *table, Relation relation)
+examine(DirectTable *table, Relation relation)
 {
+	/* A change that arrives meanwhile must not be lost, so the count is read first. */
+	uint64 changes = table->watch.changes;
 	MemoryContext caller;
 
 	if (table->context == NULL)
@@ -574,35 +447,39 @@ look_at(DirectTable *table, Relation relation)
 	MemoryContextReset(table->context);
 	table->checks = NIL;
 	table->indexes = NIL;
-	table->readable = false;
-	table->writable = false;
-	table->complete = false;
+	/* An error on the way leaves the table as one that was not examined. */
+	table->examined_at = 0;
 	table->user = GetUserId();
-
-	/* A change that arrives while we look must not be lost, so this comes first. */
-	table->current = true;
-	refuse_distributed_table(table->id);
+	refuse_distributed_table(RelationGetRelid(relation));
 	caller = MemoryContextSwitchTo(table->context);
 	table->readable = is_readable(table, relation);
 	table->writable = table->readable && table->written != 0 && is_writable(table, relation);
 	MemoryContextSwitchTo(caller);
-	table->complete = true;
-	/* A new index may have to wait for old snapshots to end, of which no news comes. */
-	if (!table->readable)
-		table->current = false;
+	/* A new index may have to wait until old snapshots end, which no invalidation tells. */
+	if (table->readable)
+		table->examined_at = changes;
 }
 
-/* Returns the table of that name, or InvalidOid. */
-static Oid
-find_table(const DirectTable *table)
+/* Tells whether what was found still holds. */
+static bool
+is_current(const DirectTable *table)
 {
-	return get_relname_relid(table->name, get_namespace_oid("seats", true));
+	return table->examined_at != 0 && table->examined_at == table->watch.changes;
+}
+
+/* Tells whether a table, as it was examined, can be accessed in a mode. */
+static bool
+allows(const DirectTable *table, LOCKMODE mode)
+{
+	if (mode == AccessShareLock)
+		return table->readable;
+	return table->writable && !IsolationUsesXactSnapshot();
 }
 
 /*
- * Opens a table for direct access, to be read (AccessShareLock) or written (RowExclusiveLock);
- * returns NULL, with nothing done, where it must be left to the executor.  Raises 55000 where this
- * library does not know the version of the extension's objects.
+ * Opens a table for direct access, to read it (AccessShareLock) or to write it (RowExclusiveLock).
+ * Returns NULL, with nothing done, if it must be left to the executor.  Raises 55000 if this library
+ * does not know the version of the extension's objects, or if the table is distributed.
  *
  * Locks: the table, as statements do, to the end of the transaction.
  */
@@ -611,25 +488,24 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 {
 	Relation relation;
 
-	/* Who has a hook for rights, to refuse or to record, wants to hear of every access. */
+	/* An installed permission hook must see every access. */
 	if (!setting_direct_access || ExecutorCheckPerms_hook != NULL)
 		return NULL;
 	extension_check_version();
-	start_watching();
-	if (!table->current)
-		table->id = find_table(table);
-	if (!OidIsValid(table->id))
+	if (table->watch.changes == 0)
+		catalog_watch(&table->watch);
+	if (!is_current(table))
+		table->watch.relation = seats_table_id(table->known->name);
+	if (!OidIsValid(table->watch.relation))
 		return NULL;
-	/* With the lock comes news of changes. */
-	relation = try_table_open(table->id, mode);
+	/* Taking the lock processes pending invalidations. */
+	relation = try_table_open(table->watch.relation, mode);
 	if (relation == NULL)
 		return NULL;
-	if ((!table->current || !table->complete || table->user != GetUserId()) &&
-		find_table(table) == table->id)
-		look_at(table, relation);
-	if (table->current &&
-		(mode == AccessShareLock ? table->readable
-								 : table->writable && !IsolationUsesXactSnapshot()))
+	if ((!is_current(table) || table->user != GetUserId()) &&
+		seats_table_id(table->known->name) == RelationGetRelid(relation))
+		examine(table, relation);
+	if (is_current(table) && allows(table, mode))
 		return relation;
 	table_close(relation, NoLock);
 	return NULL;
@@ -654,6 +530,5 @@ direct_table_is_readable(DirectTable *table)
 Oid
 direct_seat_status(const char *name)
 {
-	return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
-						   ObjectIdGetDatum(direct_seats.status_type), CStringGetDatum(name));
+	return seat_status_value(direct_seats.status_type, name);
 }

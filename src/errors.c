@@ -97,6 +97,9 @@ static const struct
 						  "Correct the arguments that the detail names.", NULL},
 };
 
+StaticAssertDecl(lengthof(errors) == COUNTED_ERRORS,
+				 "counters.h has a counter for each error");
+
 /* Counts and raises one of the errors with this detail and hint; does not return. */
 static _Noreturn void
 count_and_raise(SeatsError error, const char *detail, const char *hint)

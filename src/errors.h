@@ -23,10 +23,8 @@ typedef enum SeatsError
 	ORDER_NOT_FOUND,
 	CUSTOMER_NOT_FOUND,
 	SEAT_NOT_FOUND,
-	VALIDATION_ERROR /* faults in arguments, which arguments.c finds */
+	VALIDATION_ERROR /* faults in arguments, which input.c finds */
 } SeatsError;
-
-#define SEATS_ERRORS (VALIDATION_ERROR + 1)
 
 extern _Noreturn void raise_error(SeatsError error);
 extern const char *error_service_name(const ErrorData *error);

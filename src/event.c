@@ -1,24 +1,38 @@
 /*
  * event.c
- *		The record of what happened to seats: one event for each state change, written in its
- *		transaction, so that a change rolled back leaves none.
+ *		Events: the record of what happened to seats.
+ *
+ * Each state change records one event, in the same transaction, so a change that is rolled back leaves
+ * none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the address and the
+ * user agent of the request.
+ *
+ * Address and user agent are headers, so the sender of a request can write anything into them, a token
+ * too.  An address is kept only if it can be one, and a user agent only if it cannot hold a secret.
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "array.h"
+#include "catalog.h"
+#include "compat.h"
 #include "counters.h"
-#include "direct_access.h"
+#include "direct.h"
 #include "event.h"
-#include "event_metadata.h"
-#include "interference.h"
-#include "kept_plan.h"
-#include "row.h"
-#include "settings.h"
+#include "request.h"
+#include "seats.h"
+#include "statement.h"
+#include "token.h"
+
+#define MAX_ADDRESS_LENGTH 45 /* INET6_ADDRSTRLEN without its terminator */
+#define MAX_USER_AGENT_CHARACTERS 255
 
 static const char *const type_names[] = {
 	[EVENT_ASSIGNED] = "customer_seat.assigned",
@@ -27,6 +41,9 @@ static const char *const type_names[] = {
 	[EVENT_INVITATION_RESENT] = "customer_seat.invitation_resent",
 };
 
+StaticAssertDecl(lengthof(type_names) == COUNTED_EVENTS,
+				 "counters.h has a counter for each type of event");
+
 /* Takes the values of all columns but the first, which is the number of the event. */
 #define INSERT_EVENT \
 	"INSERT INTO seats.events " \
@@ -34,18 +51,17 @@ static const char *const type_names[] = {
 	"VALUES ($1, $2, $3, $4, $5, $6)"
 #define EVENT_TYPES_OF_COLUMNS TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID
 
-static KeptPlan insert_event = {
+static Statement insert_event = {
 	.sql = INSERT_EVENT,
-	.nargs = EVENT_TABLE_COLUMNS - 1,
+	.nargs = EVENT_COLUMNS - 1,
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 };
 
 /* A trigger may change the metadata, to add to it or to leave out who it was. */
-static KeptPlan insert_event_returning = {
-	.sql = INSERT_EVENT " RETURNING type" EQ "$1 AND seat_id" EQ "$2 AND organization_id" EQ
-						"$3 "
-						"AND customer_id" EQ "$4 AND occurred_at" EQ "$5",
-	.nargs = EVENT_TABLE_COLUMNS - 1,
+static Statement insert_event_returning = {
+	.sql = INSERT_EVENT " RETURNING type = $1 AND seat_id = $2 AND organization_id = $3 "
+						"AND customer_id = $4 AND occurred_at = $5",
+	.nargs = EVENT_COLUMNS - 1,
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 	.table = "events",
 };
@@ -64,22 +80,22 @@ static KeptPlan insert_event_returning = {
 	"(type, occurred_at, metadata, seat_id, organization_id, customer_id) " \
 	"SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS
 
-static KeptPlan insert_events = {
+static Statement insert_events = {
 	.sql = INSERT_EVENTS,
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 };
 
-static KeptPlan insert_events_returning = {
+static Statement insert_events_returning = {
 	.sql = INSERT_EVENTS " RETURNING seat_id, organization_id, customer_id, "
-						 "type" EQ "$1 AND occurred_at" EQ "$2",
+						 "type = $1 AND occurred_at = $2",
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 	.table = "events",
 };
 
 /* The same columns in the same order as the table's, as a JSON object. */
-static KeptPlan emit_events = {
+static Statement emit_events = {
 	.sql =
 		"SELECT pg_catalog.pg_logical_emit_message(true, 'seats', "
 		"pg_catalog.row_to_json(e)::pg_catalog.text) "
@@ -89,6 +105,92 @@ static KeptPlan emit_events = {
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 };
+
+/*
+ * Returns the address of the client, the first of X-Forwarded-For, or NULL where it can be none.
+ * Proxies add their clients' at the end; what a client writes itself comes first, unless the
+ * first proxy replaces it.
+ */
+static char *
+client_address(char *forwarded_for)
+{
+	size_t length;
+
+	if (forwarded_for == NULL)
+		return NULL;
+	forwarded_for += strspn(forwarded_for, " \t");
+	length = strcspn(forwarded_for, ", \t");
+	if (length == 0 || length > MAX_ADDRESS_LENGTH ||
+		strspn(forwarded_for, "0123456789abcdefABCDEF.:") < length)
+		return NULL;
+	return pnstrdup(forwarded_for, length);
+}
+
+/*
+ * Tells whether a string has as many digits of base62 or base64url without a break as the secret
+ * of a token has, whatever is around them.
+ */
+static bool
+may_hold_secret(const char *string)
+{
+	size_t run = 0;
+
+	for (; *string != '\0' && run < TOKEN_SECRET_LENGTH; string++)
+	{
+		if (isalnum((unsigned char) *string) || *string == '-' || *string == '_')
+			run++;
+		else
+			run = 0;
+	}
+	return run >= TOKEN_SECRET_LENGTH;
+}
+
+/* Returns the user agent, shortened if need be, or NULL where it may have a secret in it. */
+static char *
+clean_user_agent(char *user_agent)
+{
+	int length;
+
+	if (user_agent == NULL || user_agent[0] == '\0' || may_hold_secret(user_agent))
+		return NULL;
+	length = (int) strlen(user_agent);
+	return pnstrdup(user_agent,
+					pg_mbcharcliplen(user_agent, length, MAX_USER_AGENT_CHARACTERS));
+}
+
+/* Adds a field to an object, unless its value is NULL. */
+static void
+add_field(JsonbInState *object, char *name, char *value)
+{
+	JsonbValue json = {.type = jbvString};
+
+	if (value == NULL)
+		return;
+	json.val.string.val = name;
+	json.val.string.len = (int) strlen(name);
+	push_jsonb_compat(object, WJB_KEY, &json);
+	json.val.string.val = value;
+	json.val.string.len = (int) strlen(value);
+	push_jsonb_compat(object, WJB_VALUE, &json);
+}
+
+/* Returns what events of the statement being executed say of their circumstances. */
+static Jsonb *
+event_metadata(void)
+{
+	static const char *const headers[] = {"x-forwarded-for", "user-agent"};
+	char *values[lengthof(headers)];
+	JsonbInState object = {0};
+
+	request_read_headers(headers, values, lengthof(headers));
+	push_jsonb_compat(&object, WJB_BEGIN_OBJECT, NULL);
+	/* The role that called, whatever function with another's rights it came through. */
+	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));
+	add_field(&object, "address", client_address(values[0]));
+	add_field(&object, "user_agent", clean_user_agent(values[1]));
+	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(object.result);
+}
 
 /*
  * Warns, once a session, where messages for logical decoding go nowhere.  Not an error: people
@@ -109,26 +211,27 @@ warn_unless_decoded(void)
 			 errhint("Set wal_level to logical.")));
 }
 
-/* Tells whether a row that a statement gave has an id in a column. */
+/* Tells whether a row has an id in a column. */
 static bool
-has_id(uint64 row, int column, const pg_uuid_t *id)
+has_id(const Rows *rows, uint64 row, int column, const pg_uuid_t *id)
 {
-	return memcmp(DatumGetUUIDP(rows_required(row, column)), id, UUID_LEN) == 0;
+	return memcmp(DatumGetUUIDP(rows_required(rows, row, column)), id, UUID_LEN) == 0;
 }
 
-/* Inserts an event for each seat; raises 09000 where a trigger that somebody added alters one. */
+/* Inserts an event for each seat; raises 09000 if a trigger of the owner alters one. */
 static void
 insert_all(const SeatIds *seats, int count, const NullableDatum *arguments)
 {
-	if (!kept_plan_insert(&insert_events, &insert_events_returning, arguments, count))
-		return;
-	for (int i = 0; i < count; i++)
+	Rows rows = statement_insert(&insert_events, &insert_events_returning, arguments, count);
+
+	for (uint64 i = 0; i < rows.count; i++)
 	{
-		if (!has_id(i, 1, &seats[i].id) || !has_id(i, 2, &seats[i].organization_id) ||
-			!has_id(i, 3, &seats[i].customer_id))
+		if (!has_id(&rows, i, 1, &seats[i].id) ||
+			!has_id(&rows, i, 2, &seats[i].organization_id) ||
+			!has_id(&rows, i, 3, &seats[i].customer_id))
 			refuse_trigger_on("events");
 	}
-	SPI_freetuptable(SPI_tuptable);
+	rows_free(&rows);
 }
 
 /*
@@ -155,7 +258,7 @@ event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz oc
 	if (setting_event_sink == EVENT_SINK_LOGICAL)
 	{
 		warn_unless_decoded();
-		kept_plan_execute(&emit_events, arguments);
+		(void) statement_execute(&emit_events, arguments);
 	}
 	else
 		insert_all(seats, count, arguments);
@@ -165,7 +268,7 @@ event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz oc
 void
 event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 {
-	NullableDatum values[EVENT_TABLE_COLUMNS] = {0};
+	NullableDatum values[EVENT_COLUMNS] = {0};
 
 	if (setting_event_sink != EVENT_SINK_TABLE)
 	{
@@ -180,6 +283,6 @@ event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
 	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(occurred_at);
 	values[EVENT_METADATA].value = JsonbPGetDatum(event_metadata());
 	if (!direct_insert(&direct_events, values))
-		(void) kept_plan_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
+		(void) statement_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
 								1);
 }

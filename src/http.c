@@ -1,30 +1,342 @@
 /*
  * http.c
- *		Answers as the HTTP contract's service gives them: a status and a JSON body.
+ *		The functions of the schema seats_http, which answer as the HTTP contract's service does: with
+ *		a status and a JSON body.
  *
- * PostgREST takes the status from the setting response.status, which we leave alone where it is
- * 200.  An answer that says what went wrong is an answer nevertheless, and PostgREST commits.  So
- * the operation runs in a subtransaction, and what it did is undone before the status is set.
- * Only the extension's own errors become answers.  Others pass, and PostgREST reports them: a
- * failure to serialize or a deadlock, which the caller may try again, a time-out, anything that a
- * trigger raises.
+ * Each function reads the request and finds everything that is wrong with it before it does anything;
+ * then it does what the function of the schema seats does.  Functions that write reject a read-only
+ * transaction before they read the request: PostgREST runs GET and HEAD in one, and answers 405.
+ *
+ * PostgREST takes the status from the setting response.status, which is left alone for 200.  An answer
+ * that reports an error is an answer nevertheless, and PostgREST commits.  So the operation runs in a
+ * subtransaction, which is rolled back before the status is set.  Only the extension's own errors
+ * become answers.  Others are raised, and PostgREST reports them: a serialization failure or a
+ * deadlock, after which the caller may retry, a timeout, or an error that a trigger raised.
+ *
+ * What is accepted, and the messages and types of faults, are those of FastAPI and pydantic, which the
+ * HTTP contract's service uses; but no fault quotes the caller.  Unknown fields are ignored.  An
+ * optional field may also be JSON's null, which means the same as no field.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+#include "utils/numeric.h"
 
+#include "assign.h"
+#include "claim.h"
+#include "compat.h"
 #include "counters.h"
 #include "errors.h"
-#include "http.h"
+#include "input.h"
+#include "list.h"
+#include "revoke.h"
+#include "statement.h"
 #include "subtransaction.h"
+
+PG_FUNCTION_INFO_V1(seats_http_claim_seat);
+PG_FUNCTION_INFO_V1(seats_http_claim_seat_bytes);
+PG_FUNCTION_INFO_V1(seats_http_get_claim_info);
+PG_FUNCTION_INFO_V1(seats_http_assign_seat);
+PG_FUNCTION_INFO_V1(seats_http_assign_seat_bytes);
+PG_FUNCTION_INFO_V1(seats_http_list_seats);
+PG_FUNCTION_INFO_V1(seats_http_revoke_seat);
+PG_FUNCTION_INFO_V1(seats_http_resend_invitation);
+
+/* ---- Reading a request ---- */
+
+/* A body that is parsed, and what came of it. */
+typedef struct Parse
+{
+	const bytea *body;
+	Jsonb *json;
+} Parse;
+
+/* Parses a body, or raises one of the errors that is_no_json() expects. */
+static void
+parse(void *state)
+{
+	Parse *parse = state;
+	char *string = text_to_cstring((const text *) parse->body);
+	int length = (int) VARSIZE_ANY_EXHDR(parse->body);
+
+	/* By the length, so that a zero byte does not pass for the end. */
+	string = pg_any_to_server(string, length, PG_UTF8);
+	parse->json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(string)));
+}
+
+/* Tells whether an error says that some bytes are no JSON, or none that jsonb can hold. */
+static bool
+is_no_json(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: /* not UTF-8 */
+		case ERRCODE_INVALID_TEXT_REPRESENTATION: /* not JSON */
+		case ERRCODE_UNTRANSLATABLE_CHARACTER:	  /* zero, or one that the database lacks */
+		case ERRCODE_FEATURE_NOT_SUPPORTED:		  /* an escape, in SQL_ASCII */
+		case ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED: /* too long */
+		case ERRCODE_STATEMENT_TOO_COMPLEX:	 /* nested too deeply */
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Returns the JSON that the bytes of a body are, or NULL where they are none.  That is found out in
+ * a subtransaction: the parser raises errors, which quote the body, and they must not get into
+ * the log.
+ */
+static Jsonb *
+parse_body(const bytea *body)
+{
+	Parse state = {.body = body};
+
+	if (subtransaction_run(parse, &state, is_no_json) != NULL)
+		return NULL;
+	return state.json;
+}
+
+/* Tells whether JSON is null, as a whole. */
+static bool
+is_null(const Jsonb *json)
+{
+	JsonbValue value;
+
+	return JB_ROOT_IS_SCALAR(json) &&
+		JsonbExtractScalar((JsonbContainer *) &json->root, &value) && value.type == jbvNull;
+}
+
+/* Tells whether a body is an object; adds a fault where it is something else, or none at all. */
+static bool
+check_body(const Jsonb *body, Faults *faults)
+{
+	if (body == NULL)
+		fault_add(faults, NULL, "JSON decode error", "json_invalid");
+	else if (is_null(body))
+		fault_add(faults, NULL, "Field required", "missing");
+	else if (!JB_ROOT_IS_OBJECT(body))
+		fault_add(faults, NULL,
+				  "Input should be a valid dictionary or object to extract fields from",
+				  "model_attributes_type");
+	else
+		return true;
+	return false;
+}
+
+/* Returns a field of an object, or NULL where it has none. */
+static const JsonbValue *
+find_field(const Jsonb *body, const char *name)
+{
+	return getKeyJsonValueFromContainer((JsonbContainer *) &body->root, name,
+										(int) strlen(name), NULL);
+}
+
+/* Returns a field of an object, or NULL where it has none or that is null. */
+static const JsonbValue *
+find_value(const Jsonb *body, const char *name)
+{
+	const JsonbValue *value = find_field(body, name);
+
+	return value == NULL || value->type == jbvNull ? NULL : value;
+}
+
+/* Tells whether an object has a field that is not null, whatever it is. */
+static bool
+has_field(const Jsonb *body, const char *name)
+{
+	return find_value(body, name) != NULL;
+}
+
+/* Returns a string of JSON as text; adds a fault where the value is none. */
+static NullableDatum
+read_string(const JsonbValue *value, const char *name, Faults *faults)
+{
+	NullableDatum result = {.isnull = true};
+
+	if (value->type != jbvString)
+	{
+		fault_add(faults, name, "Input should be a valid string", "string_type");
+		return result;
+	}
+	result.value = PointerGetDatum(
+		cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+	result.isnull = false;
+	return result;
+}
+
+/* Returns a field that is a token; adds a fault where it is missing, no string, empty, over-long. */
+static const text *
+token_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_field(body, name);
+	NullableDatum token;
+
+	if (value == NULL)
+	{
+		fault_add(faults, name, "Field required", "missing");
+		return NULL;
+	}
+	token = read_string(value, name, faults);
+	if (token.isnull)
+		return NULL;
+	check_token_text(faults, DatumGetTextPP(token.value), name);
+	return DatumGetTextPP(token.value);
+}
+
+/* Returns a field that is a string or may be left out; adds a fault where it is something else. */
+static NullableDatum
+text_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_value(body, name);
+
+	if (value == NULL)
+		return (NullableDatum){.isnull = true};
+	return read_string(value, name, faults);
+}
+
+/* Returns the uuid that a string is, with hyphens in their places or none; adds a fault else. */
+static NullableDatum
+read_uuid(const char *string, const char *name, Faults *faults)
+{
+	NullableDatum result = {.isnull = true};
+	size_t length = strlen(string);
+
+	if (!is_uuid(string) &&
+		!(length == 2 * UUID_LEN && strspn(string, "0123456789abcdefABCDEF") == length))
+	{
+		fault_add(faults, name, "Input should be a valid UUID", "uuid_parsing");
+		return result;
+	}
+	result.value = DirectFunctionCall1(uuid_in, CStringGetDatum(string));
+	result.isnull = false;
+	return result;
+}
+
+/* Returns a field that is a uuid or may be left out; adds a fault where it is something else. */
+static NullableDatum
+uuid_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_value(body, name);
+
+	if (value == NULL)
+		return (NullableDatum){.isnull = true};
+	if (value->type != jbvString)
+	{
+		fault_add(faults, name, "UUID input should be a string, bytes or UUID object",
+				  "uuid_type");
+		return (NullableDatum){.isnull = true};
+	}
+	return read_uuid(pnstrdup(value->val.string.val, value->val.string.len), name, faults);
+}
+
+/* Returns a field that is an object or may be left out; adds a fault where it is something else. */
+static NullableDatum
+object_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_value(body, name);
+	NullableDatum result = {.isnull = true};
+
+	if (value == NULL)
+		return result;
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+	{
+		fault_add(faults, name, "Input should be a valid dictionary", "dict_type");
+		return result;
+	}
+	result.value = JsonbPGetDatum(JsonbValueToJsonb((JsonbValue *) value));
+	result.isnull = false;
+	return result;
+}
+
+/* Tells whether a word says yes or no, and which; pydantic's words, whatever their case. */
+static bool
+parse_word(const char *string, bool *answer)
+{
+	static const char *const words[][2] = {{"false", "true"}, {"0", "1"},	 {"off", "on"},
+										   {"f", "t"},		  {"no", "yes"}, {"n", "y"}};
+
+	for (size_t i = 0; i < lengthof(words); i++)
+	{
+		*answer = pg_strcasecmp(string, words[i][1]) == 0;
+		if (*answer || pg_strcasecmp(string, words[i][0]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether a number is 1 or 0, and which. */
+static bool
+parse_number(Numeric number, bool *answer)
+{
+	Datum one = NumericGetDatum(int64_to_numeric(1));
+	Datum zero = NumericGetDatum(int64_to_numeric(0));
+
+	*answer = DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number), one));
+	return *answer ||
+		DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number), zero));
+}
+
+/*
+ * Returns a field that is a boolean, false where it is left out; adds a fault where it is null or
+ * says neither yes nor no.
+ */
+static bool
+bool_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_field(body, name);
+	bool answer = false;
+	bool parsed = false;
+
+	if (value == NULL)
+		return false;
+	switch (value->type)
+	{
+		case jbvBool:
+			return value->val.boolean;
+		case jbvString:
+			parsed = parse_word(pnstrdup(value->val.string.val, value->val.string.len),
+								&answer);
+			break;
+		case jbvNumeric:
+			parsed = parse_number(value->val.numeric, &answer);
+			break;
+		default:
+			fault_add(faults, name, "Input should be a valid boolean", "bool_type");
+			return false;
+	}
+	if (!parsed)
+		fault_add(faults, name, "Input should be a valid boolean, unable to interpret input",
+				  "bool_parsing");
+	return answer;
+}
+
+/* Adds a fault where an argument, which the path of the request has, is null. */
+static void
+check_missing(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faults)
+{
+	if (PG_ARGISNULL(argno))
+		fault_add(faults, name, "Field required", "missing");
+}
+
+/* Returns the uuid that an argument of type text is, or null; adds a fault where it is none. */
+static NullableDatum
+uuid_argument(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faults)
+{
+	if (PG_ARGISNULL(argno))
+		return (NullableDatum){.isnull = true};
+	return read_uuid(text_to_cstring(PG_GETARG_TEXT_PP(argno)), name, faults);
+}
+
+/* ---- Answering ---- */
 
 /* An operation that is to be done, and what came of it. */
 typedef struct Run
@@ -35,21 +347,21 @@ typedef struct Run
 } Run;
 
 /* Returns a composite value as a JSON object of its fields. */
-text *
-http_json(Datum composite)
+static text *
+json_of(Datum composite)
 {
 	return DatumGetTextPP(DirectFunctionCall1(row_to_json, composite));
 }
 
 /* Returns the fields of a seat, and beside them the token of a value of type seat_invitation. */
-text *
-http_json_with_token(Datum composite)
+static text *
+json_with_token(Datum composite)
 {
 	HeapTupleHeader invitation = DatumGetHeapTupleHeader(composite);
 	bool isnull;
 	Datum seat = GetAttributeByName(invitation, "seat", &isnull);
 	Datum token = GetAttributeByName(invitation, "invitation_token", &isnull);
-	const text *object = http_json(seat);
+	const text *object = json_of(seat);
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -126,8 +438,9 @@ run_operation(void *state)
  * there is any fault, the answer is 422 and nothing is done; else the operation makes it, or the
  * extension's error that it raises.
  */
-Datum
-http_answer(const Faults *faults, text *(*operation)(const void *request), const void *request)
+static Datum
+answer_request(const Faults *faults, text *(*operation)(const void *request),
+			   const void *request)
 {
 	Run run = {.operation = operation, .request = request};
 	const ErrorData *error;
@@ -136,4 +449,264 @@ http_answer(const Faults *faults, text *(*operation)(const void *request), const
 		PG_RETURN_TEXT_P(answer_faults(faults));
 	error = subtransaction_run(run_operation, &run, is_answerable);
 	PG_RETURN_TEXT_P(error == NULL ? run.body : answer_error(error));
+}
+
+/* ---- The functions ---- */
+
+/* What is asked of claim_seat(). */
+typedef struct ClaimRequest
+{
+	const text *token;
+	const text *key; /* or NULL */
+} ClaimRequest;
+
+/* Returns the body that is a function's one argument of type jsonb, or NULL. */
+static const Jsonb *
+json_argument(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
+}
+
+/* Returns the body that is a function's one argument of type bytea, or NULL where it is no JSON. */
+static const Jsonb *
+bytes_argument(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(0) ? NULL : parse_body(PG_GETARG_BYTEA_PP(0));
+}
+
+/* Claims a seat; returns the body of the answer. */
+static text *
+run_claim(const void *request)
+{
+	const ClaimRequest *claim = request;
+
+	return json_of(
+		claim_operation(named_type("customer_seat_claim_response"), claim->token, claim->key));
+}
+
+/* Answers the request to claim a seat, by its body. */
+static Datum
+answer_claim(const Jsonb *body)
+{
+	ClaimRequest request = {0};
+	Faults faults;
+
+	faults_start(&faults);
+	if (check_body(body, &faults))
+		request.token = token_field(body, "invitation_token", &faults);
+	request.key = claim_key_of_request();
+	faults.place = "header";
+	if (request.key != NULL)
+		check_length(&faults, request.key, "idempotency-key");
+	return answer_request(&faults, run_claim, &request);
+}
+
+/*
+ * claim_seat(jsonb): POST /v1/customer-seats/claim.  Answers 200 with the seat and a session token,
+ * 400, 403 or 422; raises 25006 in a read-only transaction.  Locks as seats.claim_seat().
+ */
+Datum
+seats_http_claim_seat(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("claim_seat()");
+	return answer_claim(json_argument(fcinfo));
+}
+
+/* claim_seat(bytea): the same, with a body that is not parsed yet. */
+Datum
+seats_http_claim_seat_bytes(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("claim_seat()");
+	return answer_claim(bytes_argument(fcinfo));
+}
+
+/* Describes an invitation; returns the body of the answer. */
+static text *
+run_claim_info(const void *token)
+{
+	return json_of(claim_info_operation(named_type("seat_claim_info"), token));
+}
+
+/*
+ * get_claim_info(invitation_token text): GET /v1/customer-seats/claim/{invitation_token}.  Answers
+ * 200 with what the invitation is for, 400, 403 or 422.  Locks nothing.
+ */
+Datum
+seats_http_get_claim_info(PG_FUNCTION_ARGS)
+{
+	const text *token = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
+	Faults faults;
+
+	faults_start(&faults);
+	faults.place = "path";
+	check_missing(fcinfo, 0, "invitation_token", &faults);
+	if (token != NULL)
+		check_token_text(&faults, token, "invitation_token");
+	return answer_request(&faults, run_claim_info, token);
+}
+
+/* Assigns a seat; returns the body of the answer. */
+static text *
+run_assign(const void *assignment)
+{
+	return json_with_token(assign_operation(named_type("seat_invitation"), assignment));
+}
+
+/*
+ * Reads which purchase a seat is of.  There are no checkouts here, by which the service can find a
+ * purchase too; to ignore one could give a seat of another purchase than is meant.
+ */
+static PurchaseId
+read_purchase(const Jsonb *body, Faults *faults)
+{
+	NullableDatum subscription = uuid_field(body, "subscription_id", faults);
+	NullableDatum order = uuid_field(body, "order_id", faults);
+
+	if (has_field(body, "checkout_id"))
+		fault_add(
+			faults, "checkout_id",
+			"Value error, checkout_id is not supported, give subscription_id or order_id",
+			"value_error");
+	check_one_purchase(faults, has_field(body, "subscription_id"),
+					   has_field(body, "order_id"));
+	return named_purchase(subscription, order);
+}
+
+/* Reads whom a seat is for. */
+static void
+read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
+{
+	assignment->email = text_field(body, "email", faults);
+	if (!assignment->email.isnull)
+		check_email(faults, DatumGetTextPP(assignment->email.value), "email");
+	assignment->external_customer_id = text_field(body, "external_customer_id", faults);
+	assignment->customer_id = uuid_field(body, "customer_id", faults);
+	check_one_customer(faults,
+					   has_field(body, "email") + has_field(body, "external_customer_id") +
+						   has_field(body, "customer_id"));
+}
+
+/* Reads the whole body of a request to assign a seat. */
+static void
+read_assignment(const Jsonb *body, Assignment *assignment, Faults *faults)
+{
+	assignment->purchase = read_purchase(body, faults);
+	read_customer(body, assignment, faults);
+	assignment->metadata = object_field(body, "metadata", faults);
+	if (!assignment->metadata.isnull)
+		check_metadata(faults, DatumGetJsonbP(assignment->metadata.value), "metadata");
+	assignment->immediate_claim = bool_field(body, "immediate_claim", faults);
+}
+
+/* Answers the request to assign a seat, by its body. */
+static Datum
+answer_assign(const Jsonb *body)
+{
+	Assignment assignment = {0};
+	Faults faults;
+
+	faults_start(&faults);
+	if (check_body(body, &faults))
+		read_assignment(body, &assignment, &faults);
+	return answer_request(&faults, run_assign, &assignment);
+}
+
+/*
+ * assign_seat(jsonb): POST /v1/customer-seats.  Answers 200 with the seat and the invitation token
+ * beside its fields, 400, 403, 404 or 422; raises 25006 in a read-only transaction.  Locks as
+ * seats.assign_seat().
+ */
+Datum
+seats_http_assign_seat(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("assign_seat()");
+	return answer_assign(json_argument(fcinfo));
+}
+
+/* assign_seat(bytea): the same, with a body that is not parsed yet. */
+Datum
+seats_http_assign_seat_bytes(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("assign_seat()");
+	return answer_assign(bytes_argument(fcinfo));
+}
+
+/* Lists the seats of a purchase; returns the body of the answer. */
+static text *
+run_list(const void *purchase)
+{
+	return json_of(list_operation(named_type("seats_list"), *(const PurchaseId *) purchase));
+}
+
+/*
+ * list_seats(subscription_id text, order_id text): GET /v1/customer-seats.  Answers 200 with the
+ * seats, 403, 404 or 422.  Locks nothing.
+ */
+Datum
+seats_http_list_seats(PG_FUNCTION_ARGS)
+{
+	NullableDatum subscription;
+	NullableDatum order;
+	PurchaseId purchase;
+	Faults faults;
+
+	faults_start(&faults);
+	faults.place = "query";
+	subscription = uuid_argument(fcinfo, 0, "subscription_id", &faults);
+	order = uuid_argument(fcinfo, 1, "order_id", &faults);
+	check_one_purchase(&faults, !PG_ARGISNULL(0), !PG_ARGISNULL(1));
+	purchase = named_purchase(subscription, order);
+	return answer_request(&faults, run_list, &purchase);
+}
+
+/* Answers a request whose path names a seat. */
+static Datum
+answer_seat(FunctionCallInfo fcinfo, text *(*operation)(const void *seat_id))
+{
+	NullableDatum seat_id;
+	Faults faults;
+
+	faults_start(&faults);
+	faults.place = "path";
+	check_missing(fcinfo, 0, "seat_id", &faults);
+	seat_id = uuid_argument(fcinfo, 0, "seat_id", &faults);
+	return answer_request(&faults, operation,
+						  seat_id.isnull ? NULL : DatumGetUUIDP(seat_id.value));
+}
+
+/* Revokes a seat; returns the body of the answer. */
+static text *
+run_revoke(const void *seat_id)
+{
+	return json_of(revoke_operation(named_type("customer_seat"), seat_id));
+}
+
+/*
+ * revoke_seat(seat_id text): DELETE /v1/customer-seats/{seat_id}.  Answers 200 with the seat, 403,
+ * 404 or 422; raises 25006 in a read-only transaction.  Locks as seats.revoke_seat().
+ */
+Datum
+seats_http_revoke_seat(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("revoke_seat()");
+	return answer_seat(fcinfo, run_revoke);
+}
+
+/* Sends an invitation again; returns the body of the answer. */
+static text *
+run_resend(const void *seat_id)
+{
+	return json_with_token(resend_operation(named_type("seat_invitation"), seat_id));
+}
+
+/*
+ * resend_invitation(seat_id text): POST /v1/customer-seats/{seat_id}/resend.  Answers 200 with the
+ * seat and the new token beside its fields, 400, 403, 404 or 422; raises 25006 in a read-only
+ * transaction.  Locks as seats.resend_invitation().
+ */
+Datum
+seats_http_resend_invitation(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("resend_invitation()");
+	return answer_seat(fcinfo, run_resend);
 }

@@ -1,21 +1,102 @@
 /*
  * jwt.c
- *		Writes a customer session's JWT, and tells whether another is one; see jwt.h.
+ *		The JWTs of customer sessions, and the keys that sign them.
  *
- * No JSON is read here.  What is no JWT of ours in every byte of its header is none, so there is
- * no algorithm to be confused about; and the claims of one are what was signed, to the byte.
+ * No JSON is parsed here.  A token is a JWT of ours only if every byte of its header is as we write it,
+ * so there is no choice of algorithm to attack.  The session of a JWT has the same row as any other,
+ * found by the hash of the whole token; the JWT claims are never relied upon.  So somebody who got
+ * hold of a key can make JWTs, but none of them belongs to a session.
+ *
+ * The keys are in seats.jwt_keys.  The newest one signs.  Older ones are kept as long as a session
+ * whose token they signed may live.  A key is never passed through SQL, not even as a parameter,
+ * because PostgreSQL and its modules log parameters: the default of the table's column generates it.
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "common/base64.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+#include "utils/timestamp.h"
 
-#include "base64url.h"
+#include "compat.h"
 #include "jwt.h"
-#include "pgcrypto.h"
+#include "request.h"
+#include "seats.h"
+#include "statement.h"
+#include "token.h"
+
+PG_FUNCTION_INFO_V1(seats_postgrest_config);
+PG_FUNCTION_INFO_V1(seats_rotate_jwt_key);
+
+/* ---- Base64url without padding (RFC 4648, section 5): PostgreSQL's base64 with two other digits ---- */
+
+/* Appends bytes to a string, encoded. */
+void
+base64url_append(StringInfo to, const void *bytes, size_t length)
+{
+	int room = pg_b64_enc_len((int) length);
+	char *at;
+	int written;
+
+	enlargeStringInfo(to, room + 1);
+	at = to->data + to->len;
+	written = pg_b64_encode(bytes, (int) length, at, room);
+	Assert(written >= 0);
+	while (written > 0 && at[written - 1] == '=')
+		written--;
+	for (int i = 0; i < written; i++)
+	{
+		if (at[i] == '+')
+			at[i] = '-';
+		else if (at[i] == '/')
+			at[i] = '_';
+	}
+	at[written] = '\0';
+	to->len += written;
+}
+
+/* Tells whether characters are all digits of base64url. */
+bool
+base64url_has_only_digits(const char *digits, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+	{
+		char digit = digits[i];
+
+		if (!(digit >= 'A' && digit <= 'Z') && !(digit >= 'a' && digit <= 'z') &&
+			!(digit >= '0' && digit <= '9') && digit != '-' && digit != '_')
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Decodes groups of four digits, which make three bytes each and have no bits to spare; false
+ * where a character is no digit.
+ */
+bool
+base64url_read_groups(void *bytes, const char *digits, size_t count)
+{
+	char *base64 = pnstrdup(digits, 4 * count);
+
+	if (!base64url_has_only_digits(digits, 4 * count))
+		return false;
+	for (char *at = base64; *at != '\0'; at++)
+	{
+		if (*at == '-')
+			*at = '+';
+		else if (*at == '_')
+			*at = '/';
+	}
+	return pg_b64_decode(base64, (int) (4 * count), bytes, (int) (3 * count)) ==
+		(int) (3 * count);
+}
+
+/* ---- The written form ---- */
 
 #define UUID_LENGTH 36
 #define HEADER_LENGTH 96	/* digits of a header, which has 72 bytes */
@@ -31,7 +112,7 @@
 #define BEFORE_SUB "{\"sub\":\""
 #define BEFORE_ORG "\",\"org\":\""
 
-const char *const jwt_claim_names[JWT_CLAIMS] = {
+static const char *const jwt_claim_names[JWT_CLAIMS] = {
 	[JWT_SUB] = "sub", [JWT_ORG] = "org", [JWT_SEAT] = "seat", [JWT_ROLE] = "role",
 	[JWT_IAT] = "iat", [JWT_EXP] = "exp", [JWT_JTI] = "jti",
 };
@@ -194,4 +275,298 @@ jwt_organization(const char *token, pg_uuid_t *id)
 		memcmp(before_org, BEFORE_ORG, strlen(BEFORE_ORG)) == 0 &&
 		read_uuid(before_org + strlen(BEFORE_ORG), id) &&
 		start[PAYLOAD_START_BYTES - 1] == '"';
+}
+
+/* ---- Keys ---- */
+
+static Statement read_keys = {
+	.sql = "SELECT kid::pg_catalog.text, secret::pg_catalog.bytea "
+		   "FROM seats.jwt_keys ORDER BY created_at DESC",
+};
+
+/* A clock that was set back does not make the new key an old one. */
+static Statement insert_key = {
+	.sql = "INSERT INTO seats.jwt_keys (created_at) "
+		   "SELECT GREATEST($1, pg_catalog.max(created_at) + '1 microsecond') "
+		   "FROM seats.jwt_keys RETURNING kid::pg_catalog.uuid, created_at >= $1",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+	.table = "jwt_keys",
+};
+
+static Statement find_oldest_session = {
+	.sql = "SELECT pg_catalog.min(created_at) FROM seats.customer_sessions "
+		   "WHERE expires_at > $1",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
+
+static Statement delete_keys = {
+	.sql = "DELETE FROM seats.jwt_keys WHERE created_at < "
+		   "(SELECT pg_catalog.max(created_at) FROM seats.jwt_keys WHERE created_at <= $1)",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
+
+static Statement set_postgrest_keys = {
+	.sql =
+		"SELECT pg_catalog.set_config('pgrst.jwt_secret', "
+		"pg_catalog.json_build_object('keys', COALESCE(pg_catalog.json_agg("
+		"pg_catalog.json_build_object('kty', 'oct', 'alg', 'HS256', 'use', 'sig', 'kid', kid, "
+		"'k', pg_catalog.rtrim(pg_catalog.translate(pg_catalog.encode(secret, 'base64'), "
+		"E'+/\\n', '-_'), '=')) ORDER BY created_at DESC), '[]'))::pg_catalog.text, true) "
+		"FROM seats.jwt_keys",
+};
+
+/* Returns keys that a statement returned, as JwtKeys. */
+static List *
+make_keys(const Rows *rows)
+{
+	List *keys = NIL;
+
+	for (uint64 i = 0; i < rows->count; i++)
+	{
+		JwtKey *key = palloc(sizeof(JwtKey));
+
+		key->id = TextDatumGetCString(rows_required(rows, i, 1));
+		key->secret = DatumGetByteaPP(rows_required(rows, i, 2));
+		keys = lappend(keys, key);
+	}
+	return keys;
+}
+
+/*
+ * Returns the key that signs now; raises 55000 if there is none.  Between SPI_connect() and
+ * SPI_finish(), where it lives.
+ */
+static const JwtKey *
+key_to_sign(void)
+{
+	Rows rows = statement_execute(&read_keys, NULL);
+
+	if (rows.count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no key to sign a customer session's JWT with"),
+				 errhint("Call seats.rotate_jwt_key() to make one."),
+				 errhidestmt(true)));
+	return linitial(make_keys(&rows));
+}
+
+/*
+ * Returns all keys that the calling statement sees, newest first.  Between SPI_connect() and
+ * SPI_finish(), where they live.
+ */
+static List *
+keys_to_verify(void)
+{
+	Rows rows = statement_read(&read_keys, NULL);
+
+	return make_keys(&rows);
+}
+
+/*
+ * Removes keys that no session can need.  The last one that signed before a key was made is needed
+ * until all sessions of that time are over: those that are in the table, and those of claims that
+ * had read the key and have not committed yet, which live no longer than the setting says.
+ */
+static void
+remove_old_keys(TimestampTz now)
+{
+	NullableDatum moment = {TimestampTzGetDatum(now), false};
+	Rows rows = statement_execute(&find_oldest_session, &moment);
+	NullableDatum oldest = rows_value(&rows, 0, 1);
+
+	if (!oldest.isnull)
+		now = Min(now, DatumGetTimestampTz(oldest.value));
+	moment.value = TimestampTzGetDatum(settings_session_start(now));
+	(void) statement_execute(&delete_keys, &moment);
+}
+
+/*
+ * postgrest_config(): gives PostgREST the keys of customer sessions as pgrst.jwt_secret, a JWK set,
+ * for this transaction.  Locks nothing.
+ */
+Datum
+seats_postgrest_config(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	SPI_connect();
+	(void) statement_execute(&set_postgrest_keys, NULL);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * rotate_jwt_key(): makes a new key, with which sessions are signed from the commit on, removes
+ * those that no session can need any more, and has PostgREST read the keys anew; returns the new
+ * key's id.  Raises 25006 in a read-only transaction.
+ *
+ * Locks: the table of keys against other rotations and changes, not against being read.
+ */
+Datum
+seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	NullableDatum now;
+	Rows rows;
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
+
+	PreventCommandIfReadOnly("rotate_jwt_key()");
+	SPI_connect();
+	SPI_execute("LOCK TABLE seats.jwt_keys IN SHARE ROW EXCLUSIVE MODE", false, 0);
+	now = (NullableDatum){TimestampTzGetDatum(GetCurrentTimestamp()), false};
+	rows = statement_change(&insert_key, &now, 1);
+	*id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	remove_old_keys(DatumGetTimestampTz(now.value));
+	SPI_finish();
+	Async_Notify("pgrst", "reload config");
+	PG_RETURN_UUID_P(id);
+}
+
+/* ---- Tokens of sessions ---- */
+
+#define JTI_BYTES 32
+
+/* Returns a uuid in its usual form. */
+static char *
+uuid_string(const pg_uuid_t *id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
+}
+
+/* Returns the whole seconds since 1970 of a moment, as a number in JSON. */
+static char *
+unix_seconds(TimestampTz moment)
+{
+	int64 days = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
+
+	return psprintf(INT64_FORMAT, moment / USECS_PER_SEC + days * SECS_PER_DAY);
+}
+
+/* Returns a new random id of a JWT. */
+static char *
+draw_jti(void)
+{
+	uint8 random[JTI_BYTES];
+	StringInfoData jti;
+
+	pgcrypto_random(random, sizeof(random));
+	initStringInfo(&jti);
+	base64url_append(&jti, (const char *) random, sizeof(random));
+	return jti.data;
+}
+
+/*
+ * Makes the token of a session of a seat's customer; returns it in clear, in a memory context, and
+ * its hash.  Inside SPI_connect() and SPI_finish().  Raises 55000 where there is no key.
+ */
+text *
+jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expiry, MemoryContext context,
+		  bytea **hash)
+{
+	const JwtKey *key = key_to_sign();
+	const char *claims[JWT_CLAIMS] = {
+		[JWT_SUB] = uuid_string(&seat->customer_id),
+		[JWT_ORG] = uuid_string(&seat->organization_id),
+		[JWT_SEAT] = uuid_string(&seat->id),
+		[JWT_ROLE] = setting_jwt_role,
+		[JWT_IAT] = unix_seconds(opened),
+		[JWT_EXP] = unix_seconds(expiry),
+		[JWT_JTI] = draw_jti(),
+	};
+	char *jwt = jwt_make(key, claims);
+	size_t length = strlen(jwt);
+	text *token = MemoryContextAlloc(context, VARHDRSZ + length);
+
+	SET_VARSIZE(token, VARHDRSZ + length);
+	memcpy(VARDATA(token), jwt, length);
+	*hash = pgcrypto_sha256(jwt, length);
+	return token;
+}
+
+/* Tells whether a token that has the form of a JWT of ours is signed with one of our keys. */
+static bool
+is_signed(const char *token, size_t length)
+{
+	bool result = false;
+	ListCell *cell;
+
+	SPI_connect();
+	foreach (cell, keys_to_verify())
+	{
+		result = result || jwt_is_signed_by(token, length, lfirst(cell));
+	}
+	SPI_finish();
+	return result;
+}
+
+/*
+ * Reads a caller's token: false where it is no JWT that is signed with one of our keys, else its
+ * hash.
+ */
+bool
+jwt_read(const text *token, bytea **hash)
+{
+	const char *characters = VARDATA_ANY(token);
+	size_t length = VARSIZE_ANY_EXHDR(token);
+
+	if (!jwt_has_form(characters, length) || !is_signed(characters, length))
+		return false;
+	*hash = pgcrypto_sha256(characters, length);
+	return true;
+}
+
+/*
+ * Finds the route of a token; returns false if it does not have the form of a JWT of ours.  Reads no
+ * table, so it does not know whether anybody signed it.
+ */
+bool
+jwt_route(const char *token, size_t length, uint32 *route)
+{
+	pg_uuid_t organization_id;
+
+	if (!jwt_has_form(token, length) || !jwt_organization(token, &organization_id))
+		return false;
+	*route = organization_route(&organization_id);
+	return true;
+}
+
+/* Tells whether all claims of a session's JWT are there, none longer than such a JWT can be. */
+static bool
+is_complete(char *const *claims)
+{
+	for (int i = 0; i < JWT_CLAIMS; i++)
+	{
+		if (claims[i] == NULL || strlen(claims[i]) > JWT_MAX_LENGTH)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Tells whether PostgREST's request comes with a customer session's JWT, which is the one kind
+ * that has a claim "seat", and gives the hashes that its token may have: one for each key, since
+ * the claims do not name the key.  Signed with the right one they make the same token again.
+ *
+ * The request's headers have the token, too.  But there may be no headers, or two tokens in them.
+ * Inside SPI_connect() and SPI_finish().
+ */
+bool
+jwt_of_request(List **hashes)
+{
+	char *claims[JWT_CLAIMS];
+	ListCell *cell;
+
+	*hashes = NIL;
+	request_read_jwt_claims(jwt_claim_names, claims, JWT_CLAIMS);
+	if (claims[JWT_SEAT] == NULL)
+		return false;
+	if (!is_complete(claims))
+		return true;
+	foreach (cell, keys_to_verify())
+	{
+		char *jwt = jwt_make(lfirst(cell), (const char *const *) claims);
+
+		*hashes = lappend(*hashes, pgcrypto_sha256(jwt, strlen(jwt)));
+	}
+	return true;
 }

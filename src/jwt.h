@@ -1,23 +1,26 @@
 /*
  * jwt.h
- *		The written form of a customer session's JWT.
+ *		The JWTs of customer sessions, and the keys that sign them.
  *
- * It is header.payload.signature, each in base64url: HS256, with the key's id in the header, and
- * the same claims in the same order always.  Nothing here reads a table.
+ * A JWT is header.payload.signature, each in base64url: HS256, with the id of the key in the header,
+ * and always the same claims in the same order.
  */
 #ifndef SEATS_JWT_H
 #define SEATS_JWT_H
 
-#include "utils/uuid.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 
-/* A key to sign with. */
+#include "event.h"
+
+/* A key that signs. */
 typedef struct JwtKey
 {
 	const char *id; /* "kid" in the header: a uuid in its usual form */
 	const bytea *secret;
 } JwtKey;
 
-/* The claims, in their order. */
+/* The JWT claims, in their order. */
 typedef enum JwtClaim
 {
 	JWT_SUB,  /* the customer */
@@ -25,20 +28,29 @@ typedef enum JwtClaim
 	JWT_SEAT, /* the seat whose claim opened the session */
 	JWT_ROLE, /* the role that PostgREST takes */
 	JWT_IAT,  /* when the session was opened, in seconds since 1970 */
-	JWT_EXP,  /* when it ends */
-	JWT_JTI,  /* 256 random bits, so that nobody who has a key knows another's token */
+	JWT_EXP,  /* when it expires */
+	JWT_JTI,  /* 256 random bits, so that nobody who has a key can make another's token */
 	JWT_CLAIMS
 } JwtClaim;
-
-extern const char *const jwt_claim_names[JWT_CLAIMS];
 
 /* No JWT of ours is longer, whatever the role. */
 #define JWT_MAX_LENGTH 1024
 
+/* The written form.  None of these functions needs a running server. */
+extern void base64url_append(StringInfo to, const void *bytes, size_t length);
+extern bool base64url_has_only_digits(const char *digits, size_t length);
+extern bool base64url_read_groups(void *bytes, const char *digits, size_t count);
 extern bool jwt_looks_like_one(const char *token, size_t length);
 extern char *jwt_make(const JwtKey *key, const char *const *claims);
 extern bool jwt_has_form(const char *token, size_t length);
 extern bool jwt_is_signed_by(const char *token, size_t length, const JwtKey *key);
 extern bool jwt_organization(const char *token, pg_uuid_t *id);
+
+/* The tokens of sessions. */
+extern text *jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expiry,
+					   MemoryContext context, bytea **hash);
+extern bool jwt_read(const text *token, bytea **hash);
+extern bool jwt_route(const char *token, size_t length, uint32 *route);
+extern bool jwt_of_request(List **hashes);
 
 #endif

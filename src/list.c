@@ -1,51 +1,58 @@
 /*
  * list.c
- *		Reading seats: one, or all of a subscription or order.
+ *		Reading seats: one, all of a subscription or order, or one's own.
+ *
+ * Nothing here changes or locks anything, so it works on a standby.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/uuid.h"
 
-#include "arguments.h"
+#include "catalog.h"
+#include "compat.h"
 #include "errors.h"
-#include "export.h"
-#include "kept_plan.h"
-#include "operations.h"
-#include "row.h"
-#include "seat.h"
+#include "input.h"
+#include "list.h"
+#include "request.h"
+#include "statement.h"
 
 PG_FUNCTION_INFO_V1(seats_get_seat);
 PG_FUNCTION_INFO_V1(seats_list_seats);
+PG_FUNCTION_INFO_V1(seats_current_customer_id);
 
-/* One snapshot for the list and the numbers beside it. */
+/*
+ * One statement, so that the list and the numbers beside it are of the same snapshot: the fields of
+ * the type seats.seats_list, and then whether the organization may use seats.
+ */
 #define LIST_SEATS(table, purchase) \
-	"SELECT COALESCE((SELECT pg_catalog.array_agg(" \
-	"ROW(" SEAT_COLUMNS ")::seats.customer_seat ORDER BY s.created_at, s.id) " \
-	"FROM seats.customer_seats AS s WHERE s." purchase EQ "p.id), '{}'), " \
-	"p.seats OPERATOR(pg_catalog.-) p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
-	"FROM seats." table " AS p " \
-	"JOIN seats.organizations AS o ON o.id" EQ "p.organization_id " \
-	"WHERE p.id" EQ "$1"
+	{ \
+		.sql = "SELECT COALESCE((SELECT pg_catalog.array_agg(" \
+			   "ROW(" SEAT_FIELDS ")::seats.customer_seat ORDER BY s.created_at, s.id) " \
+			   "FROM seats.customer_seats AS s WHERE s." purchase " = p.id), '{}'), " \
+			   "p.seats - p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
+			   "FROM seats." table " AS p " \
+			   "JOIN seats.organizations AS o ON o.id = p.organization_id " \
+			   "WHERE p.id = $1", \
+		.nargs = 1, .argtypes = { \
+			UUIDOID \
+		} \
+	}
 
-static KeptPlan list_seats[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = LIST_SEATS("subscriptions", "subscription_id"),
-							   .nargs = 1,
-							   .argtypes = {UUIDOID}},
-	[PURCHASE_ORDER] = {.sql = LIST_SEATS("orders", "order_id"),
-						.nargs = 1,
-						.argtypes = {UUIDOID}},
+#define SEATS_LIST_FIELD_COUNT 3
+
+static Statement list_seats[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = LIST_SEATS("subscriptions", "subscription_id"),
+	[PURCHASE_ORDER] = LIST_SEATS("orders", "order_id"),
 };
 
-/* list_seats gives the fields of the type seats.seats_list, and then whether it is allowed. */
-#define SEATS_LIST_COLUMN_COUNT 3
-
-static KeptPlan get_seat = {
-	.sql = "SELECT " SEAT_COLUMNS ", o.seat_based_pricing_enabled "
+static Statement get_seat = {
+	.sql = "SELECT " SEAT_FIELDS ", o.seat_based_pricing_enabled "
 		   "FROM seats.customer_seats AS s "
-		   "JOIN seats.organizations AS o ON o.id" EQ "s.organization_id "
-		   "WHERE s.id" EQ "$1",
+		   "JOIN seats.organizations AS o ON o.id = s.organization_id "
+		   "WHERE s.id = $1",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
@@ -55,24 +62,25 @@ Datum
 list_operation(TupleDesc type, PurchaseId purchase)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	NullableDatum arguments[1] = {0};
+	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
+	Rows rows;
 	Datum list;
 
 	SPI_connect();
-	arguments[0].value = UUIDPGetDatum(&purchase.id);
-	if (kept_plan_read(&list_seats[purchase.kind], arguments) == 0)
+	rows = statement_read(&list_seats[purchase.kind], arguments);
+	if (rows.count == 0)
 		purchase_raise_not_found(purchase);
-	if (!DatumGetBool(row_required(SEATS_LIST_COLUMN_COUNT + 1)))
+	if (!DatumGetBool(rows_required(&rows, 0, SEATS_LIST_FIELD_COUNT + 1)))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	list = row_composite(type->tdtypeid, SEATS_LIST_COLUMN_COUNT, caller);
+	list = rows_composite(&rows, 0, type->tdtypeid, SEATS_LIST_FIELD_COUNT, caller);
 	SPI_finish();
 	return list;
 }
 
 /*
- * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked
- * ones too, by (created_at, id), how many more can be assigned, and how many were bought.  Raises
- * PT403, PT404 and PT422.  Changes and locks nothing, so that it works on a standby.
+ * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked ones
+ * too, by (created_at, id); how many more can be assigned; and how many were bought.  Raises PT403,
+ * PT404 and PT422.
  */
 Datum
 seats_list_seats(PG_FUNCTION_ARGS)
@@ -86,25 +94,41 @@ seats_list_seats(PG_FUNCTION_ARGS)
 	return list_operation(result_type(fcinfo), purchase);
 }
 
-/*
- * get_seat(seat_id uuid): one seat, in whichever state.  Raises PT403, PT404 and PT422.  Changes
- * and locks nothing, so that it works on a standby.
- */
+/* get_seat(seat_id uuid): one seat, whatever its status.  Raises PT403, PT404 and PT422. */
 Datum
 seats_get_seat(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc type = result_type(fcinfo);
 	NullableDatum arguments[1] = {0};
+	Rows rows;
 	Datum seat;
 
 	arguments[0].value = UUIDPGetDatum(id_argument(fcinfo, 0, "seat_id"));
 	SPI_connect();
-	if (kept_plan_read(&get_seat, arguments) == 0)
+	rows = statement_read(&get_seat, arguments);
+	if (rows.count == 0)
 		raise_error(SEAT_NOT_FOUND);
-	if (!DatumGetBool(row_required(SEAT_COLUMN_COUNT + 1)))
+	if (!DatumGetBool(rows_required(&rows, 0, SEAT_FIELD_COUNT + 1)))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
+	seat = rows_composite(&rows, 0, type->tdtypeid, SEAT_FIELD_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(seat);
+}
+
+/*
+ * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or null
+ * if there is none; for row security and the view seats.my_seats.  Reads no table, and raises no
+ * error, which would quote the JWT claim.
+ */
+Datum
+seats_current_customer_id(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"sub"};
+	char *subject;
+
+	request_read_jwt_claims(names, &subject, lengthof(names));
+	if (subject == NULL || !is_uuid(subject))
+		PG_RETURN_NULL();
+	return DirectFunctionCall1(uuid_in, CStringGetDatum(subject));
 }

@@ -1,13 +1,10 @@
 /*
  * purchase.h
- *		Purchases: the subscriptions and orders that seats belong to.
+ *		Purchases, that is subscriptions and orders, and the organizations that sell them.
  */
 #ifndef SEATS_PURCHASE_H
 #define SEATS_PURCHASE_H
 
-#include "access/htup.h"
-#include "datatype/timestamp.h"
-#include "utils/relcache.h"
 #include "utils/uuid.h"
 
 typedef enum PurchaseKind
@@ -18,7 +15,7 @@ typedef enum PurchaseKind
 
 #define PURCHASE_KINDS 2
 
-/* Says which purchase. */
+/* Identifies a purchase. */
 typedef struct PurchaseId
 {
 	PurchaseKind kind;
@@ -37,19 +34,26 @@ typedef struct Purchase
 {
 	PurchaseId id;
 	pg_uuid_t organization_id;
-	bool assignable;	  /* its status lets seats be assigned */
+	bool assignable;	  /* its status allows that seats are assigned */
 	int32 seats;		  /* bought */
 	int32 assigned_seats; /* pending and claimed */
 } Purchase;
 
 extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);
+extern const char *purchase_table(PurchaseKind kind);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
+extern bool purchase_status_is_ended(const char *status);
+
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
 extern bool purchase_has_live_seat(PurchaseId id);
+extern bool purchase_has_seat(PurchaseId id);
 extern _Noreturn void purchase_raise_not_found(PurchaseId id);
+
 extern void purchase_count(CountChange change);
-extern bool purchase_has_ended(Relation table, HeapTuple row, pg_uuid_t *id);
-extern bool purchase_kind_of(Relation table, PurchaseKind *kind);
+extern int32 purchase_take_change(PurchaseId purchase);
+extern void purchase_check_change(PurchaseId purchase, int32 difference);
+
+extern NullableDatum organization_allowed(const pg_uuid_t *id);
 
 #endif

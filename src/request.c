@@ -2,7 +2,7 @@
  * request.c
  *		What PostgREST tells of the HTTP request that a statement comes from.
  *
- * PostgREST puts the headers and the claims of the JWT into settings, as JSON objects.  Without
+ * PostgREST puts the headers and the JWT claims into settings, as JSON objects.  Without
  * it the settings are absent or empty, and any role may set them to anything.  A value that is
  * not an object in JSON says nothing.  It never raises an error, which would quote it, and
  * headers hold secrets.
@@ -17,11 +17,12 @@
 #include "mb/pg_wchar.h"
 #include "utils/guc.h"
 
+#include "compat.h"
 #include "request.h"
 
 /* The settings, JSON objects both. */
 #define HEADERS "request.headers"
-#define CLAIMS "request.jwt.claims"
+#define JWT_CLAIMS "request.jwt.claims"
 
 /* What may come next in the JSON. */
 typedef enum Expected
@@ -61,9 +62,9 @@ is_same_header(const char *name, const char *wanted)
 	return *name == *wanted;
 }
 
-/* Compares the names of claims. */
+/* Compares the names of JWT claims. */
 static bool
-is_same_claim(const char *name, const char *wanted)
+is_same_jwt_claim(const char *name, const char *wanted)
 {
 	return strcmp(name, wanted) == 0;
 }
@@ -202,18 +203,6 @@ read_object(Search *search)
 	return next_token(search->lexer) && search->lexer->token_type == JSON_TOKEN_END;
 }
 
-/* Returns the state of a lexer for a string, which it does not change. */
-static JsonLexContext *
-start_lexer(const char *json)
-{
-#if PG_VERSION_NUM >= 170000
-	return makeJsonLexContextCstringLen(NULL, json, strlen(json), GetDatabaseEncoding(), true);
-#else
-	return makeJsonLexContextCstringLen(unconstify(char *, json), (int) strlen(json),
-										GetDatabaseEncoding(), true);
-#endif
-}
-
 /*
  * Tells whether a setting's value can be given to the lexer.  PostgreSQL does not check the
  * encoding of settings that come with a connection.  Before 16 the lexer raises an error where
@@ -224,14 +213,11 @@ is_readable(const char *json)
 {
 	if (json == NULL || json[0] == '\0' || !pg_verifymbstr(json, (int) strlen(json), true))
 		return false;
-#if PG_VERSION_NUM < 160000
-	if (GetDatabaseEncoding() != PG_UTF8 && strstr(json, "\\u") != NULL)
-		return false;
-#endif
-	return true;
+	return !JSON_ESCAPES_MAY_RAISE || GetDatabaseEncoding() == PG_UTF8 ||
+		strstr(json, "\\u") == NULL;
 }
 
-/* Does what request_read_headers() or request_read_claims() says. */
+/* Does what request_read_headers() or request_read_jwt_claims() says. */
 static void
 read_setting(const char *setting, Search search)
 {
@@ -240,7 +226,7 @@ read_setting(const char *setting, Search search)
 	memset(search.values, 0, search.count * sizeof(char *));
 	if (!is_readable(json))
 		return;
-	search.lexer = start_lexer(json);
+	search.lexer = json_lexer_compat(json, strlen(json));
 	initStringInfo(&search.open);
 	if (!read_object(&search))
 		memset(search.values, 0, search.count * sizeof(char *));
@@ -262,14 +248,14 @@ request_read_headers(const char *const *names, char **values, int count)
 }
 
 /*
- * Finds claims of the JWT by their exact names: strings, and numbers as they are written.  A value
- * is NULL where there is no such claim, or where the last one of the name is neither.
+ * Finds JWT claims by their exact names: strings, and numbers as they are written.  A value
+ * is NULL where there is no such JWT claim, or where the last one of the name is neither.
  */
 void
-request_read_claims(const char *const *names, char **values, int count)
+request_read_jwt_claims(const char *const *names, char **values, int count)
 {
-	read_setting(CLAIMS,
-				 (Search){.is_same_name = is_same_claim,
+	read_setting(JWT_CLAIMS,
+				 (Search){.is_same_name = is_same_jwt_claim,
 						  .names = names,
 						  .values = values,
 						  .count = count,

@@ -6,6 +6,6 @@
 #define SEATS_REQUEST_H
 
 extern void request_read_headers(const char *const *names, char **values, int count);
-extern void request_read_claims(const char *const *names, char **values, int count);
+extern void request_read_jwt_claims(const char *const *names, char **values, int count);
 
 #endif

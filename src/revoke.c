@@ -1,9 +1,13 @@
 /*
  * revoke.c
- *		Revoking one seat, or all of a purchase, also where it ends.
+ *		Revoking seats, and house-keeping.
  *
- * The count of the purchase and the sessions of the seat follow by themselves; see
- * seats_changed.c.
+ * Seats are revoked one at a time, or all of a purchase, also when it ends.  The count of the purchase
+ * and the sessions of the seats follow by themselves; see seats_changed() in triggers.c.
+ *
+ * House-keeping releases seats whose invitation expired and deletes old sessions and events.  Each
+ * call does a bounded amount of work, finds it by an index, and skips rows that are locked.  So it
+ * never waits, and it does not block others for long.
  */
 #include "postgres.h"
 
@@ -11,38 +15,36 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "arguments.h"
-#include "array.h"
+#include "catalog.h"
+#include "compat.h"
 #include "errors.h"
 #include "event.h"
-#include "export.h"
-#include "interference.h"
-#include "kept_plan.h"
-#include "operations.h"
-#include "organization.h"
+#include "input.h"
 #include "purchase.h"
 #include "revoke.h"
-#include "row.h"
-#include "seat.h"
-#include "trigger.h"
+#include "statement.h"
 
 PG_FUNCTION_INFO_V1(seats_revoke_seat);
 PG_FUNCTION_INFO_V1(seats_revoke_seats);
-PG_FUNCTION_INFO_V1(seats_end_purchase);
+PG_FUNCTION_INFO_V1(seats_release_expired_seats);
+PG_FUNCTION_INFO_V1(seats_purge_expired_sessions);
+PG_FUNCTION_INFO_V1(seats_purge_events);
 
-static KeptPlan find_purchase = {
-	.sql = "SELECT subscription_id, order_id FROM seats.customer_seats WHERE id" EQ "$1",
+/* ---- One seat ---- */
+
+static Statement find_purchase = {
+	.sql = "SELECT subscription_id, order_id FROM seats.customer_seats WHERE id = $1",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
 
-static KeptPlan lock_seat = {
-	.sql = "SELECT " SEAT_COLUMNS " FROM seats.customer_seats AS s "
-		   "WHERE s.id" EQ "$1 FOR NO KEY UPDATE",
+static Statement lock_seat = {
+	.sql = "SELECT " SEAT_FIELDS " FROM seats.customer_seats AS s "
+		   "WHERE s.id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
@@ -53,69 +55,49 @@ static KeptPlan lock_seat = {
 	"expiry_watched = false, revoked_at = $2, modified_at = $2 "
 
 #define IS_REVOKED \
-	"s.status" EQ "'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
-	"AND NOT s.expiry_watched AND s.revoked_at" EQ "$2 AND s.modified_at" EQ "$2"
+	"s.status = 'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
+	"AND NOT s.expiry_watched AND s.revoked_at = $2 AND s.modified_at = $2"
 
-static KeptPlan set_revoked = {
-	.sql = SET_REVOKED "WHERE s.id" EQ "$1 RETURNING " SEAT_COLUMNS ", "
-					   "s.id" EQ "$1 AND " IS_REVOKED,
+static Statement set_revoked = {
+	.sql = SET_REVOKED "WHERE s.id = $1 RETURNING " SEAT_FIELDS ", s.id = $1 AND " IS_REVOKED,
 	.nargs = 2,
 	.argtypes = {UUIDOID, TIMESTAMPTZOID},
 	.table = "customer_seats",
 };
 
-static KeptPlan set_all_revoked = {
-	.sql = SET_REVOKED "WHERE s.id" EQ "ANY ($1) RETURNING " IS_REVOKED,
-	.nargs = 2,
-	.argtypes = {UUIDARRAYOID, TIMESTAMPTZOID},
-	.table = "customer_seats",
-};
-
 /* The seat as it is in the end, and whether it is revoked. */
-static KeptPlan check_revoked = {
-	.sql = "SELECT " SEAT_COLUMNS ", s.status" EQ "'revoked' "
-		   "FROM seats.customer_seats AS s WHERE s.id" EQ "$1",
+static Statement confirm_revoked = {
+	.sql = "SELECT " SEAT_FIELDS ", s.status = 'revoked' "
+		   "FROM seats.customer_seats AS s WHERE s.id = $1",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 	.table = "customer_seats",
 };
 
-/* How many seats are revoked together: memory for as many is enough, however many there are. */
-#define MAX_BATCH 10000
-
-/* A seat that is not revoked has a customer, and an index finds it by that. */
-#define LOCK_SEATS(purchase) \
-	"SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
-	"WHERE s." purchase EQ "$1 AND s.customer_id IS NOT NULL " \
-	"ORDER BY s.id FOR NO KEY UPDATE"
-
-static KeptPlan lock_seats[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = {.sql = LOCK_SEATS("subscription_id"),
-							   .nargs = 1,
-							   .argtypes = {UUIDOID}},
-	[PURCHASE_ORDER] = {.sql = LOCK_SEATS("order_id"), .nargs = 1, .argtypes = {UUIDOID}},
-};
-
 /*
- * Locks the purchase of a seat, and then the seat, whose columns are the row that the last
- * statement gave; raises seat_not_found where there is none.
+ * Locks the purchase of a seat, and then the seat; raises seat_not_found if there is none.  Returns
+ * the purchase, and the seat's fields.
  */
 static Purchase
-lock_seat_and_purchase(const pg_uuid_t *seat_id)
+lock_purchase_and_seat(const pg_uuid_t *seat_id, Rows *seat)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	Rows found = statement_execute(&find_purchase, arguments);
 	PurchaseId id;
 	Purchase purchase;
 
-	if (kept_plan_execute(&find_purchase, arguments) == 0 ||
-		!purchase_of_seat(row_value(1), row_value(2), &id) || !purchase_lock(id, &purchase) ||
-		kept_plan_execute(&lock_seat, arguments) == 0)
+	if (found.count == 0 ||
+		!purchase_of_seat(rows_value(&found, 0, 1), rows_value(&found, 0, 2), &id) ||
+		!purchase_lock(id, &purchase))
+		raise_error(SEAT_NOT_FOUND);
+	*seat = statement_execute(&lock_seat, arguments);
+	if (seat->count == 0)
 		raise_error(SEAT_NOT_FOUND);
 	return purchase;
 }
 
-/* Revokes a locked seat that is not revoked yet, and records it; its columns are given then. */
-static void
+/* Revokes a locked seat that is not revoked yet, and records the event; returns its fields. */
+static Rows
 revoke_one(const SeatIds *seat)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -123,40 +105,42 @@ revoke_one(const SeatIds *seat)
 		{UUIDPGetDatum(&seat->id), false},
 		{TimestampTzGetDatum(now), false},
 	};
+	Rows rows;
 
 	event_record(EVENT_REVOKED, seat, now);
-	kept_plan_change(&set_revoked, arguments, 1);
+	rows = statement_change(&set_revoked, arguments, 1);
 	if (owner_has_triggers())
-		kept_plan_confirm(&check_revoked, arguments, 1);
+		rows = statement_confirm(&confirm_revoked, arguments, 1);
+	return rows;
 }
 
-/* Ends a seat and its sessions; see revoke_seat().  Raises PT403 and PT404. */
+/* Revokes a seat; see revoke_seat().  Raises PT403 and PT404. */
 Datum
 revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	SeatIds ids = {.id = *seat_id};
 	NullableDatum customer_id;
+	Rows rows;
 	Datum seat;
 
 	SPI_connect();
-	ids.organization_id = lock_seat_and_purchase(&ids.id).organization_id;
-	customer_id = row_value(SEAT_CUSTOMER_ID_COLUMN);
-	seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
+	ids.organization_id = lock_purchase_and_seat(&ids.id, &rows).organization_id;
+	customer_id = rows_value(&rows, 0, SEAT_FIELD_CUSTOMER_ID);
 	(void) organization_allowed(&ids.organization_id);
 	if (!customer_id.isnull)
 	{
 		ids.customer_id = *DatumGetUUIDP(customer_id.value);
-		revoke_one(&ids);
-		seat = row_composite(type->tdtypeid, SEAT_COLUMN_COUNT, caller);
+		rows = revoke_one(&ids);
 	}
+	seat = rows_composite(&rows, 0, type->tdtypeid, SEAT_FIELD_COUNT, caller);
 	SPI_finish();
 	return seat;
 }
 
 /*
- * revoke_seat(seat_id uuid): ends the seat and its sessions; returns it.  One that is revoked
- * already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
+ * revoke_seat(seat_id uuid): revokes the seat and ends its sessions; returns the seat.  A seat that is
+ * revoked already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
  * transaction.
  *
  * Locks: the subscription or order, then the seat, then its sessions.
@@ -171,56 +155,89 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 	return revoke_operation(result_type(fcinfo), seat_id);
 }
 
+/* ---- Many seats ---- */
+
+/* The number of seats that are revoked together, which bounds the memory. */
+#define MAX_BATCH 10000
+
+/* What a statement that locks seats to be revoked returns: the ids of each. */
+#define REVOCABLE_COLUMNS "s.id, s.organization_id, s.customer_id"
+
+/* A seat that is not revoked has a customer, and an index finds it by that. */
+#define LOCK_SEATS(purchase) \
+	{ \
+		.sql = "SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
+			   "WHERE s." purchase " = $1 AND s.customer_id IS NOT NULL " \
+			   "ORDER BY s.id FOR NO KEY UPDATE", \
+		.nargs = 1, .argtypes = { \
+			UUIDOID \
+		} \
+	}
+
+static Statement lock_seats[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = LOCK_SEATS("subscription_id"),
+	[PURCHASE_ORDER] = LOCK_SEATS("order_id"),
+};
+
+static Statement set_all_revoked = {
+	.sql = SET_REVOKED "WHERE s.id = ANY ($1) RETURNING " IS_REVOKED,
+	.nargs = 2,
+	.argtypes = {UUIDARRAYOID, TIMESTAMPTZOID},
+	.table = "customer_seats",
+};
+
 /*
- * Revokes the seats in the rows that a statement gave, and records an event for each.
+ * Revokes the seats in some rows, frees the rows, and records an event for each seat.
  *
  * Locks: the sessions of the seats.
  */
 static void
-revoke_batch(int count)
+revoke_batch(Rows *rows)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	int count = (int) rows->count;
 	NullableDatum revocation[2] = {0};
 	SeatIds *seats = palloc(count * sizeof(SeatIds));
 
 	for (int i = 0; i < count; i++)
 	{
-		seats[i].id = *DatumGetUUIDP(rows_required(i, 1));
-		seats[i].organization_id = *DatumGetUUIDP(rows_required(i, 2));
-		seats[i].customer_id = *DatumGetUUIDP(rows_required(i, 3));
+		seats[i].id = *DatumGetUUIDP(rows_required(rows, i, 1));
+		seats[i].organization_id = *DatumGetUUIDP(rows_required(rows, i, 2));
+		seats[i].customer_id = *DatumGetUUIDP(rows_required(rows, i, 3));
 	}
-	SPI_freetuptable(SPI_tuptable);
+	rows_free(rows);
 	event_record_all(EVENT_REVOKED, seats, count, now);
 	revocation[0] = uuid_array(&seats->id, sizeof(SeatIds), count);
 	revocation[1].value = TimestampTzGetDatum(now);
-	kept_plan_change(&set_all_revoked, revocation, count);
-	SPI_freetuptable(SPI_tuptable);
+	*rows = statement_change(&set_all_revoked, revocation, count);
+	rows_free(rows);
 }
 
 /*
- * Revokes the seats that a statement locks and gives, all pending or claimed, and records an event
- * for each; returns how many.  Inside SPI_connect() and SPI_finish(), with their purchases locked.
- * Raises 09000 where a trigger that somebody added prevents that.
+ * Revokes the seats that a statement locks and returns, all pending or claimed, and records an event
+ * for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases locked.
+ * Raises 09000 if a trigger of the owner prevents that.
  *
- * Locks: what the statement does, then the sessions of the seats.
+ * Locks: what the statement locks, then the sessions of the seats.
  */
-int
-revoke_found(KeptPlan *lock, const NullableDatum *arguments)
+static int
+revoke_found(Statement *lock, const NullableDatum *arguments)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "seats to be revoked",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(batch);
-	Portal seats = kept_plan_open(lock, arguments);
+	Portal seats = statement_open(lock, arguments);
 	uint64 found;
 	int count = 0;
 
 	do
 	{
+		Rows rows = rows_fetch(seats, MAX_BATCH);
+
 		CHECK_FOR_INTERRUPTS();
-		SPI_cursor_fetch(seats, true, MAX_BATCH);
-		found = SPI_processed;
+		found = rows.count;
 		if (found > 0)
-			revoke_batch((int) found);
+			revoke_batch(&rows);
 		count += (int) found;
 		MemoryContextReset(batch);
 	} while (found == MAX_BATCH);
@@ -231,11 +248,12 @@ revoke_found(KeptPlan *lock, const NullableDatum *arguments)
 }
 
 /*
- * Revokes all pending and claimed seats of a locked purchase; returns how many.
+ * Revokes all pending and claimed seats of a locked purchase; returns how many.  Between
+ * SPI_connect() and SPI_finish().
  *
  * Locks: the seats, in the order of their ids, then their sessions.
  */
-static int
+int
 revoke_all(PurchaseId purchase)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
@@ -244,9 +262,9 @@ revoke_all(PurchaseId purchase)
 }
 
 /*
- * revoke_seats(subscription_id uuid, order_id uuid): ends all pending and claimed seats of a
- * subscription or order, and their sessions; returns how many.  As where the subscription ends,
- * it does so whatever the organization may use.  Raises PT404 and PT422, and 25006 in a
+ * revoke_seats(subscription_id uuid, order_id uuid): revokes all pending and claimed seats of a
+ * subscription or order and ends their sessions; returns how many.  As when a purchase ends, it does
+ * so also if the organization may no longer use seats.  Raises PT404 and PT422, and 25006 in a
  * read-only transaction.
  *
  * Locks: the subscription or order, then the seats in the order of their ids, then their sessions.
@@ -272,29 +290,168 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(count);
 }
 
+/* ---- House-keeping ---- */
+
+/* The bounds of one call: rows deleted or examined, and seats revoked of each kind of purchase. */
+#define MAX_ROWS "10000"
+#define MAX_REVOKED "1000"
+
 /*
- * Trigger after UPDATE of a purchase's row whose status changed: revokes its seats where it
- * ended.  It does so whatever the organization may use, since ending always works.  Raises 09000
- * where a trigger that somebody added prevents that, and 42703 and 42804 where a column was altered.
+ * The seats whose invitations expired first.  The index holds all seats that were pending when they
+ * were last examined.  A claim leaves its seat there, because a change of the index would make the
+ * claim more expensive.
+ */
+#define DUE_SEATS \
+	"(SELECT e.id, e.status FROM seats.customer_seats AS e " \
+	"WHERE e.expiry_watched AND e.invitation_token_expires_at <= $1 " \
+	"ORDER BY e.invitation_token_expires_at LIMIT " MAX_ROWS ") AS d "
+
+/*
+ * Claimed seats need not be examined again.  Here and below a condition is written twice: on the rows
+ * found, to lock no more than necessary, and on each row once it is locked.
+ */
+static Statement stop_watching = {
+	.sql = "UPDATE seats.customer_seats AS s SET expiry_watched = false "
+		   "WHERE s.id = ANY (ARRAY("
+		   "SELECT c.id FROM " DUE_SEATS "CROSS JOIN LATERAL ("
+		   "SELECT t.id FROM seats.customer_seats AS t "
+		   "WHERE t.id = d.id AND t.status = 'claimed' "
+		   "FOR NO KEY UPDATE SKIP LOCKED) AS c WHERE d.status = 'claimed'))",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
+
+/* Purchase before seat, as everywhere. */
+#define LOCK_EXPIRED(table, purchase) \
+	{ \
+		.sql = "SELECT c.* FROM " DUE_SEATS "CROSS JOIN LATERAL (" \
+			   "SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
+			   "JOIN seats." table " AS p ON p.id = s." purchase " " \
+			   "WHERE s.id = d.id AND s.status = 'pending' " \
+			   "AND s.invitation_token_expires_at <= $1 " \
+			   "FOR NO KEY UPDATE OF p, s SKIP LOCKED) AS c " \
+			   "WHERE d.status = 'pending' LIMIT " MAX_REVOKED, \
+		.nargs = 1, .argtypes = { \
+			TIMESTAMPTZOID \
+		} \
+	}
+
+static Statement lock_expired[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = LOCK_EXPIRED("subscriptions", "subscription_id"),
+	[PURCHASE_ORDER] = LOCK_EXPIRED("orders", "order_id"),
+};
+
+static Statement delete_sessions = {
+	.sql = "DELETE FROM seats.customer_sessions WHERE token_hash = ANY (ARRAY("
+		   "SELECT x.token_hash FROM seats.customer_sessions AS x "
+		   "WHERE x.expires_at <= $1 ORDER BY x.expires_at LIMIT " MAX_ROWS
+		   " FOR UPDATE SKIP LOCKED))",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
+
+/*
+ * Events are numbered as they are recorded, so the oldest have the lowest numbers.  An index by time
+ * is not needed; every claim would pay for it.
+ */
+static Statement delete_events = {
+	.sql = "DELETE FROM seats.events WHERE id = ANY (ARRAY("
+		   "SELECT c.id FROM (SELECT e.id, e.occurred_at FROM seats.events AS e "
+		   "ORDER BY e.id LIMIT " MAX_ROWS ") AS d "
+		   "CROSS JOIN LATERAL (SELECT t.id FROM seats.events AS t "
+		   "WHERE t.id = d.id AND t.occurred_at <= $1 "
+		   "FOR UPDATE SKIP LOCKED) AS c WHERE d.occurred_at <= $1))",
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
+
+/*
+ * Returns the moment that lies as long ago as an argument says; raises PT422 if the argument is null
+ * or negative.  By the calendar '1 day -24 hours' can lie in the future; then it is now.
+ */
+static TimestampTz
+older_than_argument(FunctionCallInfo fcinfo, int argno)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz moment;
+	Interval zero = {0};
+	Faults faults;
+
+	faults_start(&faults);
+	if (PG_ARGISNULL(argno))
+		fault_add(&faults, "older_than", "Input should be a valid timedelta",
+				  "time_delta_type");
+	else if (DatumGetBool(DirectFunctionCall2(interval_lt, PG_GETARG_DATUM(argno),
+											  IntervalPGetDatum(&zero))))
+		fault_add(&faults, "older_than", "Input should be greater than or equal to 0 seconds",
+				  "greater_than_equal");
+	faults_raise(&faults);
+	moment = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(argno)));
+	return Min(moment, now);
+}
+
+/* Deletes the rows of a statement that are not younger than a moment; returns how many. */
+static Datum
+purge(Statement *statement, TimestampTz moment)
+{
+	NullableDatum arguments[] = {{TimestampTzGetDatum(moment), false}};
+	uint64 count;
+
+	SPI_connect();
+	count = statement_execute(statement, arguments).count;
+	SPI_finish();
+	return Int32GetDatum((int32) count);
+}
+
+/*
+ * release_expired_seats(older_than interval): revokes pending seats whose invitations expired at least
+ * that long ago, and records the events; returns how many.  It examines at most 10,000 seats and
+ * revokes at most 1,000 of subscriptions and 1,000 of orders, the longest expired first.  Raises
+ * PT422, and 25006 in a read-only transaction.
  *
- * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
- * purchase.
+ * Locks: purchases and their seats, and claimed seats that are examined for the last time; it skips
+ * rows that are locked.
  */
 Datum
-seats_end_purchase(PG_FUNCTION_ARGS)
+seats_release_expired_seats(PG_FUNCTION_ARGS)
 {
-	const TriggerData *trigger = row_trigger_data(fcinfo);
-	PurchaseId purchase;
+	NullableDatum arguments[1] = {0};
+	int count = 0;
 
-	if (!purchase_kind_of(trigger->tg_relation, &purchase.kind) ||
-		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
-		refuse_trigger(fcinfo);
-	if (!purchase_has_ended(trigger->tg_relation, trigger->tg_newtuple, &purchase.id))
-		return PointerGetDatum(NULL);
+	PreventCommandIfReadOnly("release_expired_seats()");
+	arguments[0].value = TimestampTzGetDatum(older_than_argument(fcinfo, 0));
+
 	SPI_connect();
-	revoke_all(purchase);
-	if (owner_has_triggers() && purchase_has_live_seat(purchase))
-		refuse_trigger_on("customer_seats");
+	(void) statement_execute(&stop_watching, arguments);
+	for (int kind = 0; kind < PURCHASE_KINDS; kind++)
+		count += revoke_found(&lock_expired[kind], arguments);
 	SPI_finish();
-	return PointerGetDatum(NULL);
+	PG_RETURN_INT32(count);
+}
+
+/*
+ * purge_expired_sessions(): deletes at most 10,000 expired sessions, the longest expired first;
+ * returns how many.  Raises 25006 in a read-only transaction.
+ *
+ * Locks: the sessions; it skips rows that are locked.
+ */
+Datum
+seats_purge_expired_sessions(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	PreventCommandIfReadOnly("purge_expired_sessions()");
+	return purge(&delete_sessions, GetCurrentTimestamp());
+}
+
+/*
+ * purge_events(older_than interval): deletes those of the 10,000 oldest events that happened at least
+ * that long ago; returns how many.  Raises PT422, and 25006 in a read-only transaction.
+ *
+ * Locks: the events; it skips rows that are locked.
+ */
+Datum
+seats_purge_events(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("purge_events()");
+	return purge(&delete_events, older_than_argument(fcinfo, 0));
 }

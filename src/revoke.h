@@ -1,17 +1,15 @@
 /*
  * revoke.h
- *		Revoking seats that are locked.
+ *		Revoking seats.
  */
 #ifndef SEATS_REVOKE_H
 #define SEATS_REVOKE_H
 
-#include "fmgr.h"
+#include "access/tupdesc.h"
 
-#include "kept_plan.h"
+#include "purchase.h"
 
-/* What a statement that locks seats to be revoked gives: the ids of each. */
-#define REVOCABLE_COLUMNS "s.id, s.organization_id, s.customer_id"
-
-extern int revoke_found(KeptPlan *lock, const NullableDatum *arguments);
+extern int revoke_all(PurchaseId purchase);
+extern Datum revoke_operation(TupleDesc type, const pg_uuid_t *seat_id);
 
 #endif

@@ -1,14 +1,21 @@
 /*
  * seats.c
- *		The library's entry point.
+ *		The library's entry point, and the extension's settings.
+ *
+ * All are PGC_SUSET: a caller must not be able to lengthen its own session or invitation, so
+ * only a superuser, or a role granted SET on the parameter, changes one.
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "compat.h"
 #include "counters.h"
-#include "export.h"
-#include "extension.h"
-#include "planner.h"
-#include "settings.h"
+#include "seats.h"
+#include "statement.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "seats", .version = SEATS_VERSION);
@@ -18,11 +25,171 @@ PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
 
-/* Declares the settings, and begins to count and to plan, when the library is loaded. */
+#define SECONDS_PER_YEAR (365 * SECS_PER_DAY)
+
+/*
+ * How long an invitation lives, in seconds, where its organization sets nothing else.  Zero
+ * would make every invitation expired at birth and is refused.
+ */
+static int setting_invitation_ttl;
+
+/* How long a customer session lives, in seconds; it is never extended. */
+static int setting_customer_session_ttl;
+
+/*
+ * How long after a claim the same call with the same idempotency key is answered again, in
+ * seconds; zero: never.
+ */
+static int setting_claim_retry_window;
+
+/* Where events go, an EventSink. */
+int setting_event_sink;
+
+/*
+ * Whether rows of tables that are as the extension made them are read and written past
+ * PostgreSQL's executor, which is faster and gives the same; off, for doubt and for tests.
+ */
+bool setting_direct_access;
+
+/* What the tokens of new customer sessions are, a SessionTokenFormat; those of old ones stay good. */
+int setting_session_token_format;
+
+/*
+ * The role that PostgREST is to take with a session's JWT.  It stands in there as it is, so it must
+ * need no escapes in JSON; whether there is such a role is for PostgREST to say.
+ */
+char *setting_jwt_role;
+
+static const struct config_enum_entry session_token_formats[] = {
+	{"opaque", SESSION_TOKEN_OPAQUE, false},
+	{"jwt", SESSION_TOKEN_JWT, false},
+	{NULL, 0, false},
+};
+
+static const struct config_enum_entry event_sinks[] = {
+	{"table", EVENT_SINK_TABLE, false},
+	{"logical", EVENT_SINK_LOGICAL, false},
+	{"none", EVENT_SINK_NONE, false},
+	{NULL, 0, false},
+};
+
+/* Tells whether a string may be seats.jwt_role. */
+static bool
+check_jwt_role(char **value, void **extra pg_attribute_unused(),
+			   GucSource source pg_attribute_unused())
+{
+	size_t length = strlen(*value);
+
+	for (const char *at = *value; *at != '\0'; at++)
+	{
+		if (*at < ' ' || *at > '~' || *at == '"' || *at == '\\')
+			length = 0;
+	}
+	if (length > 0 && length < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail(
+		"It must be the name of a role, of ASCII characters other than quotes, "
+		"backslashes and control characters.");
+	return false;
+}
+
+/*
+ * Declares the settings and reserves their prefix, so that a mistyped one is an error.
+ */
+static void
+define_settings(void)
+{
+	DefineCustomIntVariable("seats.invitation_ttl",
+							"How long an invitation can be claimed.",
+							"An organization's own invitation_ttl comes first.",
+							&setting_invitation_ttl,
+							SECS_PER_DAY, 1, 10 * SECONDS_PER_YEAR,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("seats.customer_session_ttl",
+							"How long a customer session lives.",
+							NULL,
+							&setting_customer_session_ttl,
+							SECS_PER_HOUR, 1, SECONDS_PER_YEAR,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("seats.claim_retry_window",
+							"How long after a claim its answer can be asked for again.",
+							"It takes the idempotency key of the claim. Zero turns it off.",
+							&setting_claim_retry_window,
+							10 * SECS_PER_MINUTE, 0, SECS_PER_DAY,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomEnumVariable("seats.event_sink",
+							 "Where events are recorded.",
+							 "A table, messages for logical decoding, or nowhere.",
+							 &setting_event_sink,
+							 EVENT_SINK_TABLE, event_sinks,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("seats.session_token_format",
+							 "What the tokens of new customer sessions are.",
+							 "Opaque, or JWTs that PostgREST accepts.",
+							 &setting_session_token_format,
+							 SESSION_TOKEN_OPAQUE, session_token_formats,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomStringVariable("seats.jwt_role",
+							   "The role that PostgREST takes with a customer session's JWT.",
+							   NULL,
+							   &setting_jwt_role,
+							   "customer",
+							   PGC_SUSET, 0,
+							   check_jwt_role, NULL, NULL);
+	DefineCustomBoolVariable("seats.direct_access",
+							 "Reads and writes rows past the executor where that gives the same.",
+							 "Off, every row goes through the executor.",
+							 &setting_direct_access,
+							 true,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+	MarkGUCPrefixReserved("seats");
+}
+
+/*
+ * Returns when an invitation given at "from" expires: by its organization's own lifetime, or by
+ * the setting where that is null.
+ */
+TimestampTz
+settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl)
+{
+	if (own_ttl.isnull)
+		return from + setting_invitation_ttl * USECS_PER_SEC;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(from), own_ttl.value));
+}
+
+/* Returns when a session opened at "from" expires. */
+TimestampTz
+settings_session_expiry(TimestampTz from)
+{
+	return from + setting_customer_session_ttl * USECS_PER_SEC;
+}
+
+/* Returns when a session that expires at "expiry" was opened. */
+TimestampTz
+settings_session_start(TimestampTz expiry)
+{
+	return expiry - setting_customer_session_ttl * USECS_PER_SEC;
+}
+
+/* Tells whether a claim made at "claimed_at" can be retried at "now". */
+bool
+settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now)
+{
+	return now < claimed_at + setting_claim_retry_window * USECS_PER_SEC;
+}
+
+/* Called when the library is loaded. */
 void
 _PG_init(void)
 {
-	settings_define();
+	define_settings();
 	counters_define();
-	planner_define();
+	statement_define();
 }

@@ -1,44 +1,60 @@
 /*
  * session.c
- *		Customer sessions: opened by a claim, looked up, ended.
+ *		Customer sessions: a claim opens one, authenticate() looks one up, end_session() ends one.
  *
- * A session exists only as long as its seat is claimed: the trigger in seats_changed.c ends the
- * sessions of a seat in the statement that revokes or deletes it.
+ * A session exists only as long as its seat is claimed: the statement that revokes or deletes a seat
+ * ends its sessions, by seats_changed() in triggers.c.  The token of a session is opaque or a JWT; both
+ * kinds are accepted, whichever kind new sessions get.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "arguments.h"
-#include "columns.h"
+#include "catalog.h"
+#include "compat.h"
 #include "counters.h"
-#include "direct_access.h"
+#include "direct.h"
 #include "errors.h"
-#include "export.h"
-#include "interference.h"
-#include "kept_plan.h"
-#include "row.h"
+#include "input.h"
+#include "jwt.h"
+#include "seats.h"
 #include "session.h"
-#include "session_jwt.h"
-#include "settings.h"
+#include "statement.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(seats_authenticate);
 PG_FUNCTION_INFO_V1(seats_end_session);
 PG_FUNCTION_INFO_V1(seats_check_session);
+PG_FUNCTION_INFO_V1(seats_token_route);
+PG_FUNCTION_INFO_V1(seats_organization_route);
 
-/* The fields of the type seats.customer_session, and which of them is expires_at. */
-static const Oid field_types[] = {UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
-#define SESSION_FIELDS 5
-#define EXPIRES_AT_FIELD 4
+/* The fields of the type seats.customer_session. */
+enum
+{
+	FIELD_CUSTOMER_ID,
+	FIELD_ORGANIZATION_ID,
+	FIELD_SEAT_ID,
+	FIELD_CUSTOMER_EMAIL,
+	FIELD_EXPIRES_AT,
+	FIELD_COUNT
+};
 
-/* Those of them that are never null. */
-static const char *const field_names[SESSION_FIELDS] = {"customer_id", "organization_id",
-														"seat_id", NULL, "expires_at"};
+static const Oid field_types[FIELD_COUNT] = {
+	[FIELD_CUSTOMER_ID] = UUIDOID,		 [FIELD_ORGANIZATION_ID] = UUIDOID,
+	[FIELD_SEAT_ID] = UUIDOID,			 [FIELD_CUSTOMER_EMAIL] = TEXTOID,
+	[FIELD_EXPIRES_AT] = TIMESTAMPTZOID,
+};
+
+/* The names of those that are never null. */
+static const char *const required_fields[FIELD_COUNT] = {
+	[FIELD_CUSTOMER_ID] = "customer_id",
+	[FIELD_ORGANIZATION_ID] = "organization_id",
+	[FIELD_SEAT_ID] = "seat_id",
+	[FIELD_EXPIRES_AT] = "expires_at",
+};
 
 /* Takes the values of all columns. */
 #define INSERT_SESSION \
@@ -47,44 +63,34 @@ static const char *const field_names[SESSION_FIELDS] = {"customer_id", "organiza
 	"VALUES ($1, $2, $3, $4, $5, $6)"
 #define SESSION_TYPES BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 
-static KeptPlan insert_session = {
+static Statement insert_session = {
 	.sql = INSERT_SESSION,
-	.nargs = SESSION_TABLE_COLUMNS,
+	.nargs = SESSION_COLUMNS,
 	.argtypes = {SESSION_TYPES},
 };
 
-static KeptPlan insert_session_returning = {
-	.sql = INSERT_SESSION
-	" RETURNING token_hash" EQ "$1 AND seat_id" EQ "$2 AND customer_id" EQ "$3 "
-	"AND organization_id" EQ "$4 AND created_at" EQ "$5 AND expires_at" EQ "$6",
-	.nargs = SESSION_TABLE_COLUMNS,
+static Statement insert_session_returning = {
+	.sql = INSERT_SESSION " RETURNING token_hash = $1 AND seat_id = $2 AND customer_id = $3 "
+						  "AND organization_id = $4 AND created_at = $5 AND expires_at = $6",
+	.nargs = SESSION_COLUMNS,
 	.argtypes = {SESSION_TYPES},
 	.table = "customer_sessions",
 };
 
-static KeptPlan find_session = {
+static Statement find_session = {
 	.sql = "SELECT x.customer_id, x.organization_id, x.seat_id, c.email, x.expires_at "
 		   "FROM seats.customer_sessions AS x "
-		   "JOIN seats.customers AS c ON c.id" EQ "x.customer_id "
-		   "WHERE x.token_hash" EQ "$1",
+		   "JOIN seats.customers AS c ON c.id = x.customer_id "
+		   "WHERE x.token_hash = $1",
 	.nargs = 1,
 	.argtypes = {BYTEAOID},
 };
 
-/* What is to be deleted, and how it is found where it was not. */
-#define OF_SEAT "seats.customer_sessions WHERE seat_id" EQ "$1"
-#define OF_TOKEN "seats.customer_sessions WHERE token_hash" EQ "$1"
-/* A seat that is still claimed keeps the sessions of its customer. */
-#define OF_UNCLAIMED \
-	"seats.customer_sessions AS x WHERE x.seat_id" EQ "ANY ($1) AND NOT EXISTS (" \
-	"SELECT FROM seats.customer_seats AS s " \
-	"WHERE s.id" EQ "x.seat_id AND s.customer_id" EQ "x.customer_id " \
-	"AND s.status" EQ "'claimed')"
-
+/* Deletes some sessions, and finds out whether one of them is still there. */
 typedef struct Deletion
 {
-	KeptPlan delete;
-	KeptPlan find;
+	Statement delete;
+	Statement find;
 } Deletion;
 
 #define DELETION(rows, type) \
@@ -93,13 +99,19 @@ typedef struct Deletion
 		.find = {.sql = "SELECT FROM " rows " LIMIT 1", .nargs = 1, .argtypes = {type}}, \
 	}
 
-static Deletion sessions_of_seat = DELETION(OF_SEAT, UUIDOID);
-static Deletion sessions_of_token = DELETION(OF_TOKEN, BYTEAOID);
-static Deletion sessions_of_unclaimed = DELETION(OF_UNCLAIMED, UUIDARRAYOID);
+static Deletion sessions_of_seat = DELETION("seats.customer_sessions WHERE seat_id = $1",
+											UUIDOID);
+static Deletion sessions_of_token = DELETION("seats.customer_sessions WHERE token_hash = $1",
+											 BYTEAOID);
+/* A seat that is still claimed keeps the sessions of its customer. */
+static Deletion sessions_of_unclaimed = DELETION(
+	"seats.customer_sessions AS x WHERE x.seat_id = ANY ($1) AND NOT EXISTS ("
+	"SELECT FROM seats.customer_seats AS s "
+	"WHERE s.id = x.seat_id AND s.customer_id = x.customer_id AND s.status = 'claimed')",
+	UUIDARRAYOID);
 
 /*
- * Deletes sessions; returns how many.  Raises 09000 where a trigger or rule that somebody added
- * prevents that.
+ * Deletes sessions; returns how many.  Raises 09000 if a trigger or rule of the owner prevents that.
  *
  * Locks: the sessions' rows.
  */
@@ -107,18 +119,18 @@ static uint64
 delete_sessions(Deletion *deletion, Datum argument)
 {
 	NullableDatum arguments[] = {{argument, false}};
-	uint64 count = kept_plan_execute(&deletion->delete, arguments);
+	uint64 count = statement_execute(&deletion->delete, arguments).count;
 
 	if (table_has_interference("customer_sessions") &&
-		kept_plan_execute(&deletion->find, arguments) > 0)
+		statement_execute(&deletion->find, arguments).count > 0)
 		refuse_trigger_on("customer_sessions");
 	return count;
 }
 
 /*
- * Opens a session of a seat's customer from "now" on and returns its token in clear, in a memory
- * context, and its hash.  Inside SPI_connect() and SPI_finish(), with the seat locked.  Raises 09000 where a
- * trigger that somebody added prevents the session or alters it.
+ * Opens a session of a seat's customer that begins now.  Returns its token in clear, in a memory
+ * context, and the token's hash.  Between SPI_connect() and SPI_finish(), with the seat locked.
+ * Raises 09000 if a trigger of the owner prevents or alters the session.
  */
 text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context,
@@ -126,9 +138,9 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 {
 	TimestampTz expiry = settings_session_expiry(now);
 	text *token = setting_session_token_format == SESSION_TOKEN_JWT
-		? session_jwt_issue(seat, now, expiry, context, hash)
+		? jwt_issue(seat, now, expiry, context, hash)
 		: token_issue(TOKEN_SESSION, route, context, hash);
-	NullableDatum values[SESSION_TABLE_COLUMNS] = {
+	NullableDatum values[SESSION_COLUMNS] = {
 		[SESSION_TOKEN_HASH] = {PointerGetDatum(*hash), false},
 		[SESSION_SEAT_ID] = {UUIDPGetDatum(&seat->id), false},
 		[SESSION_CUSTOMER_ID] = {UUIDPGetDatum(&seat->customer_id), false},
@@ -138,12 +150,12 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 	};
 
 	if (!direct_insert(&direct_sessions, values))
-		(void) kept_plan_insert(&insert_session, &insert_session_returning, values, 1);
+		(void) statement_insert(&insert_session, &insert_session_returning, values, 1);
 	return token;
 }
 
 /*
- * Ends the sessions of a seat.  Inside SPI_connect() and SPI_finish(), with the seat locked.
+ * Ends the sessions of a seat.  Between SPI_connect() and SPI_finish(), with the seat locked.
  *
  * Locks: the sessions' rows.
  */
@@ -155,7 +167,7 @@ sessions_end(const pg_uuid_t *seat_id)
 
 /*
  * Ends those sessions of some seats, an array of ids, whose seat is no longer claimed by their
- * customer.  Inside SPI_connect() and SPI_finish().
+ * customer.  Between SPI_connect() and SPI_finish().
  *
  * Locks: the sessions' rows.
  */
@@ -165,45 +177,44 @@ sessions_end_unclaimed(Datum seat_ids)
 	(void) delete_sessions(&sessions_of_unclaimed, seat_ids);
 }
 
-/*
- * Finds a session by its hash past the executor, and the fields of seats.customer_session; an
- * answer that this is not possible leaves them unset.
- */
+/* Finds a session by its hash past the executor; fills the fields if it is found. */
 static DirectResult
 find_directly(bytea *hash, NullableDatum *fields)
 {
-	NullableDatum key = {PointerGetDatum(hash), false};
 	static const int columns[] = {SESSION_CUSTOMER_ID, SESSION_ORGANIZATION_ID,
 								  SESSION_SEAT_ID, SESSION_EXPIRES_AT};
 	static const int email = CUSTOMER_EMAIL;
+	NullableDatum key = {PointerGetDatum(hash), false};
 	NullableDatum session[lengthof(columns)];
 	DirectResult result = direct_read(&direct_sessions, key, columns, session,
 									  lengthof(columns));
 
 	if (result != DIRECT_FOUND)
 		return result;
-	fields[0] = session[0];
-	fields[1] = session[1];
-	fields[2] = session[2];
-	fields[4] = session[3];
-	return direct_read(&direct_customers, session[0], &email, &fields[3], 1);
+	fields[FIELD_CUSTOMER_ID] = session[0];
+	fields[FIELD_ORGANIZATION_ID] = session[1];
+	fields[FIELD_SEAT_ID] = session[2];
+	fields[FIELD_EXPIRES_AT] = session[3];
+	return direct_read(&direct_customers, session[0], &email, &fields[FIELD_CUSTOMER_EMAIL],
+					   1);
 }
 
-/* Finds a session by its hash by a statement; see find_directly(). */
+/* Finds a session by its hash by a statement; fills the fields if it is found. */
 static bool
 find_by_statement(const bytea *hash, NullableDatum *fields)
 {
 	NullableDatum arguments[] = {{PointerGetDatum(hash), false}};
+	Rows rows = statement_read(&find_session, arguments);
 
-	if (kept_plan_read(&find_session, arguments) == 0)
+	if (rows.count == 0)
 		return false;
-	row_fields(fields, field_types, SESSION_FIELDS);
+	rows_fields(&rows, fields, field_types, FIELD_COUNT);
 	return true;
 }
 
 /*
- * Finds a session by its hash, and the fields of seats.customer_session; false where there is
- * none, raises PT401 where it expired by the clock.  Inside SPI_connect() and SPI_finish().
+ * Finds a session by its hash and fills the fields of seats.customer_session; returns false if there
+ * is none.  Raises PT401 if it has expired by the clock.  Between SPI_connect() and SPI_finish().
  */
 static bool
 find_live(bytea *hash, NullableDatum *fields)
@@ -213,40 +224,37 @@ find_live(bytea *hash, NullableDatum *fields)
 	if (result == DIRECT_NOT_FOUND ||
 		(result == DIRECT_NOT_POSSIBLE && !find_by_statement(hash, fields)))
 		return false;
-	for (int i = 0; i < SESSION_FIELDS; i++)
+	for (int i = 0; i < FIELD_COUNT; i++)
 	{
-		if (fields[i].isnull && field_names[i] != NULL)
-			refuse_null_column(field_names[i]);
+		if (fields[i].isnull && required_fields[i] != NULL)
+			refuse_null_column(required_fields[i]);
 	}
-	if (DatumGetTimestampTz(fields[EXPIRES_AT_FIELD].value) <= GetCurrentTimestamp())
+	if (DatumGetTimestampTz(fields[FIELD_EXPIRES_AT].value) <= GetCurrentTimestamp())
 		raise_error(SESSION_EXPIRED);
 	return true;
 }
 
-/*
- * Reads a caller's session token, of either format, whichever new ones have; false where it has
- * the form of none, else its hash.
- */
+/* Reads a session token of either kind; returns false if it has neither form, otherwise its hash. */
 static bool
 read_token(const text *token, bytea **hash)
 {
 	uint32 route;
 
-	return token_read(token, TOKEN_SESSION, &route, hash) || session_jwt_read(token, hash);
+	return token_read(token, TOKEN_SESSION, &route, hash) || jwt_read(token, hash);
 }
 
 /*
- * authenticate(customer_session_token text): who the token is for.  Raises PT401 where it is for
- * nobody or expired by the clock, PT422 where it is null, empty or over-long.  Changes and
- * locks nothing, so that it works on a standby.
+ * authenticate(customer_session_token text): the customer whose session it is.  Raises PT401 if there
+ * is no such session or if it has expired by the clock, and PT422 if the token is null, empty or too
+ * long.  Changes and locks nothing, so it works on a standby.
  */
 Datum
 seats_authenticate(PG_FUNCTION_ARGS)
 {
 	const text *token = session_token_argument(fcinfo);
-	TupleDesc type;
 	MemoryContext caller = CurrentMemoryContext;
-	NullableDatum fields[SESSION_FIELDS];
+	TupleDesc type;
+	NullableDatum fields[FIELD_COUNT];
 	bytea *hash;
 	Datum session;
 
@@ -257,15 +265,15 @@ seats_authenticate(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (!find_live(hash, fields))
 		raise_error(SESSION_INVALID);
-	session = composite(type->tdtypeid, fields, field_types, SESSION_FIELDS, caller);
+	session = form_composite(type->tdtypeid, fields, field_types, FIELD_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(session);
 }
 
 /*
- * end_session(customer_session_token text): ends the session; false where there was none,
- * which includes what has not the form of a token.  Raises PT422 where the token is null,
- * empty or over-long, 25006 in a read-only transaction.
+ * end_session(customer_session_token text): ends the session; returns false if there was none, also
+ * for a string that is no token.  Raises PT422 if the token is null, empty or too long, and 25006 in a
+ * read-only transaction.
  *
  * Locks: the session's row.
  */
@@ -288,25 +296,57 @@ seats_end_session(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_session(): raises PT401 where PostgREST's request comes with the JWT of a customer session
- * that was ended or expired by the clock, about which PostgREST itself knows nothing or is not
- * exact.  Any other request passes.  Changes and locks nothing.
+ * check_session(): raises PT401 if PostgREST's request comes with the JWT of a customer session that
+ * was ended or has expired by the clock; PostgREST itself knows nothing of the former and is not exact
+ * about the latter.  All other requests pass.  Changes and locks nothing.
  */
 Datum
 seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 {
-	NullableDatum fields[SESSION_FIELDS];
+	NullableDatum fields[FIELD_COUNT];
 	List *hashes;
 	bool pass;
 	ListCell *cell;
 
 	counters_prepare();
 	SPI_connect();
-	pass = !session_jwts_of_request(&hashes);
+	pass = !jwt_of_request(&hashes);
 	foreach (cell, hashes)
+	{
 		pass = pass || find_live(lfirst(cell), fields);
+	}
 	SPI_finish();
 	if (!pass)
 		raise_error(SESSION_INVALID);
 	PG_RETURN_VOID();
+}
+
+/*
+ * token_route(token text): the route that a token of any kind carries, the same bits as a signed
+ * integer.  Raises PT400 for a string that is no token.  Reads no table.
+ */
+Datum
+seats_token_route(PG_FUNCTION_ARGS)
+{
+	const text *token = PG_GETARG_TEXT_PP(0);
+	const char *characters = VARDATA_ANY(token);
+	size_t length = VARSIZE_ANY_EXHDR(token);
+	uint32 route;
+
+	counters_prepare();
+	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
+		!token_parse(characters, length, TOKEN_SESSION, &route) &&
+		!jwt_route(characters, length, &route))
+		token_refuse(INVITATION_INVALID, token);
+	PG_RETURN_INT32((int32) route);
+}
+
+/*
+ * organization_route(organization_id uuid): the route of an organization, which all its tokens carry,
+ * the same bits as a signed integer.  Reads no table.
+ */
+Datum
+seats_organization_route(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32((int32) organization_route(PG_GETARG_UUID_P(0)));
 }

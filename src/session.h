@@ -5,9 +5,7 @@
 #ifndef SEATS_SESSION_H
 #define SEATS_SESSION_H
 
-#include "datatype/timestamp.h"
-
-#include "seat.h"
+#include "event.h"
 
 extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now,
 						  MemoryContext context, bytea **hash);

@@ -17,10 +17,11 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "counters.h"
-#include "export.h"
-#include "kept_plan.h"
-#include "row.h"
+#include "errors.h"
+#include "event.h"
+#include "statement.h"
 
 PG_FUNCTION_INFO_V1(seats_stats);
 
@@ -56,18 +57,18 @@ static const Oid field_types[STATS_FIELDS] = {
 /* What is counted in tables is counted up to here, as much as one call of house-keeping does. */
 #define MAX_COUNTED 10000
 
-#define OPEN "seats.customer_sessions AS x WHERE x.expires_at" GT "$1"
-#define EXPIRED "seats.customer_sessions AS x WHERE x.expires_at" LE "$1"
+#define OPEN "seats.customer_sessions AS x WHERE x.expires_at > $1"
+#define EXPIRED "seats.customer_sessions AS x WHERE x.expires_at <= $1"
 #define DUE \
 	"seats.customer_seats AS s " \
-	"WHERE s.expiry_watched AND s.invitation_token_expires_at" LE "$1"
+	"WHERE s.expiry_watched AND s.invitation_token_expires_at <= $1"
 
 #define COUNT(rows) \
 	"(SELECT pg_catalog.count(*) " \
 	"FROM (SELECT FROM " rows " LIMIT $2) AS c), "
 #define OLDEST_ONE "(SELECT e.occurred_at FROM seats.events AS e ORDER BY e.id LIMIT 1)"
 
-static KeptPlan count_rows = {
+static Statement count_rows = {
 	.sql = "SELECT " COUNT(OPEN) COUNT(EXPIRED) COUNT(DUE) OLDEST_ONE,
 	.nargs = 2,
 	.argtypes = {TIMESTAMPTZOID, INT8OID},
@@ -108,11 +109,12 @@ fill_rows(NullableDatum *fields)
 		{TimestampTzGetDatum(GetCurrentTimestamp()), false},
 		{Int64GetDatum(MAX_COUNTED), false},
 	};
+	Rows rows;
 	int64 open;
 
-	(void) kept_plan_execute(&count_rows, arguments);
-	row_fields(&fields[OPEN_SESSIONS], &field_types[OPEN_SESSIONS],
-			   STATS_FIELDS - OPEN_SESSIONS);
+	rows = statement_execute(&count_rows, arguments);
+	rows_fields(&rows, &fields[OPEN_SESSIONS], &field_types[OPEN_SESSIONS],
+				STATS_FIELDS - OPEN_SESSIONS);
 	open = open_sessions(DatumGetInt64(fields[OPEN_SESSIONS].value),
 						 DatumGetInt64(fields[EXPIRED_SESSIONS].value));
 	fields[OPEN_SESSIONS].value = Int64GetDatum(open);
@@ -120,12 +122,12 @@ fill_rows(NullableDatum *fields)
 
 /* Returns how often each error was raised, as a JSON object; no name of one needs escapes. */
 static Datum
-failures(const Counts *counts)
+failures(const CounterValues *counts)
 {
 	StringInfoData json;
 
 	initStringInfo(&json);
-	for (int error = 0; error < SEATS_ERRORS; error++)
+	for (int error = 0; error < COUNTED_ERRORS; error++)
 		appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, error == 0 ? '{' : ',',
 						 error_reason(error), counts->errors[error]);
 	appendStringInfoChar(&json, '}');
@@ -143,7 +145,7 @@ fill_count(NullableDatum *field, uint64 count)
 static void
 fill_counts(NullableDatum *fields)
 {
-	Counts counts;
+	CounterValues counts;
 
 	for (int i = COUNTED_SINCE; i <= FAILURES; i++)
 		fields[i].isnull = true;
@@ -173,7 +175,7 @@ seats_stats(PG_FUNCTION_ARGS)
 	fill_counts(fields);
 	SPI_connect();
 	fill_rows(fields);
-	stats = composite(type->tdtypeid, fields, field_types, STATS_FIELDS, caller);
+	stats = form_composite(type->tdtypeid, fields, field_types, STATS_FIELDS, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(stats);
 }

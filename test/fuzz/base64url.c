@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "base64url.h"
+#include "jwt.h"
 #include "stand_ins.h"
 
 static const char digits[] =

@@ -7,10 +7,9 @@
 
 #include "utils/fmgrprotos.h"
 
-#include "base64url.h"
 #include "jwt.h"
-#include "pgcrypto.h"
 #include "stand_ins.h"
+#include "token.h"
 
 #define LONGEST_CLAIM 80
 

@@ -148,7 +148,7 @@ check_setting(void)
 
 	request_read_headers(headers, values, 3);
 	check_values(headers, values, true);
-	request_read_claims(claims, values, 3);
+	request_read_jwt_claims(claims, values, 3);
 	check_values(claims, values, false);
 }
 

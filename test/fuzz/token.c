@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "stand_ins.h"
-#include "token_format.h"
+#include "token.h"
 
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char digits_of_any[] =

@@ -1,5 +1,5 @@
 /*
- * direct_access.c
+ * direct.c
  *		Finding, inserting and changing one row past the executor, in tables that
  *		direct_table.c found to be as the extension made them.
  *
@@ -27,16 +27,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "direct_access.h"
-
-/* Which indexes a new version of a row has to be entered into: since 16 there are three answers. */
-#if PG_VERSION_NUM >= 160000
-typedef TU_UpdateIndexes UpdatedIndexes;
-#define NO_INDEXES TU_None
-#else
-typedef bool UpdatedIndexes;
-#define NO_INDEXES false
-#endif
+#include "compat.h"
+#include "direct.h"
 
 /* Puts the row with a key into a slot; false where the active snapshot shows none. */
 static bool
@@ -44,19 +36,12 @@ fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
 	  TupleTableSlot *slot)
 {
 	Relation index = index_open(table->key_index, mode);
-	Snapshot snapshot = GetActiveSnapshot();
 	IndexScanDesc scan;
 	ScanKeyData condition;
 	bool found;
 
 	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->key_equal, key);
-#if PG_VERSION_NUM >= 190000
-	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0, 0);
-#elif PG_VERSION_NUM >= 180000
-	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
-#else
-	scan = index_beginscan(relation, index, snapshot, 1, 0);
-#endif
+	scan = index_beginscan_compat(relation, index, GetActiveSnapshot(), 1);
 	index_rescan(scan, &condition, 1, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot);
 	index_endscan(scan);
@@ -179,12 +164,12 @@ make_row(const DirectTable *table, Relation relation, const NullableDatum *value
 {
 	TupleDesc description = RelationGetDescr(relation);
 	TupleTableSlot *slot;
-	Datum datums[DIRECT_MAX_COLUMNS];
-	bool nulls[DIRECT_MAX_COLUMNS];
+	Datum datums[MAX_COLUMNS];
+	bool nulls[MAX_COLUMNS];
 
 	if (has_forbidden_null(relation, values))
 		return NULL;
-	for (int i = 0; i < table->column_count; i++)
+	for (int i = 0; i < table->known->column_count; i++)
 	{
 		datums[i] = values[i].value;
 		nulls[i] = values[i].isnull;
@@ -260,15 +245,7 @@ update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes whi
 	result = makeNode(ResultRelInfo);
 	InitResultRelInfo(result, relation, 0, NULL, 0);
 	ExecOpenIndices(result, false);
-#if PG_VERSION_NUM >= 190000
-	ExecInsertIndexTuples(result, state, which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0,
-						  slot, NIL, NULL);
-#elif PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL,
-						  which == TU_Summarizing);
-#else
-	ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL);
-#endif
+	insert_index_tuples_compat(result, slot, state, which);
 	ExecCloseIndices(result);
 	FreeExecutorState(state);
 }
@@ -292,25 +269,6 @@ is_free(const DirectRow *row)
 	return state == TM_Ok;
 }
 
-/* Has a new version of a row written, as table_tuple_update() does, which got an argument in 19. */
-static TM_Result
-update_tuple(DirectRow *row, TupleTableSlot *slot, UpdatedIndexes *indexes)
-{
-	ItemPointer old = &row->slot->tts_tid;
-	CommandId command = GetCurrentCommandId(true);
-	Snapshot snapshot = GetActiveSnapshot();
-	TM_FailureData failure;
-	LockTupleMode lock;
-
-#if PG_VERSION_NUM >= 190000
-	return table_tuple_update(row->relation, old, slot, command, 0, snapshot, InvalidSnapshot,
-							  true, &failure, &lock, indexes);
-#else
-	return table_tuple_update(row->relation, old, slot, command, snapshot, InvalidSnapshot,
-							  true, &failure, &lock, indexes);
-#endif
-}
-
 /*
  * Writes a new version of a row; false, with nothing done, where somebody has changed it.  It
  * waits for who came in between since is_free(), and only for him.
@@ -320,7 +278,9 @@ write_version(DirectRow *row, TupleTableSlot *slot)
 {
 	UpdatedIndexes indexes;
 
-	if (update_tuple(row, slot, &indexes) != TM_Ok)
+	if (table_tuple_update_compat(row->relation, &row->slot->tts_tid, slot,
+								  GetCurrentCommandId(true), GetActiveSnapshot(),
+								  &indexes) != TM_Ok)
 		return false;
 	update_index_entries(row->relation, slot, indexes);
 	return true;

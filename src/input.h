@@ -1,9 +1,9 @@
 /*
- * arguments.h
+ * input.h
  *		Checks on what callers pass, and the error that lists what is wrong with it.
  */
-#ifndef SEATS_ARGUMENTS_H
-#define SEATS_ARGUMENTS_H
+#ifndef SEATS_INPUT_H
+#define SEATS_INPUT_H
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"

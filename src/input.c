@@ -1,5 +1,5 @@
 /*
- * arguments.c
+ * input.c
  *		Checks on what callers pass: PT422 with a JSON array of all faults as DETAIL.
  *
  * No value of the caller's enters the error or, as in errors.c, the log: only the names of
@@ -16,16 +16,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
-#include "arguments.h"
+#include "compat.h"
 #include "counters.h"
 #include "email.h"
 #include "errors.h"
+#include "input.h"
 #include "jwt.h"
-#include "token_format.h"
+#include "token.h"
 
 #define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
 #define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */

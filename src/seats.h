@@ -1,9 +1,9 @@
 /*
- * settings.h
+ * seats.h
  *		The extension's settings.
  */
-#ifndef SEATS_SETTINGS_H
-#define SEATS_SETTINGS_H
+#ifndef SEATS_SEATS_H
+#define SEATS_SEATS_H
 
 #include "datatype/timestamp.h"
 
@@ -27,7 +27,6 @@ extern int setting_session_token_format;
 extern char *setting_jwt_role;
 extern bool setting_direct_access;
 
-extern void settings_define(void);
 extern TimestampTz settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl);
 extern TimestampTz settings_session_expiry(TimestampTz from);
 extern TimestampTz settings_session_start(TimestampTz expiry);

@@ -1,9 +1,9 @@
 /*
- * direct_access.h
+ * direct.h
  *		Finding, inserting and changing one row past the executor.
  */
-#ifndef SEATS_DIRECT_ACCESS_H
-#define SEATS_DIRECT_ACCESS_H
+#ifndef SEATS_DIRECT_H
+#define SEATS_DIRECT_H
 
 #include "executor/tuptable.h"
 

@@ -1,0 +1,29 @@
+/*
+ * assign.h
+ *		Assigning a seat to a customer, and sending an invitation again.
+ *
+ * Both return a value of the composite type that they are given, in the caller's memory context.
+ */
+#ifndef SEATS_ASSIGN_H
+#define SEATS_ASSIGN_H
+
+#include "access/tupdesc.h"
+
+#include "purchase.h"
+
+/* What assign_seat() is asked for, checked. */
+typedef struct Assignment
+{
+	PurchaseId purchase;
+	/* The customer: exactly one of these is not null. */
+	NullableDatum email;
+	NullableDatum external_customer_id;
+	NullableDatum customer_id;
+	NullableDatum metadata; /* jsonb, or null */
+	bool immediate_claim;
+} Assignment;
+
+extern Datum assign_operation(TupleDesc type, const Assignment *assignment);
+extern Datum resend_operation(TupleDesc type, const pg_uuid_t *seat_id);
+
+#endif

@@ -1,0 +1,559 @@
+/*
+ * triggers.c
+ *		The trigger functions: rules that hold whichever statement changes a row.
+ *
+ * Triggers on seats work on the transition tables of a statement, so a statement that changes many
+ * seats of a purchase changes the count of the purchase once.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "catalog.h"
+#include "compat.h"
+#include "purchase.h"
+#include "revoke.h"
+#include "session.h"
+
+PG_FUNCTION_INFO_V1(seats_keep_modified_at);
+PG_FUNCTION_INFO_V1(seats_keep_purchase);
+PG_FUNCTION_INFO_V1(seats_end_purchase);
+PG_FUNCTION_INFO_V1(seats_changed);
+PG_FUNCTION_INFO_V1(seats_refuse_truncate);
+
+/* ---- How a trigger function was called ---- */
+
+/* Raises 39P01: a trigger function was called in a way that it is not made for. */
+static _Noreturn void
+refuse_call(FunctionCallInfo fcinfo)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("function %s() is only for the triggers of the extension seats",
+					get_func_name(fcinfo->flinfo->fn_oid))));
+}
+
+/*
+ * Returns what a trigger function was called with; raises 39P01 if it was not called as a trigger on
+ * one of the extension's tables, for each row or for each statement as it should be.
+ */
+static const TriggerData *
+trigger_data(FunctionCallInfo fcinfo, bool for_row)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) != 0) != for_row ||
+		RelationGetNamespace(trigger->tg_relation) !=
+			get_func_namespace(fcinfo->flinfo->fn_oid) ||
+		!table_is_known(RelationGetRelationName(trigger->tg_relation)))
+		refuse_call(fcinfo);
+	return trigger;
+}
+
+/*
+ * Returns what a trigger for each row of a purchase was called with, and the kind of purchase; raises
+ * 39P01 like trigger_data().
+ */
+static const TriggerData *
+purchase_trigger_data(FunctionCallInfo fcinfo, PurchaseKind *kind)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, true);
+	const char *table = RelationGetRelationName(trigger->tg_relation);
+
+	*kind = strcmp(table, purchase_table(PURCHASE_ORDER)) == 0 ? PURCHASE_ORDER
+															   : PURCHASE_SUBSCRIPTION;
+	if (strcmp(table, purchase_table(*kind)) != 0)
+		refuse_call(fcinfo);
+	return trigger;
+}
+
+/* ---- Columns of a row ---- */
+
+/* Returns a column of a row. */
+static NullableDatum
+row_column(Relation table, HeapTuple row, AttrNumber column)
+{
+	NullableDatum result;
+
+	result.value = heap_getattr(row, column, RelationGetDescr(table), &result.isnull);
+	return result;
+}
+
+/* Returns a column that must not be null; raises 42804 if it is, and the errors of column_number(). */
+static Datum
+required_column(Relation table, HeapTuple row, const char *name)
+{
+	NullableDatum value = row_column(table, row, column_number(table, name));
+
+	if (value.isnull)
+		refuse_null_column(name);
+	return value.value;
+}
+
+/* Tells whether two values of a column are the same, byte for byte. */
+static bool
+is_same(Relation table, AttrNumber number, NullableDatum a, NullableDatum b)
+{
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), number - 1);
+
+	if (a.isnull || b.isnull)
+		return a.isnull && b.isnull;
+	return datum_image_eq(a.value, b.value, column->attbyval, column->attlen);
+}
+
+/* Tells whether two versions of a row are the same, byte for byte. */
+static bool
+is_same_row(Relation table, HeapTuple old, HeapTuple new)
+{
+	TupleDesc columns = RelationGetDescr(table);
+
+	for (AttrNumber number = 1; number <= columns->natts; number++)
+	{
+		if (!TupleDescAttr(columns, number - 1)->attisdropped &&
+			!is_same(table, number, row_column(table, old, number),
+					 row_column(table, new, number)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Returns a row with a value in one column: the same row if it has the value already.  Raises 42804
+ * if the column is generated.
+ */
+static HeapTuple
+row_with(Relation table, HeapTuple row, AttrNumber column, NullableDatum value)
+{
+	int number = column;
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
+
+	if (attribute->attgenerated != '\0')
+		refuse_generated_column(RelationGetRelationName(table), NameStr(attribute->attname));
+	if (is_same(table, column, row_column(table, row, column), value))
+		return row;
+	return heap_modify_tuple_by_cols(row, RelationGetDescr(table), 1, &number, &value.value,
+									 &value.isnull);
+}
+
+/* ---- Rows that the application keeps ---- */
+
+/*
+ * Returns the new row of an UPDATE with modified_at set to the clock, or left as it was if the
+ * statement changes nothing else.  A value that the statement writes there has no effect: programs
+ * that write whole rows back write the one that they read before.
+ */
+static HeapTuple
+set_modified_at(Relation table, HeapTuple old, HeapTuple new)
+{
+	AttrNumber column = column_number(table, "modified_at");
+	NullableDatum now = {TimestampTzGetDatum(GetCurrentTimestamp()), false};
+
+	new = row_with(table, new, column, row_column(table, old, column));
+	if (is_same_row(table, old, new))
+		return new;
+	return row_with(table, new, column, now);
+}
+
+/*
+ * Trigger before UPDATE of a row that the application keeps: sets modified_at.  It works with objects
+ * of any version, since addresses may have to be corrected before the extension can be updated.
+ * Raises 42703 and 42804 if that column was altered.
+ *
+ * Locks: nothing.
+ */
+Datum
+seats_keep_modified_at(PG_FUNCTION_ARGS)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, true);
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		refuse_call(fcinfo);
+	return PointerGetDatum(
+		set_modified_at(trigger->tg_relation, trigger->tg_trigtuple, trigger->tg_newtuple));
+}
+
+/* ---- Purchases ---- */
+
+/* The columns of a purchase that rules are about. */
+typedef struct PurchaseRow
+{
+	pg_uuid_t id;
+	int32 seats;
+	int32 assigned_seats;
+	char *status;
+} PurchaseRow;
+
+/* Reads these columns of a row. */
+static PurchaseRow
+read_purchase(Relation table, HeapTuple row)
+{
+	PurchaseRow result;
+
+	result.id = *DatumGetUUIDP(required_column(table, row, "id"));
+	result.seats = DatumGetInt32(required_column(table, row, "seats"));
+	result.assigned_seats = DatumGetInt32(required_column(table, row, "assigned_seats"));
+	result.status = TextDatumGetCString(required_column(table, row, "status"));
+	return result;
+}
+
+/* Returns the row that an INSERT or UPDATE must write; see seats_keep_purchase(). */
+static HeapTuple
+keep_columns(const TriggerData *trigger, PurchaseKind kind)
+{
+	Relation table = trigger->tg_relation;
+	AttrNumber column = column_number(table, "assigned_seats");
+	HeapTuple old = trigger->tg_trigtuple;
+	HeapTuple new = trigger->tg_newtuple;
+	NullableDatum assigned = {Int32GetDatum(0), false};
+	PurchaseId purchase = {.kind = kind};
+	int32 change;
+
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return row_with(table, trigger->tg_trigtuple, column, assigned);
+	purchase.id = *DatumGetUUIDP(required_column(table, old, "id"));
+	change = purchase_take_change(purchase);
+	assigned.value = Int32GetDatum(
+		DatumGetInt32(required_column(table, old, "assigned_seats")) + change);
+	new = row_with(table, new, column, assigned);
+	return change == 0 ? set_modified_at(table, old, new) : new;
+}
+
+/*
+ * Raises 23514 if more seats are assigned than bought.  A purchase that is ending may have more, since
+ * its seats are about to be revoked.
+ */
+static void
+check_seats(Relation table, const PurchaseRow *row, int32 difference, bool ending)
+{
+	if (row->assigned_seats <= row->seats || ending)
+		return;
+	if (difference > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("all %d seats are assigned", row->seats),
+				 errhint("Buy more seats or revoke one first."),
+				 errtable(table)));
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("seats cannot be lowered to %d: %d are assigned", row->seats,
+					row->assigned_seats),
+			 errhint("Revoke seats first."),
+			 errtable(table)));
+}
+
+/* Checks the row that an INSERT or UPDATE wrote; see seats_keep_purchase(). */
+static void
+check_written(const TriggerData *trigger, PurchaseKind kind)
+{
+	Relation table = trigger->tg_relation;
+	bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+	PurchaseRow old = {.status = ""};
+	PurchaseRow new = read_purchase(table,
+									inserted ? trigger->tg_trigtuple : trigger->tg_newtuple);
+	int32 difference;
+	bool ending;
+
+	if (!inserted)
+		old = read_purchase(table, trigger->tg_trigtuple);
+	difference = new.assigned_seats - old.assigned_seats;
+	purchase_check_change((PurchaseId){kind, new.id}, difference);
+	/* In the UPDATE that ends it, or while its seats are being revoked. */
+	ending = purchase_status_is_ended(new.status) &&
+		(difference < 0 || strcmp(old.status, new.status) != 0);
+	check_seats(table, &new, difference, ending && difference <= 0);
+}
+
+/* Raises 09000 if seats of a deleted purchase are still there, which a foreign key excludes. */
+static void
+check_deleted(const TriggerData *trigger, PurchaseKind kind)
+{
+	Datum id = required_column(trigger->tg_relation, trigger->tg_trigtuple, "id");
+	bool left;
+
+	SPI_connect();
+	left = purchase_has_seat((PurchaseId){kind, *DatumGetUUIDP(id)});
+	SPI_finish();
+	if (left)
+		refuse_trigger_on("customer_seats");
+}
+
+/*
+ * Trigger on each row of a purchase.
+ *
+ * Before INSERT or UPDATE it protects assigned_seats: a new purchase has none assigned, so that a
+ * restored dump counts again as its seats are loaded, and a value that an UPDATE writes there has no
+ * effect.  It sets modified_at if the application changed something.
+ *
+ * After INSERT or UPDATE, when all triggers before have run, it refuses fewer seats than are assigned,
+ * and a count that a trigger has changed; after DELETE, seats that a trigger kept from being deleted.
+ * A purchase may end and lower its seats in one statement, since seats_end_purchase() revokes them.
+ *
+ * Raises 23514, 09000, 42703 and 42804, and 55000 if this library does not know the version of the
+ * extension's objects: older objects have no trigger after the change.
+ *
+ * Locks: nothing more; a row trigger sees the row locked and current.
+ */
+Datum
+seats_keep_purchase(PG_FUNCTION_ARGS)
+{
+	PurchaseKind kind;
+	const TriggerData *trigger = purchase_trigger_data(fcinfo, &kind);
+
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && !TRIGGER_FIRED_AFTER(trigger->tg_event))
+		refuse_call(fcinfo);
+	extension_check_version();
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		return PointerGetDatum(keep_columns(trigger, kind));
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		check_deleted(trigger, kind);
+	else
+		check_written(trigger, kind);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, also if the
+ * organization may no longer use seats, because ending always works.  Raises 09000 if a trigger of
+ * the owner prevents that, and 42703 and 42804 if a column was altered.
+ *
+ * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the purchase.
+ */
+Datum
+seats_end_purchase(PG_FUNCTION_ARGS)
+{
+	PurchaseId purchase;
+	const TriggerData *trigger = purchase_trigger_data(fcinfo, &purchase.kind);
+	PurchaseRow row;
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
+		refuse_call(fcinfo);
+	row = read_purchase(trigger->tg_relation, trigger->tg_newtuple);
+	if (!purchase_status_is_ended(row.status))
+		return PointerGetDatum(NULL);
+	purchase.id = row.id;
+	SPI_connect();
+	(void) revoke_all(purchase);
+	if (owner_has_triggers() && purchase_has_live_seat(purchase))
+		refuse_trigger_on("customer_seats");
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* ---- Seats ---- */
+
+/* The number of seats whose sessions are ended together. */
+#define MAX_CLAIMED 100000
+
+/* Positions of the columns of seats that are needed, and two values of the first. */
+typedef struct SeatFields
+{
+	AttrNumber status;
+	AttrNumber id;
+	AttrNumber subscription_id;
+	AttrNumber order_id;
+	Oid claimed;
+	Oid revoked;
+} SeatFields;
+
+/* What a statement did to seats. */
+typedef struct SeatChanges
+{
+	SeatFields fields;
+	List *counts;			  /* of CountChange */
+	ArrayBuildState *claimed; /* ids of seats that were claimed before it, or NULL */
+} SeatChanges;
+
+/* Finds the columns of seats; raises 42703 and 42804. */
+static SeatFields
+find_fields(Relation table)
+{
+	Oid type = seat_status_type();
+
+	return (SeatFields){
+		.status = column_number(table, "status"),
+		.id = column_number(table, "id"),
+		.subscription_id = column_number(table, "subscription_id"),
+		.order_id = column_number(table, "order_id"),
+		.claimed = seat_status_value(type, "claimed"),
+		.revoked = seat_status_value(type, "revoked"),
+	};
+}
+
+/* Orders the elements of SeatChanges.counts by their purchase. */
+static int
+compare_counts(const ListCell *a, const ListCell *b)
+{
+	return purchase_compare(&((CountChange *) lfirst(a))->purchase,
+							&((CountChange *) lfirst(b))->purchase);
+}
+
+/* Returns a column of a seat. */
+static NullableDatum
+seat_value(TupleTableSlot *seat, AttrNumber column)
+{
+	NullableDatum result;
+
+	result.value = slot_getattr(seat, column, &result.isnull);
+	return result;
+}
+
+/* Returns a column of a seat that must not be null; raises 42804 if it is. */
+static Datum
+seat_required(TupleTableSlot *seat, AttrNumber column)
+{
+	NullableDatum value = seat_value(seat, column);
+
+	if (value.isnull)
+		refuse_null_column(
+			NameStr(TupleDescAttr(seat->tts_tupleDescriptor, column - 1)->attname));
+	return value.value;
+}
+
+/* Adds to the change of a purchase; rows of one purchase are usually adjacent. */
+static void
+add_count(SeatChanges *changes, PurchaseId purchase, int32 change)
+{
+	CountChange *last = changes->counts == NIL ? NULL : llast(changes->counts);
+
+	if (last == NULL || purchase_compare(&last->purchase, &purchase) != 0)
+	{
+		last = palloc0(sizeof(CountChange));
+		last->purchase = purchase;
+		changes->counts = lappend(changes->counts, last);
+	}
+	last->change += change;
+}
+
+/* Ends the sessions of the seats collected so far that are no longer claimed. */
+static void
+end_sessions(SeatChanges *changes)
+{
+	if (changes->claimed == NULL)
+		return;
+	sessions_end_unclaimed(makeArrayResult(changes->claimed, CurrentMemoryContext));
+	changes->claimed = NULL;
+}
+
+/* Adds a seat that was claimed before the statement. */
+static void
+add_claimed(SeatChanges *changes, Datum id)
+{
+	changes->claimed = accumArrayResult(changes->claimed, id, false, UUIDOID,
+										CurrentMemoryContext);
+	if (changes->claimed->nelems >= MAX_CLAIMED)
+		end_sessions(changes);
+}
+
+/* Adds one version of a seat's row: with -1 as it was before the statement, with 1 after it. */
+static void
+add_seat(SeatChanges *changes, TupleTableSlot *seat, int32 change)
+{
+	const SeatFields *fields = &changes->fields;
+	Oid status = DatumGetObjectId(seat_required(seat, fields->status));
+	PurchaseId purchase;
+
+	if (status == fields->revoked)
+		return;
+	if (purchase_of_seat(seat_value(seat, fields->subscription_id),
+						 seat_value(seat, fields->order_id), &purchase))
+		add_count(changes, purchase, change);
+	if (change < 0 && status == fields->claimed)
+		add_claimed(changes, seat_required(seat, fields->id));
+}
+
+/* Adds all rows of a transition table; NULL if the statement has none. */
+static void
+add_seats(SeatChanges *changes, Relation table, Tuplestorestate *rows, int32 change)
+{
+	TupleTableSlot *seat;
+
+	if (rows == NULL)
+		return;
+	seat = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsMinimalTuple);
+	tuplestore_select_read_pointer(rows,
+								   tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	tuplestore_rescan(rows);
+	while (tuplestore_gettupleslot(rows, true, false, seat))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_seat(changes, seat, change);
+	}
+	ExecDropSingleTupleTableSlot(seat);
+}
+
+/* Applies the changes of counts, in the order of the purchases. */
+static void
+apply_counts(List *counts)
+{
+	ListCell *cell;
+	CountChange sum = {0};
+
+	list_sort(counts, compare_counts);
+	foreach (cell, counts)
+	{
+		const CountChange *count = lfirst(cell);
+
+		if (sum.change != 0 && purchase_compare(&sum.purchase, &count->purchase) != 0)
+		{
+			purchase_count(sum);
+			sum.change = 0;
+		}
+		sum.purchase = count->purchase;
+		sum.change += count->change;
+	}
+	if (sum.change != 0)
+		purchase_count(sum);
+}
+
+/*
+ * Trigger after each statement that inserts, updates or deletes seats: changes the counts of their
+ * purchases, and ends the sessions of seats that are no longer claimed.  Raises 23514 if a purchase
+ * would have more seats assigned than were bought, 09000 if a trigger of the owner prevents a count
+ * from being changed or a session from being ended, and 42703 and 42804 if a column was altered.
+ *
+ * Locks: the purchases whose count changes, in the order of their ids, then sessions.  A claim
+ * changes no count and finds no session, so it locks nothing.
+ */
+Datum
+seats_changed(PG_FUNCTION_ARGS)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, false);
+	SeatChanges changes = {0};
+
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "customer_seats") != 0)
+		refuse_call(fcinfo);
+	changes.fields = find_fields(trigger->tg_relation);
+	SPI_connect();
+	add_seats(&changes, trigger->tg_relation, trigger->tg_oldtable, -1);
+	add_seats(&changes, trigger->tg_relation, trigger->tg_newtable, 1);
+	apply_counts(changes.counts);
+	end_sessions(&changes);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that go. */
+Datum
+seats_refuse_truncate(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot truncate seats.customer_seats"),
+			 errdetail("The counts of subscriptions and orders would be wrong."),
+			 errhint("Use DELETE.")));
+	PG_RETURN_NULL();
+}

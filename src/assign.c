@@ -15,6 +15,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "assign.h"
@@ -496,6 +497,19 @@ value_if(bool condition, Datum value)
 	return result;
 }
 
+/*
+ * Returns when an invitation issued now expires: by the lifetime that its organization sets, or by the
+ * setting if that is null.
+ */
+static TimestampTz
+invitation_expiry(TimestampTz now, NullableDatum own_ttl)
+{
+	if (own_ttl.isnull)
+		return now + setting_invitation_ttl * USECS_PER_SEC;
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), own_ttl.value));
+}
+
 /* Returns the status that the seats of an allocation get, as text. */
 static Datum
 status_of(const Allocation *allocation)
@@ -527,7 +541,7 @@ fill_arguments(const Allocation *allocation, int first, int count, NullableDatum
 {
 	const Customer *customers = allocation->customers + first;
 	TimestampTz now = allocation->now;
-	TimestampTz expires_at = settings_invitation_expiry(now, allocation->invitation_ttl);
+	TimestampTz expires_at = invitation_expiry(now, allocation->invitation_ttl);
 	NullableDatum *emails = palloc(count * sizeof(NullableDatum));
 
 	for (int i = 0; i < count; i++)
@@ -907,7 +921,7 @@ static Rows
 invite(const Invitee *invitee, const bytea *hash)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz expires_at = settings_invitation_expiry(now, invitee->invitation_ttl);
+	TimestampTz expires_at = invitation_expiry(now, invitee->invitation_ttl);
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(&invitee->seat.id), false},
 		{PointerGetDatum(hash), false},

@@ -280,7 +280,7 @@ is_retry(const Invitation *invitation, const bytea *key_hash, TimestampTz now)
 		invitation->key_hash != NULL &&
 		DatumGetBool(DirectFunctionCall2(byteaeq, PointerGetDatum(key_hash),
 										 PointerGetDatum(invitation->key_hash))) &&
-		settings_claim_retry_is_open(invitation->claimed_at, now);
+		now < invitation->claimed_at + setting_claim_retry_window * USECS_PER_SEC;
 }
 
 /* Raises the error that keeps a seat from being claimed at "now", if there is one. */

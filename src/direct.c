@@ -270,23 +270,6 @@ is_free(const DirectRow *row)
 }
 
 /*
- * Writes a new version of a row; false, with nothing done, where somebody has changed it.  It
- * waits for who came in between since is_free(), and only for him.
- */
-static bool
-write_version(DirectRow *row, TupleTableSlot *slot)
-{
-	UpdatedIndexes indexes;
-
-	if (table_tuple_update_compat(row->relation, &row->slot->tts_tid, slot,
-								  GetCurrentCommandId(true), GetActiveSnapshot(),
-								  &indexes) != TM_Ok)
-		return false;
-	update_index_entries(row->relation, slot, indexes);
-	return true;
-}
-
-/*
  * Tells whether this transaction wrote the row.  Its foreign keys may be still to be checked then,
  * and only an update by the executor has the new version checked instead.
  */
@@ -311,6 +294,7 @@ bool
 direct_update(DirectRow *row, const NullableDatum *values)
 {
 	TupleTableSlot *slot = NULL;
+	UpdatedIndexes indexes;
 	bool written;
 
 	if (!is_own(row) && is_free(row))
@@ -318,7 +302,12 @@ direct_update(DirectRow *row, const NullableDatum *values)
 	if (slot == NULL)
 		return false;
 	CheckCmdReplicaIdentity(row->relation, CMD_UPDATE);
-	written = write_version(row, slot);
+	/* If another transaction came in between, this waits for it. */
+	written = table_tuple_update_compat(row->relation, &row->slot->tts_tid, slot,
+										GetCurrentCommandId(true), GetActiveSnapshot(),
+										&indexes) == TM_Ok;
+	if (written)
+		update_index_entries(row->relation, slot, indexes);
 	ExecDropSingleTupleTableSlot(slot);
 	if (written)
 		CommandCounterIncrement();

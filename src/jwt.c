@@ -379,7 +379,7 @@ remove_old_keys(TimestampTz now)
 
 	if (!oldest.isnull)
 		now = Min(now, DatumGetTimestampTz(oldest.value));
-	moment.value = TimestampTzGetDatum(settings_session_start(now));
+	moment.value = TimestampTzGetDatum(now - setting_customer_session_ttl * USECS_PER_SEC);
 	(void) statement_execute(&delete_keys, &moment);
 }
 

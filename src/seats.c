@@ -7,9 +7,8 @@
  */
 #include "postgres.h"
 
-#include "utils/fmgrprotos.h"
+#include "datatype/timestamp.h"
 #include "utils/guc.h"
-#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "compat.h"
@@ -31,16 +30,16 @@ PGDLLEXPORT void _PG_init(void);
  * How long an invitation lives, in seconds, where its organization sets nothing else.  Zero
  * would make every invitation expired at birth and is refused.
  */
-static int setting_invitation_ttl;
+int setting_invitation_ttl;
 
 /* How long a customer session lives, in seconds; it is never extended. */
-static int setting_customer_session_ttl;
+int setting_customer_session_ttl;
 
 /*
  * How long after a claim the same call with the same idempotency key is answered again, in
  * seconds; zero: never.
  */
-static int setting_claim_retry_window;
+int setting_claim_retry_window;
 
 /* Where events go, an EventSink. */
 int setting_event_sink;
@@ -149,40 +148,6 @@ define_settings(void)
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("seats");
-}
-
-/*
- * Returns when an invitation given at "from" expires: by its organization's own lifetime, or by
- * the setting where that is null.
- */
-TimestampTz
-settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl)
-{
-	if (own_ttl.isnull)
-		return from + setting_invitation_ttl * USECS_PER_SEC;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(from), own_ttl.value));
-}
-
-/* Returns when a session opened at "from" expires. */
-TimestampTz
-settings_session_expiry(TimestampTz from)
-{
-	return from + setting_customer_session_ttl * USECS_PER_SEC;
-}
-
-/* Returns when a session that expires at "expiry" was opened. */
-TimestampTz
-settings_session_start(TimestampTz expiry)
-{
-	return expiry - setting_customer_session_ttl * USECS_PER_SEC;
-}
-
-/* Tells whether a claim made at "claimed_at" can be retried at "now". */
-bool
-settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now)
-{
-	return now < claimed_at + setting_claim_retry_window * USECS_PER_SEC;
 }
 
 /* Called when the library is loaded. */

@@ -5,8 +5,6 @@
 #ifndef SEATS_SEATS_H
 #define SEATS_SEATS_H
 
-#include "datatype/timestamp.h"
-
 /* Where events go. */
 typedef enum EventSink
 {
@@ -22,14 +20,14 @@ typedef enum SessionTokenFormat
 	SESSION_TOKEN_JWT
 } SessionTokenFormat;
 
+/* Lifetimes, in seconds. */
+extern int setting_invitation_ttl;
+extern int setting_customer_session_ttl;
+extern int setting_claim_retry_window;
+
 extern int setting_event_sink;
 extern int setting_session_token_format;
 extern char *setting_jwt_role;
 extern bool setting_direct_access;
-
-extern TimestampTz settings_invitation_expiry(TimestampTz from, NullableDatum own_ttl);
-extern TimestampTz settings_session_expiry(TimestampTz from);
-extern TimestampTz settings_session_start(TimestampTz expiry);
-extern bool settings_claim_retry_is_open(TimestampTz claimed_at, TimestampTz now);
 
 #endif

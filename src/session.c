@@ -136,7 +136,7 @@ text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context,
 			 bytea **hash)
 {
-	TimestampTz expiry = settings_session_expiry(now);
+	TimestampTz expiry = now + setting_customer_session_ttl * USECS_PER_SEC;
 	text *token = setting_session_token_format == SESSION_TOKEN_JWT
 		? jwt_issue(seat, now, expiry, context, hash)
 		: token_issue(TOKEN_SESSION, route, context, hash);

@@ -36,6 +36,10 @@ SELECT (seats.list_seats(test.id(363))).available_seats, ((seats.assign_seat(tes
 SELECT (seats.list_seats(test.id(363))).available_seats AS in_the_next;
 ROLLBACK;
 
+-- Each field of a seat is the column of that name.
+SELECT f.status, count(*), bool_and((SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(s)) WHERE to_jsonb(f) ? key) = to_jsonb(f)) AS same
+FROM seats.customer_seats AS s, seats.get_seat(s.id) AS f GROUP BY 1 ORDER BY 1;
+
 -- Errors.
 \x on
 SELECT * FROM test.outcome('SELECT seats.list_seats()');

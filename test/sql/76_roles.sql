@@ -5,6 +5,16 @@ CREATE ROLE seats_customer;
 SELECT seats.grant_access('"seats Anonymous"', 'seats_backend', 'seats_customer');
 GRANT USAGE ON SCHEMA test TO seats_backend, seats_customer;
 
+-- The fields of a seat are the same in the type, in the view and in what customers may read, and columns of the table.
+CREATE FUNCTION test.fields(relation regclass) RETURNS TABLE (name name, type regtype) LANGUAGE sql AS $$
+	SELECT attname, atttypid FROM pg_attribute WHERE attrelid = relation AND attnum > 0 ORDER BY attnum
+$$;
+SELECT (SELECT count(*) FROM test.fields('seats.customer_seat')) AS fields,
+	ARRAY(SELECT test.fields('seats.my_seats')) = ARRAY(SELECT test.fields('seats.customer_seat')) AS in_view,
+	ARRAY(SELECT name FROM test.fields('seats.customer_seats') WHERE has_column_privilege('seats_customer', 'seats.customer_seats', name, 'SELECT') ORDER BY name) =
+		ARRAY(SELECT name FROM test.fields('seats.customer_seat') ORDER BY name) AS readable,
+	ARRAY(SELECT f FROM test.fields('seats.customer_seat') AS f EXCEPT SELECT f FROM test.fields('seats.customer_seats') AS f) AS not_columns;
+
 -- The backend writes the application's records and calls everything; the rest is none of its business.
 SET ROLE seats_backend;
 SELECT test.make_organization(760);

@@ -176,6 +176,22 @@ sub speed_table
 		} @variants);
 }
 
+# What each operation costs with direct access on and off.
+sub direct_table
+{
+	my @names = uniq map { $_->[1] } matching('direct');
+
+	return table(
+		[ 'operation', 'on', 'off', 'off / on' ],
+		map {
+			my $name = $_;
+			my ($on, $off) = map { figure('direct', $name, $_, 'instructions') } qw(on off);
+			[   $name,
+				(map { middle(1000, 'direct', $name, $_, 'instructions') } qw(on off)),
+				sprintf('%.2f', $off / $on) ]
+		} @names);
+}
+
 # How large tables and indexes are in the course of churn.
 sub churn_table
 {
@@ -220,6 +236,8 @@ sub tables
 		[   'A thousand seats',
 			part_table('many', ['way'], [ 'seats per second', 1, 'seats per second' ]) ],
 		[ 'Reads', part_table('reads', ['call'], \@instructions) ],
+		[   'seats.direct_access on and off, thousands of instructions',
+			direct_table() ],
 		[   'Refusals',
 			part_table(
 				'refusal',
@@ -343,6 +361,7 @@ sub report
 
 	write_file("$results/summary.md", summary_table());
 	write_file("$results/goals.md",   table([qw(goal figure bound result)], goals()));
+	write_file("$results/direct.md",  direct_table());
 	write_file("$results/table.md",   "# Results\n\n", join "\n", $machine, @tables);
 	plot($results, 'claims', claims_rows());
 	plot($results, 'size',   size_rows());

@@ -1,0 +1,1 @@
+SELECT seats.end_session(:token)

@@ -1,0 +1,1 @@
+SELECT * FROM seats.resend_invitation(:seat)

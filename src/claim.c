@@ -501,7 +501,7 @@ static const Oid info_types[INFO_COUNT] = {
 	[INFO_CUSTOMER_EMAIL] = TEXTOID,	[INFO_CAN_CLAIM] = BOOLOID,
 };
 
-/* What an invitation is for; describe_invitation gives the same in this order. */
+/* The description of an invitation; describe_invitation returns it in this order. */
 typedef struct ClaimInfo
 {
 	NullableDatum fields[INFO_COUNT];
@@ -509,7 +509,7 @@ typedef struct ClaimInfo
 	bool pricing_enabled;
 } ClaimInfo;
 
-/* What a seat itself tells of its invitation, and where the rest is told. */
+/* The columns of a seat that describe its invitation or lead to the rest of the description. */
 enum
 {
 	OF_STATUS,
@@ -530,7 +530,7 @@ static const int info_columns[OF_COUNT] = {
 	[OF_ORDER] = SEAT_ORDER_ID,
 };
 
-/* Describes what the seat itself tells. */
+/* Fills in what the seat itself contains. */
 static void
 describe_seat(const NullableDatum *seat, TimestampTz now, ClaimInfo *info)
 {
@@ -546,7 +546,7 @@ describe_seat(const NullableDatum *seat, TimestampTz now, ClaimInfo *info)
 																	: seat[OF_EMAIL].value;
 }
 
-/* Reads the product that was bought. */
+/* Reads the id and the name of the product that was bought. */
 static DirectResult
 read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *info)
 {
@@ -557,7 +557,7 @@ read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *i
 	NullableDatum *product = &info->fields[INFO_PRODUCT_ID];
 	DirectResult result;
 
-	/* The statement needs to read both tables, so we take no less. */
+	/* The statement needs both tables, so direct access requires both, too. */
 	if (!direct_table_is_readable(order ? &direct_subscriptions : &direct_orders))
 		return DIRECT_NOT_POSSIBLE;
 	result = direct_read(order ? &direct_orders : &direct_subscriptions, purchase_id,
@@ -567,7 +567,7 @@ read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *i
 	return direct_read(&direct_products, *product, &name, &info->fields[INFO_PRODUCT_NAME], 1);
 }
 
-/* Reads what is told of the organization. */
+/* Reads the name and slug of the organization, and whether it may use seats. */
 static DirectResult
 read_organization(NullableDatum id, ClaimInfo *info)
 {
@@ -587,7 +587,7 @@ read_organization(NullableDatum id, ClaimInfo *info)
 	return DIRECT_FOUND;
 }
 
-/* Describes an invitation past the executor, where that is possible. */
+/* Describes an invitation without the executor, if possible. */
 static DirectResult
 describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 {
@@ -606,7 +606,7 @@ describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 	return read_organization(seat[OF_ORGANIZATION], info);
 }
 
-/* Describes an invitation by a statement; false where no seat has the token. */
+/* Describes an invitation by a statement; returns false if no seat has the token. */
 static bool
 describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 {
@@ -623,9 +623,7 @@ describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 	return true;
 }
 
-/*
- * Tells what an invitation is for; see claim_info().  Raises PT400 and PT403.
- */
+/* Describes an invitation; see claim_info().  Raises PT400 and PT403. */
 Datum
 claim_info_operation(TupleDesc type, const text *token)
 {
@@ -656,9 +654,9 @@ claim_info_operation(TupleDesc type, const text *token)
 }
 
 /*
- * claim_info(invitation_token text): what the invitation is for, and whether claim_seat() would
- * accept it.  Changes and locks nothing, so that a mail scanner may fetch it.  Raises PT400 where
- * the token is unknown or its seat revoked, PT403 and PT422.
+ * claim_info(invitation_token text): describes the invitation, and tells whether claim_seat() would
+ * accept it.  Changes and locks nothing, so a mail scanner may fetch it.  Raises PT400 if the token
+ * is unknown or its seat is revoked, PT403 and PT422.
  */
 Datum
 seats_claim_info(PG_FUNCTION_ARGS)

@@ -7,7 +7,7 @@
 
 #include "datatype/timestamp.h"
 
-/* Where events go. */
+/* Where events are recorded. */
 typedef enum EventSink
 {
 	EVENT_SINK_TABLE,	/* rows of seats.events */
@@ -15,7 +15,7 @@ typedef enum EventSink
 	EVENT_SINK_NONE
 } EventSink;
 
-/* What a customer session's token is. */
+/* The format of a customer session's token. */
 typedef enum SessionTokenFormat
 {
 	SESSION_TOKEN_OPAQUE,

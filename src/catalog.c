@@ -1,7 +1,7 @@
 /*
  * catalog.c
- *		What the system catalogs say about this extension: its version, its tables and their columns,
- *		triggers and rules that the owner added, and when any of this changes.
+ *		What the system catalogs say about this extension: its version, its tables and their
+ *		columns, triggers and rules that the owner added, and when any of this changes.
  *
  * The library and the SQL objects are installed separately: a package brings the library, ALTER
  * EXTENSION UPDATE changes the objects, and a session keeps the library that it has loaded.  So the
@@ -12,11 +12,11 @@
  * triggers and direct access by column_number() and column_type(), SQL statements by
  * check_statement_columns(), each time before PostgreSQL analyzes them.
  *
- * The owner may also add triggers and rules.  A function must have written what it meant to write, and
- * its result must be true when it returns; otherwise it raises 09000 and nothing has changed.  The
- * effect of a trigger before a change shows in what the statement returns.  A trigger after it may
- * change this row or another one, so the rows are read again before the function ends.  That costs a
- * statement, and is done only if the owner has added a trigger.
+ * The owner may also add triggers and rules.  A function must have written what it meant to write,
+ * and its result must be true when it returns; otherwise it raises 09000 and nothing has changed.
+ * The effect of a trigger before a change shows in what the statement returns.  A trigger after it
+ * may change this row or another one, so the rows are read again before the function ends.  That
+ * costs a statement, and is done only if the owner has added a trigger.
  */
 #include "postgres.h"
 
@@ -707,8 +707,8 @@ open_table(const char *name)
 }
 
 /*
- * Tells whether a trigger of the owner before rows, or a rule, may alter or prevent what a
- * statement writes to a table.
+ * Tells whether a trigger before rows, or a rule, may alter or prevent what a statement writes to a
+ * table.
  */
 bool
 table_has_interference(const char *name)

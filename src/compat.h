@@ -85,7 +85,9 @@ identity_sequence_compat(Relation table, AttrNumber column)
 #endif
 }
 
-/* Tells whether PostgreSQL enforces a CHECK constraint: since 18 a constraint may be NOT ENFORCED. */
+/*
+ * Tells whether PostgreSQL enforces a CHECK constraint: since 18 a constraint may be NOT ENFORCED.
+ */
 static inline bool
 check_is_enforced_compat(const ConstrCheck *check pg_attribute_unused())
 {

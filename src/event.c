@@ -2,12 +2,13 @@
  * event.c
  *		Events: the record of what happened to seats.
  *
- * Each state change records one event, in the same transaction, so a change that is rolled back leaves
- * none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the address and the
- * user agent of the request.
+ * Each state change records one event, in the same transaction, so a change that is rolled back
+ * leaves none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the
+ * address and the user agent of the request.
  *
- * Address and user agent are headers, so the sender of a request can write anything into them, a token
- * too.  An address is kept only if it can be one, and a user agent only if it cannot hold a secret.
+ * Address and user agent are headers, so the sender of a request can write anything into them, a
+ * token too.  An address is kept only if it can be one, and a user agent only if it cannot hold a
+ * secret.
  */
 #include "postgres.h"
 

@@ -1,21 +1,23 @@
 /*
  * http.c
- *		The functions of the schema seats_http, which answer as the HTTP contract's service does: with
- *		a status and a JSON body.
+ *		The functions of the schema seats_http, which answer as the HTTP contract's service does:
+ *		with a status and a JSON body.
  *
- * Each function reads the request and finds everything that is wrong with it before it does anything;
- * then it does what the function of the schema seats does.  Functions that write reject a read-only
- * transaction before they read the request: PostgREST runs GET and HEAD in one, and answers 405.
+ * Each function reads the request and finds everything that is wrong with it before it does
+ * anything; then it does what the function of the schema seats does.  Functions that write reject a
+ * read-only transaction before they read the request: PostgREST runs GET and HEAD in one, and
+ * answers 405.
  *
- * PostgREST takes the status from the setting response.status, which is left alone for 200.  An answer
- * that reports an error is an answer nevertheless, and PostgREST commits.  So the operation runs in a
- * subtransaction, which is rolled back before the status is set.  Only the extension's own errors
- * become answers.  Others are raised, and PostgREST reports them: a serialization failure or a
- * deadlock, after which the caller may retry, a timeout, or an error that a trigger raised.
+ * PostgREST takes the status from the setting response.status, which is left alone for 200.  An
+ * answer that reports an error is an answer nevertheless, and PostgREST commits.  So the operation
+ * runs in a subtransaction, which is rolled back before the status is set.  Only the extension's
+ * own errors become answers.  Others are raised, and PostgREST reports them: a serialization
+ * failure or a deadlock, after which the caller may retry, a timeout, or an error that a trigger
+ * raised.
  *
- * What is accepted, and the messages and types of faults, are those of FastAPI and pydantic, which the
- * HTTP contract's service uses; but no fault quotes the caller.  Unknown fields are ignored.  An
- * optional field may also be JSON's null, which means the same as no field.
+ * What is accepted, and the messages and types of faults, are those of FastAPI and pydantic, which
+ * the HTTP contract's service uses; but no fault quotes the caller.  Unknown fields are ignored.
+ * An optional field may also be JSON's null, which means the same as no field.
  */
 #include "postgres.h"
 

@@ -320,7 +320,7 @@ find_holdings(const Allocation *allocation)
 	return holdings;
 }
 
-/* Raises seat_already_assigned if a customer has a seat, with what to do about it. */
+/* Raises seat_already_assigned if a customer has a seat; the hint says how to proceed. */
 static void
 check_holding(Holding holding)
 {

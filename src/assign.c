@@ -31,11 +31,11 @@ PG_FUNCTION_INFO_V1(seats_assign_seat);
 PG_FUNCTION_INFO_V1(seats_assign_seats);
 PG_FUNCTION_INFO_V1(seats_resend_invitation);
 
-/* A customer for whom a seat is. */
+/* A customer who gets a seat. */
 typedef struct Customer
 {
 	pg_uuid_t id;
-	NullableDatum email; /* as the customer has it, which may differ in case */
+	NullableDatum email; /* as in the customer's row, which may differ in case */
 	bool repeated;		 /* an earlier one of several is the same */
 } Customer;
 
@@ -111,8 +111,9 @@ static Statement find_customers = {
 };
 
 /*
- * Another transaction may have made a customer meanwhile.  That one is locked here, in its turn: if
- * it were locked later and deleted by then, it would have to be made out of turn.
+ * Another transaction may have made a customer meanwhile.  That one is locked here, in the order of
+ * the addresses.  If it were locked later and deleted by then, it would have to be made out of
+ * order.
  */
 static Statement make_customers = {
 	.sql =
@@ -173,7 +174,7 @@ read_customers(const NullableDatum *arguments, Customer *customers, bool *found)
 	return (int) rows.count;
 }
 
-/* Returns an array of those addresses in an array that were not found. */
+/* Returns an array of the addresses in an array that were not found. */
 static NullableDatum
 missing_addresses(Datum emails, int count, const bool *found)
 {
@@ -423,8 +424,8 @@ static Statement lock_revoked[PURCHASE_KINDS] = {
 };
 
 /*
- * The statements that write seats begin with the same arguments: first what all seats have in
- * common, then what each has.
+ * The statements that write seats begin with the same arguments: first those that all seats have in
+ * common, then those of each seat.
  */
 #define SEATS_ARGUMENTS 8
 #define SEATS_ARGUMENT_TYPES \
@@ -433,7 +434,8 @@ static Statement lock_revoked[PURCHASE_KINDS] = {
 #define UNNESTED "pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)"
 
 /*
- * Whether a seat was written as it was meant, in what all have in common.  Metadata may be added.
+ * Whether a seat was written as it was meant, in the columns that all seats have in common.  A
+ * trigger may add metadata.
  */
 #define IS_ALLOCATED \
 	"s.status = $1::seats.seat_status " \
@@ -841,7 +843,7 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 
 /* ---- resend_invitation() ---- */
 
-/* The seat that somebody is invited to again, once it is locked. */
+/* The seat of an invitation that is sent again, once it is locked. */
 typedef struct Invitee
 {
 	SeatIds seat;

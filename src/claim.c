@@ -1,6 +1,6 @@
 /*
  * claim.c
- *		Claims a seat with an invitation token, and describes the invitation.
+ *		Claiming a seat with an invitation token, and describing the invitation.
  *
  * Nearly every claim is of a pending seat that nobody else is using, and claim_directly() does it
  * without the executor.  The seat is not locked first, which saves a WAL record: it is read,

@@ -1,6 +1,6 @@
 /*
  * claim.h
- *		Claims a seat with an invitation token, and describes the invitation.
+ *		Claiming a seat with an invitation token, and describing the invitation.
  *
  * Both functions return a value of the composite type that they are given, in the caller's memory
  * context.

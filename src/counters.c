@@ -27,7 +27,7 @@
 
 #define MAX_DATABASES 64
 
-/* The counters of one database.  They only rise, and adding to one waits for nobody. */
+/* The counters of one database.  They only increase, and adding to one never waits. */
 typedef struct DatabaseCounters
 {
 	Oid database; /* InvalidOid: not in use */

@@ -1,7 +1,7 @@
 /*
  * direct.c
- *		Finds, inserts and updates single rows without the executor, in tables that direct_table.c
- *		found to be as the extension made them.
+ *		Finding, inserting and updating single rows without the executor, in tables that
+ *		direct_table.c found to be as the extension made them.
  *
  * For a claim, starting and ending the executor costs more than the work on the rows.  These
  * functions treat a row, its constraints, its indexes and its locks as the executor does.  If one

@@ -1,6 +1,6 @@
 /*
  * direct.h
- *		Finds, inserts and updates single rows without the executor.
+ *		Finding, inserting and updating single rows without the executor.
  */
 #ifndef SEATS_DIRECT_H
 #define SEATS_DIRECT_H

@@ -204,9 +204,9 @@ purchase_raise_not_found(PurchaseId id)
 }
 
 /*
- * The change of assigned_seats that purchase_count() is making.  Nobody else can change that
+ * The change of assigned_seats that purchase_count() is making.  Nothing else can change that
  * column: the trigger before the UPDATE makes this change once, whatever the UPDATE says, and the
- * trigger after all others checks that it is there once.  Both are in triggers.c.
+ * trigger after all others checks that it was made once.  Both are in triggers.c.
  */
 typedef struct Counting
 {
@@ -291,7 +291,7 @@ purchase_check_change(PurchaseId purchase, int32 difference)
 
 /*
  * Raises PT403 unless the organization may use seats.  Returns the lifetime of its own invitations,
- * null if the setting applies.  Between SPI_connect() and SPI_finish(), where the result lives.
+ * null if the setting applies.  Between SPI_connect() and SPI_finish(), which frees the result.
  *
  * Callers lock the row that they want to change first.  This takes a statement of its own: a
  * statement that waits for a row lock rechecks that row only, and would see an organization that it

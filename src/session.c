@@ -48,7 +48,7 @@ static const Oid field_types[FIELD_COUNT] = {
 	[FIELD_EXPIRES_AT] = TIMESTAMPTZOID,
 };
 
-/* The names of those that are never null. */
+/* The names of the fields that are never null. */
 static const char *const required_fields[FIELD_COUNT] = {
 	[FIELD_CUSTOMER_ID] = "customer_id",
 	[FIELD_ORGANIZATION_ID] = "organization_id",
@@ -56,7 +56,7 @@ static const char *const required_fields[FIELD_COUNT] = {
 	[FIELD_EXPIRES_AT] = "expires_at",
 };
 
-/* Takes the values of all columns. */
+/* The arguments are all columns. */
 #define INSERT_SESSION \
 	"INSERT INTO seats.customer_sessions " \
 	"(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) " \
@@ -237,7 +237,7 @@ find_live(bytea *hash, NullableDatum *fields)
 }
 
 /*
- * Reads a session token of either kind; returns false if it has neither form, otherwise its hash.
+ * Reads a session token of either kind and returns its hash; returns false if it has neither form.
  */
 static bool
 read_token(const text *token, bytea **hash)
@@ -276,8 +276,8 @@ seats_authenticate(PG_FUNCTION_ARGS)
 
 /*
  * end_session(customer_session_token text): ends the session; returns false if there was none, also
- * for a string that is no token.  Raises PT422 if the token is null, empty or too long, and 25006
- * in a read-only transaction.
+ * for a string that is not a token.  Raises PT422 if the token is null, empty or too long, and
+ * 25006 in a read-only transaction.
  *
  * Locks: the session's row.
  */
@@ -301,8 +301,8 @@ seats_end_session(PG_FUNCTION_ARGS)
 
 /*
  * check_session(): raises PT401 if PostgREST's request comes with the JWT of a customer session
- * that was ended or has expired by the clock; PostgREST itself knows nothing of the former and is
- * not exact about the latter.  All other requests pass.  Changes and locks nothing.
+ * that was ended or has expired by the clock.  PostgREST itself does not detect the former, and
+ * does not check the latter exactly.  All other requests pass.  Changes and locks nothing.
  */
 Datum
 seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
@@ -327,7 +327,7 @@ seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 
 /*
  * token_route(token text): the route that a token of any kind carries, the same bits as a signed
- * integer.  Raises PT400 for a string that is no token.  Reads no table.
+ * integer.  Raises PT400 for a string that is not a token.  Reads no table.
  */
 Datum
 seats_token_route(PG_FUNCTION_ARGS)

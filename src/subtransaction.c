@@ -1,6 +1,6 @@
 /*
  * subtransaction.c
- *		Runs code whose errors are returned instead of raised.
+ *		Running code whose errors are returned instead of raised.
  *
  * After an error, a transaction can only go on if all that was done before the error is undone:
  * rows, locks, snapshots, statements being executed.  A subtransaction does that, as in an

@@ -1,6 +1,6 @@
 /*
  * subtransaction.h
- *		Runs code whose errors are returned instead of raised.
+ *		Running code whose errors are returned instead of raised.
  */
 #ifndef SEATS_SUBTRANSACTION_H
 #define SEATS_SUBTRANSACTION_H

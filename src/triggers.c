@@ -373,7 +373,7 @@ typedef struct SeatFields
 	Oid revoked;
 } SeatFields;
 
-/* What a statement did to seats. */
+/* The effects of a statement on seats. */
 typedef struct SeatChanges
 {
 	SeatFields fields;
@@ -550,7 +550,10 @@ seats_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that go. */
+/*
+ * Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that are
+ * removed.
+ */
 Datum
 seats_refuse_truncate(PG_FUNCTION_ARGS pg_attribute_unused())
 {

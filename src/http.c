@@ -81,7 +81,7 @@ is_no_json(const ErrorData *error)
 	{
 		case ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: /* not UTF-8 */
 		case ERRCODE_INVALID_TEXT_REPRESENTATION: /* not JSON */
-		case ERRCODE_UNTRANSLATABLE_CHARACTER:	  /* \u0000, or not in the database's encoding */
+		case ERRCODE_UNTRANSLATABLE_CHARACTER:	  /* \u0000, or not in the encoding */
 		case ERRCODE_FEATURE_NOT_SUPPORTED:		  /* an escape, in SQL_ASCII */
 		case ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE:
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED: /* too long */

@@ -29,7 +29,7 @@ typedef enum JwtClaim
 	JWT_ROLE, /* the role that PostgREST switches to */
 	JWT_IAT,  /* when the session was opened, in seconds since 1970 */
 	JWT_EXP,  /* when it expires */
-	JWT_JTI,  /* 256 random bits, so that a key alone does not suffice to make an existing token */
+	JWT_JTI,  /* 256 random bits, which a holder of the key cannot guess */
 	JWT_CLAIMS
 } JwtClaim;
 

@@ -46,7 +46,7 @@ typedef struct Search
 	JsonLexContext *lexer;
 	Expected expected;
 	StringInfoData open; /* a bracket for each object or array around the next token */
-	int current;		 /* the wanted field of the outermost object that was named last, or -1 */
+	int current;		 /* the wanted field that the outermost object named last, or -1 */
 } Search;
 
 /* Compares the name of a header with one in lower case, ignoring the case of ASCII letters. */

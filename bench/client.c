@@ -1,13 +1,14 @@
 /*
  * client.c
- *		The load client of the benchmark: runs one call again and again over the protocol, from
- *		one or more connections, and tells how fast that was.
+ *		The load client of the benchmark: repeats one call over the protocol, in one or more
+ *		connections, and reports its speed.
  *
- * A call is a file of statements, separated by ";".  Where one says ":name", a value is bound:
- * a field of the call's line of the input file (whose first line names the fields), a column of
- * the first row that an earlier statement of the call gave, or :session_hash, 32 random bytes.
- * Each statement is prepared at its first use in a connection, as drivers do, and is one round
- * trip from then on.  A call fails where a statement raises an error, or gives or changes no row.
+ * A call is a file of statements, separated by ";".  A name such as ":name" in a statement is a
+ * parameter.  Its value is a field of the call's line in the input file, whose first line names the
+ * fields; or a column of the first row that an earlier statement of the call returned; or, for
+ * :session_hash, 32 random bytes.  Each statement is prepared at its first use in a connection, as
+ * drivers do, and is one round trip from then on.  A call fails if a statement raises an error, or
+ * returns or changes no row.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -37,7 +38,7 @@
 #define HASH_LENGTH 32
 #define MEMORY_SAMPLES 11
 
-/* A statement as the server gets it; its parameters by their places among the variables. */
+/* A statement as the server receives it, and for each parameter the index of its variable. */
 typedef struct Statement
 {
 	char *sql;
@@ -46,7 +47,7 @@ typedef struct Statement
 	int parameters[MAX_VARIABLES];
 } Statement;
 
-/* What one client has to tell; in memory that all share. */
+/* The results of one client, in memory that all share. */
 typedef struct Report
 {
 	int backend;
@@ -56,20 +57,20 @@ typedef struct Report
 	long memory_kb[MEMORY_SAMPLES]; /* of its backend, after each tenth of the calls */
 } Report;
 
-/* What the command line asks for. */
+/* Settings from the command line. */
 static int clients = 1;
-static int calls = 1;	/* measured ones, of all clients */
+static int calls = 1;	/* measured, of all clients together */
 static int warm_up = 0; /* of each client */
 static bool pinned = false;
 static bool one_transaction = false;
 static bool failing = false;
-static const char *preparation = NULL; /* SQL that each client runs before all else */
+static const char *preparation = NULL; /* a query that each client runs first */
 
 static Statement statements[MAX_STATEMENTS];
 static int nstatements = 0;
 
 static char *variable_names[MAX_VARIABLES];
-static char *variables[MAX_VARIABLES]; /* their values in the call that runs */
+static char *variables[MAX_VARIABLES]; /* their values in the current call */
 static int nvariables = 0;
 static int nfields = 0; /* the first ones come from the input */
 
@@ -93,7 +94,7 @@ static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *for
 	exit(1);
 }
 
-/* Returns what was allocated, or ends the program. */
+/* Returns memory that was allocated; ends the program if there is none. */
 static void *
 checked(void *memory)
 {
@@ -118,7 +119,7 @@ read_file(const char *path)
 	return content;
 }
 
-/* Returns the place of a variable, which is new where the name is. */
+/* Returns the index of a variable; adds the variable if the name is new. */
 static int
 variable(const char *name, size_t length)
 {
@@ -134,7 +135,7 @@ variable(const char *name, size_t length)
 	return nvariables++;
 }
 
-/* Returns the number of a statement's parameter, from 1, for a variable. */
+/* Returns the number, from 1, of a statement's parameter for a variable. */
 static int
 parameter(Statement *statement, int place)
 {
@@ -147,7 +148,10 @@ parameter(Statement *statement, int place)
 	return ++statement->nparameters;
 }
 
-/* Returns the length of what a ";" or ":" in it would not count in: a string or a comment. */
+/*
+ * Returns the length of a string, a comment or a "::" at the start of a text, or 0.  A ";" or ":"
+ * in it has no special meaning.
+ */
 static size_t
 opaque_length(const char *text)
 {
@@ -162,7 +166,7 @@ opaque_length(const char *text)
 	return end == NULL ? 0 : (size_t) (end - text) + 1;
 }
 
-/* Reads a statement up to its ";" or the end of the text, and returns where that is. */
+/* Reads a statement up to its ";" or the end of the text; returns a pointer to that. */
 static const char *
 read_statement(const char *text, Statement *statement)
 {
@@ -229,7 +233,7 @@ read_input(const char *path)
 	}
 }
 
-/* Returns the time in seconds, by a clock that is never set. */
+/* Returns the time in seconds, by a clock that nobody sets. */
 static double
 seconds(void)
 {
@@ -239,7 +243,7 @@ seconds(void)
 	return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
-/* Gives a variable a value of its own, or none. */
+/* Sets a variable to a copy of a value, or to NULL. */
 static void
 set_variable(int place, const char *value)
 {
@@ -278,7 +282,7 @@ start_call(int line)
 	free(fields);
 }
 
-/* Sets the variables that have the names of a result's columns, from its first row. */
+/* Sets the variables that are named like columns of a result, from its first row. */
 static void
 keep_row(const PGresult *result)
 {
@@ -292,7 +296,7 @@ keep_row(const PGresult *result)
 	}
 }
 
-/* Sends a statement, for the first time in a connection with its text before it. */
+/* Executes a statement; prepares it before its first execution in a connection. */
 static PGresult *
 send_statement(PGconn *connection, const Statement *statement, bool first)
 {
@@ -311,7 +315,9 @@ send_statement(PGconn *connection, const Statement *statement, bool first)
 						  NULL, 0);
 }
 
-/* Runs a statement; tells whether it gave or changed a row, where its kind does. */
+/*
+ * Runs a statement; tells whether it returned or changed a row, or is of a kind that does neither.
+ */
 static bool
 run_statement(PGconn *connection, const Statement *statement, bool first)
 {
@@ -336,7 +342,7 @@ run_statement(PGconn *connection, const Statement *statement, bool first)
 	return done;
 }
 
-/* Runs a statement that must succeed and gives nothing. */
+/* Runs a statement that must succeed and returns no rows. */
 static void
 run_command(PGconn *connection, const char *sql)
 {
@@ -347,7 +353,7 @@ run_command(PGconn *connection, const char *sql)
 	PQclear(result);
 }
 
-/* Makes a call with a line of the input; tells whether all statements did what they should. */
+/* Makes a call with a line of the input; tells whether all its statements succeeded. */
 static bool
 run_call(PGconn *connection, int line)
 {
@@ -369,7 +375,7 @@ run_call(PGconn *connection, int line)
 	return true;
 }
 
-/* Returns the memory of a process that is its own and no file's, in kB. */
+/* Returns the private anonymous memory of a process, in kB. */
 static long
 private_memory(int pid)
 {
@@ -386,7 +392,7 @@ private_memory(int pid)
 	return kb;
 }
 
-/* Puts a client and its backend on one processor: the way between two takes long. */
+/* Pins a client and its backend to one processor, because communication between two takes long. */
 static void
 pin(int client, int backend)
 {
@@ -399,7 +405,10 @@ pin(int client, int backend)
 		fail("cannot choose a processor: %s", strerror(errno));
 }
 
-/* Makes a client's measured calls, each with every so many-th line of the input. */
+/*
+ * Makes the measured calls of a client.  Each client takes every n-th line of the input, if there
+ * are n clients.
+ */
 static void
 run_measured(PGconn *connection, int client)
 {
@@ -426,7 +435,7 @@ run_measured(PGconn *connection, int client)
 	report->end = seconds();
 }
 
-/* Runs what is to be run once in each session, if anything is. */
+/* Runs the query of option -s, if there is one. */
 static void
 prepare_session(PGconn *connection)
 {
@@ -440,7 +449,10 @@ prepare_session(PGconn *connection)
 	PQclear(result);
 }
 
-/* A client: connects, prepares its session, warms up, waits for the others to have done so, and runs. */
+/*
+ * Runs one client: connects, prepares the session, warms up, waits until all clients have warmed
+ * up, and makes the measured calls.
+ */
 static void
 run_client(int client)
 {
@@ -470,7 +482,7 @@ shared_memory(size_t size)
 	return memory == MAP_FAILED ? checked(NULL) : memory;
 }
 
-/* Makes what the clients share. */
+/* Creates what the clients share. */
 static void
 share(void)
 {
@@ -484,7 +496,7 @@ share(void)
 	pthread_barrier_init(warmed_up, &attributes, (unsigned int) clients);
 }
 
-/* Starts the clients and waits for them; one that fails ends the others. */
+/* Starts the clients and waits for them; if one fails, ends the others. */
 static void
 run_clients(void)
 {
@@ -513,7 +525,7 @@ run_clients(void)
 	}
 }
 
-/* Orders latencies. */
+/* Compares two latencies, for qsort(). */
 static int
 compare_latencies(const void *a, const void *b)
 {
@@ -522,7 +534,7 @@ compare_latencies(const void *a, const void *b)
 	return (difference > 0) - (difference < 0);
 }
 
-/* Prints what was measured, a name and its value to a line; returns how many calls failed. */
+/* Prints the results, a name and its value on each line; returns how many calls failed. */
 static int
 print_results(void)
 {
@@ -549,7 +561,7 @@ print_results(void)
 	return failures;
 }
 
-/* Ends the program with a word on how to use it. */
+/* Ends the program with a usage message. */
 static void __attribute__((noreturn)) usage(void)
 {
 	fputs(
@@ -563,7 +575,7 @@ static void __attribute__((noreturn)) usage(void)
 	exit(2);
 }
 
-/* Reads the command line; returns the place of the first argument that is no option. */
+/* Reads the command line; returns the index of the first argument that is not an option. */
 static int
 read_options(int argc, char **argv)
 {

@@ -32,11 +32,11 @@ PG_FUNCTION_INFO_V1(seats_assign_seat);
 PG_FUNCTION_INFO_V1(seats_assign_seats);
 PG_FUNCTION_INFO_V1(seats_resend_invitation);
 
-/* A customer for whom a seat is. */
+/* A customer who gets a seat. */
 typedef struct Customer
 {
 	pg_uuid_t id;
-	NullableDatum email; /* as the customer has it, which may differ in case */
+	NullableDatum email; /* as in the customer's row, which may differ in case */
 	bool repeated;		 /* an earlier one of several is the same */
 } Customer;
 
@@ -58,11 +58,11 @@ typedef struct Allocation
 	bool claimed;			/* immediately, without an invitation */
 	Oid seat_type;			/* of the result */
 	MemoryContext context;	/* of the result */
-	/* What was done. */
+	/* Set by the allocation. */
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
 	AllocatedSeat *seats;  /* the result, in the order of the customers */
-	SeatIds *seat_ids;	   /* what the events are about */
+	SeatIds *seat_ids;	   /* for the events */
 } Allocation;
 
 /* ---- Customers ---- */
@@ -91,8 +91,8 @@ static Statement find_customer[] = {
 };
 
 /*
- * Two addresses are the same if they differ only in the case of ASCII letters, whatever the database's
- * locale or the column's collation.  The index customers_email_key has this expression.
+ * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
+ * database's locale or the column's collation.  The index customers_email_key has this expression.
  */
 #define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
 
@@ -112,8 +112,9 @@ static Statement find_customers = {
 };
 
 /*
- * Another transaction may have made a customer meanwhile.  That one is locked here, in its turn: if it
- * were locked later and deleted by then, it would have to be made out of turn.
+ * Another transaction may have made a customer meanwhile.  That one is locked here, in the order of
+ * the addresses.  If it were locked later and deleted by then, it would have to be made out of
+ * order.
  */
 static Statement make_customers = {
 	.sql =
@@ -130,8 +131,8 @@ static Statement make_customers = {
 };
 
 /*
- * Returns the customer of an organization that has an identifier; raises customer_not_found if there
- * is none.  The address lives until SPI_finish().
+ * Returns the customer of an organization that has an identifier; raises customer_not_found if
+ * there is none.  The address lives until SPI_finish().
  *
  * Locks: the customer's row, FOR KEY SHARE.
  */
@@ -174,7 +175,7 @@ read_customers(const NullableDatum *arguments, Customer *customers, bool *found)
 	return (int) rows.count;
 }
 
-/* Returns an array of those addresses in an array that were not found. */
+/* Returns an array of the addresses in an array that were not found. */
 static NullableDatum
 missing_addresses(Datum emails, int count, const bool *found)
 {
@@ -198,9 +199,9 @@ missing_addresses(Datum emails, int count, const bool *found)
  * 09000 if a trigger of the owner prevents a customer from being made.
  *
  * Locks: the customers' rows, FOR KEY SHARE.  Then it makes the missing ones, which waits for other
- * transactions that are making one with the same address, or locks what they made FOR NO KEY UPDATE.
- * Both in the order of lower(email).  Calls wait for each other only if they make customers, and a
- * call that waits for an address has made none that comes after it.
+ * transactions that are making one with the same address, or locks what they made FOR NO KEY
+ * UPDATE.  Both in the order of lower(email).  Calls wait for each other only if they make
+ * customers, and a call that waits for an address has made none that comes after it.
  */
 static Customer *
 customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
@@ -249,7 +250,7 @@ find_assigned(const Assignment *assignment, const pg_uuid_t *organization_id)
 
 /* ---- Whether seats may be allocated ---- */
 
-/* Which of some customers have a seat of the purchase already, and of what status. */
+/* Finds those of some customers that already have a seat of the purchase, and its status. */
 #define FIND_HOLDERS(purchase) \
 	{ \
 		.sql = \
@@ -269,7 +270,7 @@ static Statement find_holders[PURCHASE_KINDS] = {
 	[PURCHASE_ORDER] = FIND_HOLDERS("order_id"),
 };
 
-/* What a customer has of a purchase. */
+/* Whether a customer has a seat of a purchase, or an invitation to one. */
 typedef enum Holding
 {
 	HOLDS_NOTHING,
@@ -279,7 +280,8 @@ typedef enum Holding
 } Holding;
 
 /*
- * Locks the purchase of an allocation; raises PT404, PT403 or PT400 if its seats may not be assigned.
+ * Locks the purchase of an allocation; raises PT404, PT403 or PT400 if its seats may not be
+ * assigned.
  *
  * Locks: its row.  All transactions that assign or revoke its seats wait for each other here.
  */
@@ -293,7 +295,7 @@ lock_assignable(PurchaseId id, Allocation *allocation)
 		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
 }
 
-/* Returns what each customer of an allocation has of the purchase already, by the clock. */
+/* Returns the holding of each customer of an allocation, by the clock. */
 static Holding *
 find_holdings(const Allocation *allocation)
 {
@@ -320,7 +322,7 @@ find_holdings(const Allocation *allocation)
 	return holdings;
 }
 
-/* Raises seat_already_assigned if a customer has a seat, with what to do about it. */
+/* Raises seat_already_assigned if a customer has a seat; the hint says how to proceed. */
 static void
 check_holding(Holding holding)
 {
@@ -381,7 +383,9 @@ check_holders(const Allocation *allocation)
 							 : ""));
 }
 
-/* Raises no_available_seats if there are not enough; the hint has the places of the addresses left. */
+/*
+ * Raises no_available_seats if there are not enough; the hint has the places of the addresses left.
+ */
 static void
 check_free_seats(const Allocation *allocation)
 {
@@ -421,8 +425,8 @@ static Statement lock_revoked[PURCHASE_KINDS] = {
 };
 
 /*
- * The statements that write seats begin with the same arguments: first what all seats have in common,
- * then what each has.
+ * The statements that write seats begin with the same arguments: first those that all seats have in
+ * common, then those of each seat.
  */
 #define SEATS_ARGUMENTS 8
 #define SEATS_ARGUMENT_TYPES \
@@ -430,7 +434,10 @@ static Statement lock_revoked[PURCHASE_KINDS] = {
 		TEXTARRAYOID, BYTEAARRAYOID
 #define UNNESTED "pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)"
 
-/* Whether a seat was written as it was meant, in what all have in common.  Metadata may be added. */
+/*
+ * Whether a seat was written as it was meant, in the columns that all seats have in common.  A
+ * trigger may add metadata.
+ */
 #define IS_ALLOCATED \
 	"s.status = $1::seats.seat_status " \
 	"AND s.invitation_token_expires_at IS NOT DISTINCT FROM $3 " \
@@ -566,8 +573,8 @@ is_same(NullableDatum a, NullableDatum b)
 }
 
 /*
- * Keeps a row as the seat of the customer at a position; raises 09000 if it is not the one that was to
- * be written.
+ * Keeps a row as the seat of the customer at a position; raises 09000 if it is not the one that was
+ * to be written.
  */
 static void
 keep_seat(Allocation *allocation, const Rows *rows, uint64 row, int position)
@@ -627,8 +634,8 @@ reuse_seats(Allocation *allocation)
 }
 
 /*
- * Allocates new rows to the customers from a position on.  An INSERT returns its rows in the order in
- * which it gets them.
+ * Allocates new rows to the customers from a position on.  An INSERT returns its rows in the order
+ * in which it gets them.
  */
 static void
 add_seats(Allocation *allocation, int first)
@@ -651,8 +658,8 @@ add_seats(Allocation *allocation, int first)
 }
 
 /*
- * Takes the seats as they are after all triggers as the result; raises 09000 if one is not as it was
- * written, or if the purchase has ended meanwhile.
+ * Takes the seats as they are after all triggers as the result; raises 09000 if one is not as it
+ * was written, or if the purchase has ended meanwhile.
  */
 static void
 confirm(Allocation *allocation)
@@ -680,8 +687,8 @@ confirm(Allocation *allocation)
 }
 
 /*
- * Allocates seats of a locked purchase, which has enough free ones, to customers who have none of it,
- * and records an event for each.  Between SPI_connect() and SPI_finish().
+ * Allocates seats of a locked purchase, which has enough free ones, to customers who have none of
+ * it, and records an event for each.  Between SPI_connect() and SPI_finish().
  *
  * Locks: revoked seats that are used again, in the order of their ids; then inserts.
  */
@@ -758,12 +765,13 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 }
 
 /*
- * assign_seat(...): assigns a free seat to a customer, identified in exactly one of three ways; returns
- * the seat and the invitation token, once.  With immediate_claim the seat is claimed immediately and
- * there is no token.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ * assign_seat(...): assigns a free seat to a customer, identified in exactly one of three ways;
+ * returns the seat and the invitation token, once.  With immediate_claim the seat is claimed
+ * immediately and there is no token.  Raises PT400, PT403, PT404 and PT422, and 25006 in a
+ * read-only transaction.
  *
- * Locks: the subscription or order, then the customer FOR KEY SHARE (or makes it), then a revoked seat
- * if there is one to use again.
+ * Locks: the subscription or order, then the customer FOR KEY SHARE (or makes it), then a revoked
+ * seat if there is one to use again.
  */
 Datum
 seats_assign_seat(PG_FUNCTION_ARGS)
@@ -816,12 +824,12 @@ assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *s
 }
 
 /*
- * assign_seats(...): assigns a free seat to each of some e-mail addresses, all or none, in the order
- * given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises PT400,
- * PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ * assign_seats(...): assigns a free seat to each of some e-mail addresses, all or none, in the
+ * order given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises
+ * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers FOR
- * KEY SHARE (or makes them); then revoked seats to use again, in the order of their ids.
+ * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers
+ * FOR KEY SHARE (or makes them); then revoked seats to use again, in the order of their ids.
  */
 Datum
 seats_assign_seats(PG_FUNCTION_ARGS)
@@ -849,7 +857,7 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 
 /* ---- resend_invitation() ---- */
 
-/* The seat that somebody is invited to again, once it is locked. */
+/* The seat of an invitation that is sent again, once it is locked. */
 typedef struct Invitee
 {
 	SeatIds seat;
@@ -887,8 +895,8 @@ static Statement confirm_invited = {
 };
 
 /*
- * Locks a pending seat; raises the error if there is none, if its organization may not use seats, or if
- * it is not pending.
+ * Locks a pending seat; raises the error if there is none, if its organization may not use seats,
+ * or if it is not pending.
  *
  * Locks: the seat's row, FOR NO KEY UPDATE.
  */
@@ -914,8 +922,8 @@ lock_pending_seat(const pg_uuid_t *seat_id)
 }
 
 /*
- * Gives a locked seat the hash and the expiry of a new invitation, and records the event; returns the
- * seat's fields.
+ * Gives a locked seat the hash and the expiry of a new invitation, and records the event; returns
+ * the seat's fields.
  */
 static Rows
 invite(const Invitee *invitee, const bytea *hash)
@@ -965,9 +973,10 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 }
 
 /*
- * resend_invitation(seat_id uuid): gives a pending seat a new token with a full new lifetime, also if
- * its invitation has expired, and records the event; returns the seat and the token, once.  The old
- * token becomes unknown.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ * resend_invitation(seat_id uuid): gives a pending seat a new token with a full new lifetime, also
+ * if its invitation has expired, and records the event; returns the seat and the token, once.  The
+ * old token becomes unknown.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only
+ * transaction.
  *
  * Locks: the seat's row and nothing else.  The clock is read while the lock is held.
  */

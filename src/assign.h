@@ -11,7 +11,7 @@
 
 #include "purchase.h"
 
-/* What assign_seat() is asked for, checked. */
+/* The arguments of assign_seat(), checked. */
 typedef struct Assignment
 {
 	PurchaseId purchase;

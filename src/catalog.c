@@ -1,7 +1,7 @@
 /*
  * catalog.c
- *		What the system catalogs say about this extension: its version, its tables and their columns,
- *		triggers and rules that the owner added, and when any of this changes.
+ *		What the system catalogs say about this extension: its version, its tables and their
+ *		columns, triggers and rules that the owner added, and when any of this changes.
  *
  * The library and the SQL objects are installed separately: a package brings the library, ALTER
  * EXTENSION UPDATE changes the objects, and a session keeps the library that it has loaded.  So the
@@ -12,11 +12,11 @@
  * triggers and direct access by column_number() and column_type(), SQL statements by
  * check_statement_columns(), each time before PostgreSQL analyzes them.
  *
- * The owner may also add triggers and rules.  A function must have written what it meant to write, and
- * its result must be true when it returns; otherwise it raises 09000 and nothing has changed.  The
- * effect of a trigger before a change shows in what the statement returns.  A trigger after it may
- * change this row or another one, so the rows are read again before the function ends.  That costs a
- * statement, and is done only if the owner has added a trigger.
+ * The owner may also add triggers and rules.  A function must have written what it meant to write,
+ * and its result must be true when it returns; otherwise it raises 09000 and nothing has changed.
+ * The effect of a trigger before a change shows in what the statement returns.  A trigger after it
+ * may change this row or another one, so the rows are read again before the function ends.  That
+ * costs a statement, and is done only if the owner has added a trigger.
  */
 #include "postgres.h"
 
@@ -406,7 +406,7 @@ column_type(const KnownTable *table, int column)
 	return type_of(&table->columns[column]);
 }
 
-/* Raises 42703: a column is not there. */
+/* Raises 42703: a column does not exist. */
 static _Noreturn void
 refuse_missing(const KnownTable *table, const KnownColumn *column)
 {
@@ -430,7 +430,7 @@ refuse_retyped(const KnownTable *table, const KnownColumn *column, Oid type)
 			 errhint("Undo the change of the table.")));
 }
 
-/* Raises 42804: a column is null where the table's constraints do not allow that. */
+/* Raises 42804: a column is null, although the constraints of the table do not allow that. */
 void
 refuse_null_column(const char *column)
 {
@@ -440,7 +440,7 @@ refuse_null_column(const char *column)
 			 errhint("Give the column its values and constraints back.")));
 }
 
-/* Raises 42804: a column is generated that the extension writes, or reads as it is stored. */
+/* Raises 42804: a column is generated, although the extension writes it or reads stored values. */
 void
 refuse_generated_column(const char *table, const char *column)
 {
@@ -450,7 +450,7 @@ refuse_generated_column(const char *table, const char *column)
 			 errhint("Undo the change of the table.")));
 }
 
-/* Raises 42804: ids of seats are not unique, which the primary key excludes. */
+/* Raises 42804: ids of seats are not unique, although the primary key makes them so. */
 void
 refuse_repeated_ids(void)
 {
@@ -460,7 +460,7 @@ refuse_repeated_ids(void)
 			 errhint("Give the column its values and constraints back.")));
 }
 
-/* Raises 42703 or 42804 unless a table has a column with its type; returns the column's number. */
+/* Returns the number of a column; raises 42703 or 42804 unless the table has it with its type. */
 static AttrNumber
 check_column(Oid table_id, const KnownTable *table, const KnownColumn *column)
 {
@@ -476,9 +476,9 @@ check_column(Oid table_id, const KnownTable *table, const KnownColumn *column)
 }
 
 /*
- * Returns the number of a column of one of the extension's tables, which is open, to read it in
- * rows as they are stored; raises 42703 where the column is not there, and 42804 where it has
- * another type than the extension gave it or is not stored.
+ * Returns the number of a column of one of the extension's tables, which is open, to read stored
+ * rows.  Raises 42703 if the column does not exist, and 42804 if it has another type than the
+ * extension gave it or is not stored.
  */
 AttrNumber
 column_number(Relation relation, const char *name)
@@ -548,8 +548,8 @@ collect(Node *node, void *context)
 }
 
 /*
- * Finds the column of a table that a statement may mean by a name, by itself or after the name of
- * the table; NULL where it means something else.
+ * Returns the column of a table that a statement may mean by a name, alone or after the name of the
+ * table; NULL if the name means something else.
  */
 static const KnownColumn *
 find_referenced(const NamedTable *named, List *fields)
@@ -561,7 +561,7 @@ find_referenced(const NamedTable *named, List *fields)
 	return find_column(named->table, strVal(llast(fields)));
 }
 
-/* Checks the columns of a table that a statement reads or writes. */
+/* Checks the columns of a table that a statement reads or writes; raises 42703 or 42804. */
 static void
 check_columns(const NamedTable *named, Oid table_id, const References *references)
 {
@@ -585,8 +585,8 @@ check_columns(const NamedTable *named, Oid table_id, const References *reference
 }
 
 /*
- * Raises 42804 where no unique index keeps the addresses of customers apart: it goes when the
- * column is dropped.
+ * Raises 42804 if no unique index keeps the addresses of customers apart.  PostgreSQL drops the
+ * index with the column.
  */
 static void
 check_address_index(Oid customers_id)
@@ -613,7 +613,7 @@ check_address_index(Oid customers_id)
 				 errhint("Give the column its values and constraints back.")));
 }
 
-/* Locks a table as reading it does; returns its id, or InvalidOid where there is none. */
+/* Locks a table as reading it does; returns its id, or InvalidOid if it does not exist. */
 static Oid
 lock_table(const char *name)
 {
@@ -625,12 +625,12 @@ lock_table(const char *name)
 }
 
 /*
- * Raises 42703 or 42804 where a column that a statement of the extension refers to is not there or
- * has another type, and 55000 where one of its tables is distributed.  The statement itself would
+ * Raises 42703 or 42804 if a column that a statement of the extension refers to does not exist or
+ * has another type, and 55000 if one of the tables is distributed.  The statement itself would
  * raise another error, or none.
  *
  * Locks: the statement's tables, AccessShareLock, to the end of the transaction, so that they stay
- * as they were found.
+ * as they are.
  */
 void
 check_statement_columns(const char *sql)
@@ -672,8 +672,8 @@ is_distributed(Oid catalog_id, AttrNumber number, Oid table)
 }
 
 /*
- * Raises 55000 where Citus manages a table: its rows are elsewhere then, and constraints, triggers
- * and policies do not go with them.
+ * Raises 55000 if Citus manages a table: its rows are elsewhere then, without the constraints,
+ * triggers and policies of the table.
  */
 void
 refuse_distributed_table(Oid table)
@@ -693,11 +693,11 @@ refuse_distributed_table(Oid table)
 
 /* ---- Triggers and rules of the owner ---- */
 
-/* The tables that functions write, or that a trigger may write from. */
+/* The tables that functions write, themselves or through triggers. */
 static const char *const written_tables[] = {
 	"customer_seats", "customer_sessions", "events", "subscriptions", "orders", "customers"};
 
-/* Opens one of the extension's tables, or returns NULL where it is not there. */
+/* Opens one of the extension's tables; returns NULL if it does not exist. */
 static Relation
 open_table(const char *name)
 {
@@ -707,8 +707,8 @@ open_table(const char *name)
 }
 
 /*
- * Tells whether a trigger or rule that somebody added may change what a statement writes to a
- * table, or keep it from being written.
+ * Tells whether a trigger before rows, or a rule, may alter or prevent what a statement writes to a
+ * table.
  */
 bool
 table_has_interference(const char *name)
@@ -728,7 +728,7 @@ table_has_interference(const char *name)
 	return result;
 }
 
-/* Tells whether a table has a rule, or a trigger that is neither the extension's nor PostgreSQL's. */
+/* Tells whether a table has a rule, or a trigger that is neither the extension's nor internal. */
 static bool
 has_owners_trigger(Relation table)
 {
@@ -745,7 +745,7 @@ has_owners_trigger(Relation table)
 	return found;
 }
 
-/* Tells whether somebody has added a trigger or rule to one of the tables. */
+/* Tells whether the owner has added a trigger or rule to one of these tables. */
 bool
 owner_has_triggers(void)
 {
@@ -763,7 +763,7 @@ owner_has_triggers(void)
 	return found;
 }
 
-/* Raises 09000: a trigger that somebody added does not let a row be written as it must be. */
+/* Raises 09000: a trigger or rule of the owner prevented or altered a change. */
 void
 refuse_trigger_on(const char *table)
 {
@@ -775,8 +775,8 @@ refuse_trigger_on(const char *table)
 }
 
 /*
- * Raises 09000 where a trigger or rule may be why a row is not as it was meant.  Without one it is
- * the column's own doing, which may store a moment in whole seconds.
+ * Raises 09000 if a trigger or rule may be why a row is not as it was meant.  Otherwise the
+ * column's type is, which may store a moment in whole seconds.
  */
 void
 refuse_altered_row(const char *table)

@@ -1,7 +1,7 @@
 /*
  * catalog.h
- *		What the system catalogs say about this extension: its version, its tables and their columns,
- *		triggers and rules that the owner added, and when any of this changes.
+ *		What the system catalogs say about this extension: its version, its tables and their
+ *		columns, triggers and rules that the owner added, and when any of this changes.
  */
 #ifndef SEATS_CATALOG_H
 #define SEATS_CATALOG_H
@@ -26,8 +26,8 @@ extern bool extension_find(const char *name, Extension *extension);
 extern void extension_check_version(void);
 
 /*
- * Counts catalog changes that may concern its owner: changes of one relation and its indexes, and of
- * all roles, schemas and functions.  It lives as long as the session.
+ * Counts catalog changes that may concern its owner: changes of one relation and its indexes, and
+ * of all roles, schemas and functions.  It lives as long as the session.
  */
 typedef struct CatalogWatch
 {
@@ -155,8 +155,8 @@ typedef enum JwtKeyColumn
 } JwtKeyColumn;
 
 /*
- * The fields of the type seats.customer_seat, in its order: as SQL writes them, of a row called s, and
- * as columns of the table.
+ * The fields of the type seats.customer_seat, in its order: as SQL writes them, of a row called s,
+ * and as columns of the table.
  */
 #define SEAT_FIELDS \
 	"s.created_at, s.modified_at, s.id, s.subscription_id, s.order_id, s.status, " \

@@ -1,16 +1,16 @@
 /*
  * claim.c
- *		Claiming a seat with an invitation token, and telling what an invitation is for.
+ *		Claiming a seat with an invitation token, and describing the invitation.
  *
- * Nearly every claim is of a pending seat that nobody else is using.  It is done past the executor, by
- * claim_directly().  The seat is not locked first, which saves a WAL record: it is read, checked and
- * updated, unless another transaction is using it; the update is the lock.  In all other cases (the
- * seat is claimed, expired, locked or being changed, its table is not as the extension made it, the
- * isolation level is stricter) nothing is done there, and claim_by_statements() does the work.  It
- * locks the row first, and waits.
+ * Nearly every claim is of a pending seat that nobody else is using, and claim_directly() does it
+ * without the executor.  The seat is not locked first, which saves a WAL record: it is read,
+ * checked and updated, unless another transaction is using it; the update is the lock.  In all
+ * other cases (the seat is claimed, expired, locked or being changed, its table is not as the
+ * extension made it, the isolation level is stricter) nothing is done there, and
+ * claim_by_statements() does the work.  It locks the row first, and waits.
  *
- * In both, expiry and organization are checked while the row is locked, because somebody may have held
- * the lock before.
+ * In both, expiry and organization are checked while the row is locked, because another transaction
+ * may have held the lock before.
  */
 #include "postgres.h"
 
@@ -43,18 +43,18 @@ PG_FUNCTION_INFO_V1(seats_claim_info);
 /* One call of claim_seat(). */
 typedef struct Claim
 {
-	/* What is asked for. */
+	/* The arguments. */
 	bytea *hash;		   /* of the invitation token */
 	bytea *key_hash;	   /* of the idempotency key, or NULL */
 	Oid seat_type;		   /* of the result */
 	MemoryContext context; /* of the result */
-	/* What was done. */
+	/* Set by the claim. */
 	SeatIds seat;
 	TimestampTz now; /* when the seat was claimed, or the claim answered again */
 	Datum result;	 /* the seat as a composite value */
 } Claim;
 
-/* ---- Past the executor ---- */
+/* ---- Without the executor ---- */
 
 /* Returns the seat as a composite value, in the memory context of the result. */
 static Datum
@@ -140,7 +140,9 @@ find_and_claim(Claim *claim)
 	return done;
 }
 
-/* Tells whether the organization may use seats, as is committed now; false also if it is unknown. */
+/*
+ * Tells whether the organization may use seats, as is committed now; false also if it is unknown.
+ */
 static bool
 is_allowed_directly(const pg_uuid_t *organization_id)
 {
@@ -156,9 +158,10 @@ is_allowed_directly(const pg_uuid_t *organization_id)
 }
 
 /*
- * Claims the seat and records the event; returns false, with nothing done, if that needs statements.
- * It sees all committed rows and the changes of this transaction.  Raises invitation_invalid if no
- * seat has the token, invitation_expired and PT403.  Between SPI_connect() and SPI_finish().
+ * Claims the seat and records the event; returns false, with nothing done, if that needs
+ * statements.  It sees all committed rows and the changes of this transaction.  Raises
+ * invitation_invalid if no seat has the token, invitation_expired and PT403.  Between SPI_connect()
+ * and SPI_finish().
  *
  * Locks: the seat's row.
  */
@@ -238,9 +241,9 @@ static Statement confirm_claimed = {
 };
 
 /*
- * Locks the seat of a token; raises invitation_invalid if there is none.  A claim that waits here for
- * another sees what the other left: PostgreSQL rechecks a row that changed while it waited, and raises
- * 40001 at the stricter isolation levels.
+ * Locks the seat of a token; raises invitation_invalid if there is none.  A claim that waits here
+ * for another sees what the other left: PostgreSQL rechecks a row that changed while it waited, and
+ * raises 40001 at the stricter isolation levels.
  *
  * Locks: the seat's row, FOR NO KEY UPDATE.
  */
@@ -321,8 +324,8 @@ claim_first(Claim *claim)
 }
 
 /*
- * Answers a claim again: ends the session that the first answer opened, and leaves the seat as it is.
- * The first claim recorded the event.
+ * Answers a claim again: ends the session that the first answer opened, and leaves the seat as it
+ * is.  The first claim recorded the event.
  *
  * Locks: the session.
  */
@@ -380,8 +383,8 @@ claim_key_of_request(void)
 }
 
 /*
- * Returns the idempotency key of a claim, or NULL for none: the argument, or else that of the request.
- * An empty one is none.  Adds a fault if it is too long.
+ * Returns the idempotency key of a claim, or NULL for none: the argument, or else that of the
+ * request.  An empty one is none.  Adds a fault if it is too long.
  */
 static const text *
 check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
@@ -396,8 +399,8 @@ check_idempotency_key(FunctionCallInfo fcinfo, int argno, Faults *faults)
 }
 
 /*
- * Takes the seat as it is after all triggers as the result; raises 09000 if it or the session is not
- * as it was written.
+ * Takes the seat as it is after all triggers as the result; raises 09000 if it or the session is
+ * not as it was written.
  */
 static void
 confirm(Claim *claim, const bytea *session_hash)
@@ -413,8 +416,8 @@ confirm(Claim *claim, const bytea *session_hash)
 }
 
 /*
- * Claims the seat of a token, opens a session and records the event; see claim_seat().  Raises PT400
- * and PT403, and 09000 if a trigger of the owner interferes.
+ * Claims the seat of a token, opens a session and records the event; see claim_seat().  Raises
+ * PT400 and PT403, and 09000 if a trigger of the owner interferes.
  */
 Datum
 claim_operation(TupleDesc type, const text *token, const text *key)
@@ -434,7 +437,7 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	if (!claim_directly(&claim))
 		claim_by_statements(&claim);
 	session_token = session_open(&claim.seat, route, claim.now, claim.context, &session_hash);
-	/* No trigger runs past the executor. */
+	/* No trigger runs without the executor. */
 	if (statements_executed() != before && owner_has_triggers())
 		confirm(&claim, session_hash);
 	SPI_finish();
@@ -442,14 +445,14 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 }
 
 /*
- * claim_seat(invitation_token text, idempotency_key text): claims the seat, opens a session, records
- * the event; returns the seat and the session token.  Of any number of simultaneous claims with one
- * token exactly one succeeds.  A call that repeats it soon enough with the same idempotency key is
- * answered again, with a new session in place of the first.  Raises PT400, PT403 and PT422, and 25006
- * in a read-only transaction.
+ * claim_seat(invitation_token text, idempotency_key text): claims the seat, opens a session,
+ * records the event; returns the seat and the session token.  Of any number of simultaneous claims
+ * with one token exactly one succeeds.  A call that repeats it soon enough with the same
+ * idempotency key is answered again, with a new session in place of the first.  Raises PT400, PT403
+ * and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the seat's row and nothing else, so a claim blocks only others that want this seat; if it is
- * answered again, also the session that it ends.  The clock is read while the lock is held: an
+ * Locks: the seat's row and nothing else, so a claim blocks only others that want this seat; if it
+ * is answered again, also the session that it ends.  The clock is read while the lock is held: an
  * invitation may expire during the wait for it.
  */
 Datum
@@ -467,7 +470,7 @@ seats_claim_seat(PG_FUNCTION_ARGS)
 	return claim_operation(result_type(fcinfo), token, key);
 }
 
-/* ---- What an invitation is for ---- */
+/* ---- The description of an invitation ---- */
 
 static Statement describe_invitation = {
 	.sql = "SELECT p.name, p.id, o.name, o.slug, COALESCE(s.customer_email, ''), "
@@ -501,7 +504,7 @@ static const Oid info_types[INFO_COUNT] = {
 	[INFO_CUSTOMER_EMAIL] = TEXTOID,	[INFO_CAN_CLAIM] = BOOLOID,
 };
 
-/* What an invitation is for; describe_invitation gives the same in this order. */
+/* The description of an invitation; describe_invitation returns it in this order. */
 typedef struct ClaimInfo
 {
 	NullableDatum fields[INFO_COUNT];
@@ -509,7 +512,7 @@ typedef struct ClaimInfo
 	bool pricing_enabled;
 } ClaimInfo;
 
-/* What a seat itself tells of its invitation, and where the rest is told. */
+/* The columns of a seat that describe its invitation or lead to the rest of the description. */
 enum
 {
 	OF_STATUS,
@@ -530,7 +533,7 @@ static const int info_columns[OF_COUNT] = {
 	[OF_ORDER] = SEAT_ORDER_ID,
 };
 
-/* Describes what the seat itself tells. */
+/* Fills in what the seat itself contains. */
 static void
 describe_seat(const NullableDatum *seat, TimestampTz now, ClaimInfo *info)
 {
@@ -546,7 +549,7 @@ describe_seat(const NullableDatum *seat, TimestampTz now, ClaimInfo *info)
 																	: seat[OF_EMAIL].value;
 }
 
-/* Reads the product that was bought. */
+/* Reads the id and the name of the product that was bought. */
 static DirectResult
 read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *info)
 {
@@ -557,7 +560,7 @@ read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *i
 	NullableDatum *product = &info->fields[INFO_PRODUCT_ID];
 	DirectResult result;
 
-	/* The statement needs to read both tables, so we take no less. */
+	/* The statement needs both tables, so direct access requires both, too. */
 	if (!direct_table_is_readable(order ? &direct_subscriptions : &direct_orders))
 		return DIRECT_NOT_POSSIBLE;
 	result = direct_read(order ? &direct_orders : &direct_subscriptions, purchase_id,
@@ -567,7 +570,7 @@ read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *i
 	return direct_read(&direct_products, *product, &name, &info->fields[INFO_PRODUCT_NAME], 1);
 }
 
-/* Reads what is told of the organization. */
+/* Reads the name and slug of the organization, and whether it may use seats. */
 static DirectResult
 read_organization(NullableDatum id, ClaimInfo *info)
 {
@@ -587,7 +590,7 @@ read_organization(NullableDatum id, ClaimInfo *info)
 	return DIRECT_FOUND;
 }
 
-/* Describes an invitation past the executor, where that is possible. */
+/* Describes an invitation without the executor, if possible. */
 static DirectResult
 describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 {
@@ -606,7 +609,7 @@ describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 	return read_organization(seat[OF_ORGANIZATION], info);
 }
 
-/* Describes an invitation by a statement; false where no seat has the token. */
+/* Describes an invitation by a statement; returns false if no seat has the token. */
 static bool
 describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 {
@@ -623,9 +626,7 @@ describe_by_statement(const bytea *hash, TimestampTz now, ClaimInfo *info)
 	return true;
 }
 
-/*
- * Tells what an invitation is for; see claim_info().  Raises PT400 and PT403.
- */
+/* Describes an invitation; see claim_info().  Raises PT400 and PT403. */
 Datum
 claim_info_operation(TupleDesc type, const text *token)
 {
@@ -656,9 +657,9 @@ claim_info_operation(TupleDesc type, const text *token)
 }
 
 /*
- * claim_info(invitation_token text): what the invitation is for, and whether claim_seat() would
- * accept it.  Changes and locks nothing, so that a mail scanner may fetch it.  Raises PT400 where
- * the token is unknown or its seat revoked, PT403 and PT422.
+ * claim_info(invitation_token text): describes the invitation, and tells whether claim_seat() would
+ * accept it.  Changes and locks nothing, so a mail scanner may fetch it.  Raises PT400 if the token
+ * is unknown or its seat is revoked, PT403 and PT422.
  */
 Datum
 seats_claim_info(PG_FUNCTION_ARGS)

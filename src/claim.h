@@ -1,8 +1,9 @@
 /*
  * claim.h
- *		Claiming a seat with an invitation token, and telling what an invitation is for.
+ *		Claiming a seat with an invitation token, and describing the invitation.
  *
- * Both return a value of the composite type that they are given, in the caller's memory context.
+ * Both functions return a value of the composite type that they are given, in the caller's memory
+ * context.
  */
 #ifndef SEATS_CLAIM_H
 #define SEATS_CLAIM_H

@@ -85,7 +85,9 @@ identity_sequence_compat(Relation table, AttrNumber column)
 #endif
 }
 
-/* Tells whether PostgreSQL enforces a CHECK constraint: since 18 a constraint may be NOT ENFORCED. */
+/*
+ * Tells whether PostgreSQL enforces a CHECK constraint: since 18 a constraint may be NOT ENFORCED.
+ */
 static inline bool
 check_is_enforced_compat(const ConstrCheck *check pg_attribute_unused())
 {
@@ -187,12 +189,12 @@ push_jsonb_compat(JsonbInState *state, JsonbIteratorToken token, JsonbValue *val
 }
 
 /*
- * Returns shared memory by its name.  The first caller has it made and filled by a function, while
- * others wait.  Raises errors of class 53 if there is no room for it.
+ * Returns shared memory by its name.  The first caller has it allocated and filled by a function,
+ * while others wait.  Raises errors of class 53 if there is no room for it.
  *
- * From 17 on PostgreSQL has a registry of named segments.  Before, the memory comes out of what the
- * server's own shared memory has to spare, as contrib's pg_prewarm does it there, under
- * AddinShmemInitLock.
+ * From 17 on PostgreSQL has a registry of named segments.  Before 17 the memory is taken from the
+ * spare part of the server's main shared memory, under AddinShmemInitLock, as contrib's pg_prewarm
+ * does.
  */
 #if PG_VERSION_NUM >= 190000
 static inline void

@@ -2,14 +2,14 @@
  * counters.c
  *		Counters of what happened in this database, for stats().
  *
- * The counters are in shared memory, made by the first session that counts, and gone when the server
- * stops or recovers from a crash.  The library need not be preloaded.  The memory has room for a
- * fixed number of databases; a dropped one gives up its room when that is needed.  Without room
- * nothing is counted, and no call fails because of that.
+ * The counters are in shared memory, made by the first session that counts, and gone when the
+ * server stops or recovers from a crash.  The library need not be preloaded.  The memory has room
+ * for a fixed number of databases; a dropped one gives up its room when that is needed.  Without
+ * room nothing is counted, and no call fails because of that.
  *
  * An event counts when its transaction commits.  Until then it is kept here, for each level of
- * subtransactions separately, as PostgreSQL does with its own statistics.  An error counts when it is
- * raised, whether it is caught or not.
+ * subtransactions separately, as PostgreSQL does with its own statistics.  An error counts when it
+ * is raised, whether it is caught or not.
  */
 #include "postgres.h"
 
@@ -27,7 +27,7 @@
 
 #define MAX_DATABASES 64
 
-/* The counters of one database.  They only rise, and adding to one waits for nobody. */
+/* The counters of one database.  They only increase, and adding to one never waits. */
 typedef struct DatabaseCounters
 {
 	Oid database; /* InvalidOid: not in use */
@@ -169,8 +169,8 @@ is_no_room(const ErrorData *error)
 }
 
 /*
- * Looks up the counters, once in a session.  Functions call this before they can raise an error: the
- * lookup may need a subtransaction, which cannot be started while an error is being raised.  A
+ * Looks up the counters, once in a session.  Functions call this before they can raise an error:
+ * the lookup may need a subtransaction, which cannot be started while an error is being raised.  A
  * parallel operation cannot start one at all, so there an error goes to the caller.
  */
 void

@@ -1,13 +1,13 @@
 /*
  * direct.c
- *		Finding, inserting and changing one row past the executor, in tables that
+ *		Finding, inserting and updating single rows without the executor, in tables that
  *		direct_table.c found to be as the extension made them.
  *
- * Starting and ending an executor costs more than what a claim does with the rows.  Here is what
- * remains of one: it does the same with the row, its constraints, its indexes and its locks, or
- * it does nothing and says so, and the caller lets the executor do it.  Where a row is in another
- * session's use, that is left to the executor too, which waits and looks again at what it has
- * become.
+ * For a claim, starting and ending the executor costs more than the work on the rows.  These
+ * functions treat a row, its constraints, its indexes and its locks as the executor does.  If one
+ * cannot, it does nothing and its result says so; the caller then executes a statement.  The same
+ * holds if another session has changed or locked the row, because the executor waits for it and
+ * then rechecks the row.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@
 #include "compat.h"
 #include "direct.h"
 
-/* Puts the row with a key into a slot; false where the active snapshot shows none. */
+/* Puts the row with a key into a slot; returns false if the active snapshot shows none. */
 static bool
 fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
 	  TupleTableSlot *slot)
@@ -50,11 +50,11 @@ fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
 }
 
 /*
- * Finds the row of a table with a key, as the active snapshot shows it, and where it is found
- * leaves the table open in "row".
+ * Finds the row of a table with a key, as the active snapshot shows it.  If it is found, it stays
+ * open until direct_row_close().
  *
- * Locks: the table and its index in a mode, AccessShareLock to read or RowExclusiveLock to
- * change the row, to the end of the transaction; no row.
+ * Locks: the table and its index, AccessShareLock to read or RowExclusiveLock to update the row, to
+ * the end of the transaction; no row.
  */
 DirectResult
 direct_find(DirectTable *table, Datum key, LOCKMODE mode, DirectRow *row)
@@ -88,7 +88,7 @@ direct_row_type(const DirectRow *row, int column)
 		->atttypid;
 }
 
-/* Closes what direct_find() left open. */
+/* Closes a row that direct_find() opened. */
 void
 direct_row_close(DirectRow *row)
 {
@@ -97,8 +97,8 @@ direct_row_close(DirectRow *row)
 }
 
 /*
- * Reads some columns of the row with a key, as the active snapshot shows it; the values are copies
- * in the current memory context.  No row has a null key.
+ * Reads some columns of the row with a key, as the active snapshot shows it.  The values are copies
+ * in the current memory context.  A null key finds no row.
  *
  * Locks: the table and its index, AccessShareLock, to the end of the transaction.
  */
@@ -127,7 +127,7 @@ direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableD
 	return DIRECT_FOUND;
 }
 
-/* Tells whether values have a null for a column that takes none. */
+/* Tells whether a value is null although its column is NOT NULL. */
 static bool
 has_forbidden_null(Relation relation, const NullableDatum *values)
 {
@@ -141,7 +141,7 @@ has_forbidden_null(Relation relation, const NullableDatum *values)
 	return false;
 }
 
-/* Tells whether a row keeps the CHECK constraints of its table. */
+/* Tells whether a row satisfies the CHECK constraints of its table. */
 static bool
 keeps_checks(const DirectTable *table, TupleTableSlot *slot)
 {
@@ -156,8 +156,8 @@ keeps_checks(const DirectTable *table, TupleTableSlot *slot)
 }
 
 /*
- * Returns a slot with a row made of values for all columns, or NULL where the row breaks a
- * constraint, for the executor to say which.
+ * Returns a slot with a row that has these values in all columns, or NULL if the row violates a
+ * constraint.  The executor then finds out which one, and raises the error.
  */
 static TupleTableSlot *
 make_row(const DirectTable *table, Relation relation, const NullableDatum *values)
@@ -183,7 +183,7 @@ make_row(const DirectTable *table, Relation relation, const NullableDatum *value
 	return NULL;
 }
 
-/* Enters a new row into the indexes; raises 23505 as any INSERT does. */
+/* Inserts the index entries of a new row; raises 23505 as an INSERT does. */
 static void
 insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot *slot)
 {
@@ -204,8 +204,8 @@ insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot
 }
 
 /*
- * Inserts a row with values for all columns; in a numbered table the first is set here.  Returns
- * false, with nothing done but a number taken, where it must be left to the executor.
+ * Inserts a row with these values in all columns; in a numbered table, sets the first one.  Returns
+ * false if the executor must insert it.  Nothing has changed then, but a number may be used up.
  *
  * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.
  */
@@ -231,14 +231,14 @@ direct_insert(DirectTable *table, NullableDatum *values)
 	return slot != NULL;
 }
 
-/* Enters a new version of a row into the indexes that need it. */
+/* Inserts index entries for a new version of a row, if it needs any. */
 static void
 update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes which)
 {
 	EState *state;
 	ResultRelInfo *result;
 
-	/* After a HOT update, as a claim nearly always is, no index does. */
+	/* A claim is nearly always a HOT update, which needs none. */
 	if (which == NO_INDEXES)
 		return;
 	state = CreateExecutorState();
@@ -251,8 +251,8 @@ update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes whi
 }
 
 /*
- * Tells whether the version of the row that was found is the newest, and nobody is changing or
- * locking it.
+ * Tells whether the version that was found is the newest one, and no other transaction is changing
+ * or locking the row.
  */
 static bool
 is_free(const DirectRow *row)
@@ -270,8 +270,8 @@ is_free(const DirectRow *row)
 }
 
 /*
- * Tells whether this transaction wrote the row.  Its foreign keys may be still to be checked then,
- * and only an update by the executor has the new version checked instead.
+ * Tells whether this transaction wrote the row.  Its foreign keys may still have to be checked
+ * then, and only an update by the executor makes PostgreSQL check the new version instead.
  */
 static bool
 is_own(const DirectRow *row)
@@ -283,12 +283,12 @@ is_own(const DirectRow *row)
 }
 
 /*
- * Changes a row that was found, to values for all columns.  Returns false, with nothing done,
- * where it is not the newest version, where another transaction is changing or locking it, or
- * where it must be left to the executor for another reason.  What must hold while the row is
- * locked is for the caller to check afterwards.
+ * Updates a row that was found to these values in all columns.  Returns false, with nothing done,
+ * if the row is not the newest version, if another transaction is changing or locking it, or if the
+ * executor must update it for another reason.  The caller checks afterwards what must hold while
+ * the row is locked.
  *
- * Locks: the row, as an UPDATE does, and as good as never waiting.
+ * Locks: the row, as an UPDATE does.  It almost never waits.
  */
 bool
 direct_update(DirectRow *row, const NullableDatum *values)

@@ -1,6 +1,6 @@
 /*
  * direct.h
- *		Finding, inserting and changing one row past the executor.
+ *		Finding, inserting and updating single rows without the executor.
  */
 #ifndef SEATS_DIRECT_H
 #define SEATS_DIRECT_H
@@ -9,7 +9,7 @@
 
 #include "direct_table.h"
 
-/* A row that was found.  Its values live until direct_row_close(). */
+/* A row that was found.  Its values are valid until direct_row_close(). */
 typedef struct DirectRow
 {
 	DirectTable *table;
@@ -17,12 +17,12 @@ typedef struct DirectRow
 	TupleTableSlot *slot;
 } DirectRow;
 
-/* Outcomes of a search. */
+/* The outcome of a search. */
 typedef enum DirectResult
 {
 	DIRECT_FOUND,
 	DIRECT_NOT_FOUND,
-	DIRECT_NOT_POSSIBLE /* the table must be left to the executor */
+	DIRECT_NOT_POSSIBLE /* the caller must execute a statement */
 } DirectResult;
 
 extern DirectResult direct_find(DirectTable *table, Datum key, LOCKMODE mode, DirectRow *row);

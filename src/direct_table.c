@@ -2,23 +2,23 @@
  * direct_table.c
  *		The extension's tables, and whether they are as the extension made them.
  *
- * PostgreSQL's executor does much for a statement that direct_access.c does not: rights, row
- * security, rules, triggers, partitions, generated columns.  So a table is looked at first, and
- * is left to the executor where any of these would matter.  What was found is kept until the
- * table or whatever else was looked at changes.
+ * The executor handles much for a statement that direct.c does not: privileges, row-level security,
+ * rules, triggers, partitions, generated columns.  So a table is examined first, and left to the
+ * executor if any of these would matter.  The result is kept until the table changes, or anything
+ * else that was examined.
  *
- * A table is readable if all its rows are in one heap of PostgreSQL's own, and nothing but that
- * heap has to be asked for them: it is a plain table, neither a partition nor a parent, its table
- * access method is heap, and no trigger on it, for whatever event, calls a function of another
- * extension, since extensions that keep rows elsewhere have one.  A table that Citus distributes
- * raises an error.  Its owner is the user whose rights we have (the extension's owner, in functions
- * that are SECURITY DEFINER), who has not revoked their own rights and is not subject to row
- * security.  It has the columns that we use, with their types and stored values, and a unique index
- * on the one that we search by.  Anything else is left to the executor.
+ * A table is readable if all its rows are in one heap, and nothing else supplies or hides rows: it
+ * is a plain table, neither a partition nor a parent; its access method is heap; and no trigger on
+ * it, for any event, calls a function of another extension, because extensions that keep rows
+ * elsewhere have one.  A table that Citus distributes raises an error.  The table's owner is the
+ * current user (the extension's owner, in SECURITY DEFINER functions), who has not revoked their
+ * own privileges and is not subject to row-level security.  The table has the columns that we use,
+ * with their types and stored values, and a unique index on the column that we search by.  Any
+ * other table is left to the executor.
  *
- * It is writable if moreover it has no rule, no trigger that has anything to do, no column that
- * we do not know, and no index or CHECK that we could not keep as the executor does.  In
- * REPEATABLE READ and SERIALIZABLE every table is left to the executor to write.
+ * A table is writable if, in addition, it has no rule, no trigger with anything to do, no unknown
+ * column, and no index or CHECK constraint that we cannot maintain as the executor does.  In
+ * REPEATABLE READ and SERIALIZABLE, all writes are left to the executor.
  */
 #include "postgres.h"
 
@@ -74,7 +74,9 @@ DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS], .key = PURCHA
 static const SeatColumn claimed_columns[] = {SEAT_STATUS, SEAT_MODIFIED_AT, SEAT_CLAIMED_AT,
 											 SEAT_CLAIM_KEY_HASH};
 
-/* Tells whether a column is a plain one of a type, whose values are in the row. */
+/*
+ * Tells whether a column has this type, without a modifier, and its values are stored in the row.
+ */
 static bool
 is_plain(Form_pg_attribute column, Oid type)
 {
@@ -82,7 +84,7 @@ is_plain(Form_pg_attribute column, Oid type)
 		(column->attgenerated == '\0' || column->attgenerated == ATTRIBUTE_GENERATED_STORED);
 }
 
-/* Finds the columns; returns false if one is missing or has another type. */
+/* Finds the columns; returns false if one is missing, has another type or is not stored. */
 static bool
 find_columns(DirectTable *table, Relation relation)
 {
@@ -103,8 +105,9 @@ find_columns(DirectTable *table, Relation relation)
 }
 
 /*
- * Tells whether an index leads to all rows that a snapshot of this transaction may see: one made
- * beside updates does not for older snapshots.  The planner asks the same.
+ * Tells whether an index finds all rows that a snapshot of this transaction may see.  An index that
+ * was built over broken HOT chains does not, for older snapshots.  The planner makes the same
+ * check.
  */
 static bool
 is_usable_now(Relation index)
@@ -114,7 +117,7 @@ is_usable_now(Relation index)
 							  TransactionXmin);
 }
 
-/* Tells whether an index finds the one row with a value of a column, and how it compares. */
+/* Tells whether an index finds the one row with a value in a column; sets its equality function. */
 static bool
 is_key_index(Relation index, AttrNumber column, Oid type, RegProcedure *equal)
 {
@@ -131,7 +134,7 @@ is_key_index(Relation index, AttrNumber column, Oid type, RegProcedure *equal)
 	return *equal == F_UUID_EQ || *equal == F_BYTEAEQ || *equal == F_INT8EQ;
 }
 
-/* Finds the index to search by; false where there is none. */
+/* Finds the index to search by; returns false if there is none. */
 static bool
 find_key_index(DirectTable *table, Relation relation)
 {
@@ -154,7 +157,9 @@ find_key_index(DirectTable *table, Relation relation)
 	return found;
 }
 
-/* Tells whether the user may use the schema of a table, and the table as it is used here. */
+/*
+ * Tells whether the user has the privileges on the schema and the table that direct access needs.
+ */
 static bool
 has_rights(const DirectTable *table, Relation relation)
 {
@@ -192,7 +197,7 @@ has_trigger_of_extension(Relation relation)
 	return false;
 }
 
-/* Tells whether the rows of a table are in its heap, and nothing stands before them. */
+/* Tells whether all rows of a table are in its heap, and no other extension handles them. */
 static bool
 is_plain_heap(Relation relation)
 {
@@ -202,7 +207,7 @@ is_plain_heap(Relation relation)
 		!form->relispartition && !form->relhassubclass && !has_trigger_of_extension(relation);
 }
 
-/* Tells whether rows can be found in a table directly; see the top of this file. */
+/* Tells whether rows of a table can be read directly; see the top of this file. */
 static bool
 is_readable(DirectTable *table, Relation relation)
 {
@@ -211,7 +216,7 @@ is_readable(DirectTable *table, Relation relation)
 		find_columns(table, relation) && find_key_index(table, relation);
 }
 
-/* Tells whether a table has the known columns, in their order, and no others. */
+/* Tells whether a table has exactly the known columns, in their order, none of them generated. */
 static bool
 has_only_known_columns(const DirectTable *table, Relation relation)
 {
@@ -249,8 +254,8 @@ calls_seats_changed(Relation relation, const Trigger *trigger)
 
 /*
  * Tells whether a trigger is the extension's own for updates of seats: after the statement, with
- * both transition tables, for any change.  It calls seats_changed(), which has nothing to do for
- * a claim.
+ * both transition tables, without a condition.  It calls seats_changed(), which has nothing to do
+ * for a claim.
  */
 static bool
 is_seats_updated(Relation relation, const Trigger *trigger)
@@ -261,7 +266,9 @@ is_seats_updated(Relation relation, const Trigger *trigger)
 		trigger->tgqual == NULL && calls_seats_changed(relation, trigger);
 }
 
-/* Returns the columns that a claim changes, as sets of columns are kept for a table. */
+/*
+ * Returns the columns that a claim changes, numbered as in the column sets of the relation cache.
+ */
 static Bitmapset *
 columns_of_claim(void)
 {
@@ -273,7 +280,7 @@ columns_of_claim(void)
 	return columns;
 }
 
-/* Tells whether foreign keys, from or to seats, use a column that a claim changes. */
+/* Tells whether foreign keys from or to the table of seats use a column that a claim changes. */
 static bool
 foreign_keys_use_claimed(Relation relation)
 {
@@ -291,7 +298,7 @@ foreign_keys_use_claimed(Relation relation)
 	return bms_overlap(used, claimed);
 }
 
-/* Tells whether no trigger has anything to do when a row is inserted, or a seat claimed. */
+/* Tells whether no trigger has anything to do when a row is inserted or a seat is claimed. */
 static bool
 triggers_are_idle(const DirectTable *table, Relation relation)
 {
@@ -316,7 +323,7 @@ triggers_are_idle(const DirectTable *table, Relation relation)
 	return !foreign_keys_use_claimed(relation);
 }
 
-/* Tells the same of a function, for check_functions_in_node(). */
+/* Tells whether a function is not one of PostgreSQL's own, for check_functions_in_node(). */
 static bool
 is_foreign_function(Oid function, void *context pg_attribute_unused())
 {
@@ -324,8 +331,8 @@ is_foreign_function(Oid function, void *context pg_attribute_unused())
 }
 
 /*
- * Tells whether an expression has anything in it that may change its meaning while it is kept:
- * somebody's function or type other than the status of seats, or a kind of node that may hide one.
+ * Tells whether the meaning of an expression may change while it is kept: it uses a function or
+ * type that is not PostgreSQL's own, except seats.seat_status, or a kind of node that may hide one.
  */
 static bool
 is_foreign_expression(Node *node, void *status_type)
@@ -361,7 +368,7 @@ is_foreign_expression(Node *node, void *status_type)
 		expression_tree_walker(node, is_foreign_expression, status_type);
 }
 
-/* Makes the CHECK constraints ready to be evaluated; false where one cannot be kept so. */
+/* Prepares the CHECK constraints for evaluation; returns false if one cannot be kept prepared. */
 static bool
 prepare_checks(DirectTable *table, Relation relation)
 {
@@ -382,7 +389,7 @@ prepare_checks(DirectTable *table, Relation relation)
 	return true;
 }
 
-/* Makes indexes ready to get entries; false where one is not a plain B-tree on columns. */
+/* Prepares the indexes for new entries; returns false if one is not a plain B-tree on columns. */
 static bool
 prepare_indexes(DirectTable *table, Relation relation)
 {
@@ -408,7 +415,7 @@ prepare_indexes(DirectTable *table, Relation relation)
 	return true;
 }
 
-/* Finds the sequence that numbers the rows of a numbered table; false where there is none. */
+/* Finds the sequence that numbers the rows of a numbered table; returns false if there is none. */
 static bool
 find_sequence(DirectTable *table, Relation relation)
 {
@@ -428,11 +435,14 @@ is_writable(DirectTable *table, Relation relation)
 		(table->written != ACL_INSERT || prepare_indexes(table, relation));
 }
 
-/* Examines a table that is open and locked, and keeps what it finds. */
+/*
+ * Examines a table that is open and locked, and keeps the result.  Raises 55000 if the table is
+ * distributed.
+ */
 static void
 examine(DirectTable *table, Relation relation)
 {
-	/* A change that arrives meanwhile must not be lost, so the count is read first. */
+	/* Read the count first, so that a change that arrives meanwhile is not lost. */
 	uint64 changes = table->watch.changes;
 	MemoryContext caller;
 
@@ -442,7 +452,7 @@ examine(DirectTable *table, Relation relation)
 	MemoryContextReset(table->context);
 	table->checks = NIL;
 	table->indexes = NIL;
-	/* An error on the way leaves the table as one that was not examined. */
+	/* If an error is raised below, the table counts as not examined. */
 	table->examined_at = 0;
 	table->user = GetUserId();
 	refuse_distributed_table(RelationGetRelid(relation));
@@ -450,19 +460,22 @@ examine(DirectTable *table, Relation relation)
 	table->readable = is_readable(table, relation);
 	table->writable = table->readable && table->written != 0 && is_writable(table, relation);
 	MemoryContextSwitchTo(caller);
-	/* A new index may have to wait until old snapshots end, which no invalidation tells. */
+	/*
+	 * Examine a table that is not readable again each time: a new index may become usable when old
+	 * snapshots end, and no invalidation reports that.
+	 */
 	if (table->readable)
 		table->examined_at = changes;
 }
 
-/* Tells whether what was found still holds. */
+/* Tells whether the result of the last examination still holds. */
 static bool
 is_current(const DirectTable *table)
 {
 	return table->examined_at != 0 && table->examined_at == table->watch.changes;
 }
 
-/* Tells whether a table, as it was examined, can be accessed in a mode. */
+/* Tells whether the result of the examination allows access in a lock mode. */
 static bool
 allows(const DirectTable *table, LOCKMODE mode)
 {
@@ -473,8 +486,8 @@ allows(const DirectTable *table, LOCKMODE mode)
 
 /*
  * Opens a table for direct access, to read it (AccessShareLock) or to write it (RowExclusiveLock).
- * Returns NULL, with nothing done, if it must be left to the executor.  Raises 55000 if this library
- * does not know the version of the extension's objects, or if the table is distributed.
+ * Returns NULL, with nothing done, if it must be left to the executor.  Raises 55000 if this
+ * library does not know the version of the extension's objects, or if the table is distributed.
  *
  * Locks: the table, as statements do, to the end of the transaction.
  */
@@ -506,7 +519,10 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 	return NULL;
 }
 
-/* Tells whether a table could be read directly. */
+/*
+ * Tells whether a table can be read directly; raises the errors of direct_table_open(), and locks
+ * as it does.
+ */
 bool
 direct_table_is_readable(DirectTable *table)
 {
@@ -519,8 +535,8 @@ direct_table_is_readable(DirectTable *table)
 }
 
 /*
- * Returns a value of the type of a seat's status, or InvalidOid.  To be asked with the table of
- * seats open.
+ * Returns the id of a value of the type seats.seat_status, or InvalidOid.  The table of seats must
+ * have been opened for direct access before.
  */
 Oid
 direct_seat_status(const char *name)

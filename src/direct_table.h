@@ -20,7 +20,7 @@ typedef struct DirectIndex
 	IndexInfo *info;
 } DirectIndex;
 
-/* One of the tables: what it must be, and what was found when it was last examined. */
+/* One of the tables: its required form, and the result of its last examination. */
 typedef struct DirectTable
 {
 	const KnownTable *known;
@@ -30,7 +30,7 @@ typedef struct DirectTable
 
 	CatalogWatch watch;
 	uint64 examined_at; /* watch.changes then, or zero */
-	Oid user;			/* whose rights were examined */
+	Oid user;			/* whose privileges were examined */
 	bool readable;
 	bool writable;
 	AttrNumber numbers[MAX_COLUMNS]; /* of the columns */

@@ -1,9 +1,9 @@
 /*
  * email.c
- *		The form of an e-mail address; see email.h.
+ *		The form of e-mail addresses.
  *
- * Whether an address is somebody's, only a message to it tells.  What is asked of its form is what
- * nobody's address lacks.
+ * Only a message to an address shows whether the address exists.  Its form is checked only for what
+ * no existing address lacks.
  */
 #include "postgres.h"
 
@@ -12,10 +12,10 @@
 #include "email.h"
 
 /*
- * The characters that no address has, in order: those of Unicode's categories Cc, Cf, Zs, Zl and Zp,
- * those that are Default_Ignorable_Code_Point, U+2800, which is as blank, and what separates or
- * encloses addresses in lists.  This is Unicode 15, and 16 and 17 are the same here.  The constraint
- * seats.customers_email_check has the same list.
+ * The characters that no address has, in order: those of Unicode's categories Cc, Cf, Zs, Zl and
+ * Zp, those with the property Default_Ignorable_Code_Point, U+2800, which looks like a blank, and
+ * those that separate or enclose addresses in lists.  This is Unicode 15; 16 and 17 do not differ
+ * here.  The constraint seats.customers_email_check has the same list.
  */
 static const struct
 {
@@ -60,7 +60,7 @@ static const struct
 	{0xE0000, 0xE0FFF}, /* tags, variation selectors, reserved */
 };
 
-/* Tells whether no address has a Unicode character. */
+/* Tells whether a Unicode character is one that no address has. */
 static bool
 is_forbidden(pg_wchar character)
 {
@@ -81,7 +81,7 @@ is_forbidden(pg_wchar character)
 	return false;
 }
 
-/* Tells whether a string has a forbidden character among those of ASCII. */
+/* Tells whether a string has a forbidden ASCII character. */
 static bool
 has_forbidden_ascii(const char *string, size_t length)
 {
@@ -96,8 +96,7 @@ has_forbidden_ascii(const char *string, size_t length)
 }
 
 /*
- * Tells whether a string in UTF-8 has a forbidden character, or bytes that are no character, behind
- * which one might hide.
+ * Tells whether a string in UTF-8 has a forbidden character or invalid bytes, which might hide one.
  */
 static bool
 has_forbidden(const char *string, size_t length)
@@ -130,8 +129,8 @@ has_one_at(const char *string, size_t length)
 
 /*
  * Tells whether a string has the form of an e-mail address: one @ with something on both sides, and
- * no character that is invisible or separates addresses.  The string is in UTF-8; if it is not
- * Unicode, nobody knows what its bytes beyond ASCII are, and they pass.
+ * no character that is invisible or separates addresses.  If "unicode" is false, the string is not
+ * in UTF-8, and any bytes beyond ASCII are accepted.
  */
 bool
 email_has_form(const char *string, size_t length, bool unicode)

@@ -1,6 +1,6 @@
 /*
  * email.h
- *		The form of an e-mail address.  Nothing here needs a running server.
+ *		The form of e-mail addresses.  No function here needs a running server.
  */
 #ifndef SEATS_EMAIL_H
 #define SEATS_EMAIL_H

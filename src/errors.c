@@ -2,11 +2,11 @@
  * errors.c
  *		The errors that callers see.
  *
- * Each is counted when it is raised.  SQLSTATE is "PT" and the HTTP status; MESSAGE becomes an HTTP
- * status line, so it is a constant of printable ASCII and nothing of the caller's enters it; DETAIL
- * is the reason word that programs compare, or all faults of the arguments; HINT tells a person what
- * to do.  The statement, which PostgreSQL logs with an error, may have a token written into it, so it
- * is left out of the log.
+ * Each error is counted when it is raised.  SQLSTATE is "PT" and the HTTP status.  MESSAGE becomes
+ * the HTTP status line, so it is a constant of printable ASCII and contains nothing from the
+ * caller.  DETAIL is the reason word that programs compare, or the list of all faults in the
+ * arguments.  HINT tells a person what to do.  PostgreSQL logs the statement with an error, but a
+ * token may be written in the statement, so it is left out of the log.
  */
 #include "postgres.h"
 
@@ -20,10 +20,10 @@
 #define MISSING STATUS('4', '0', '4')
 #define UNPROCESSABLE STATUS('4', '2', '2')
 
-/* One message for all: a caller who guesses tokens learns no more from the status line. */
+/* One message for all, so that a caller who guesses tokens learns no more from the status line. */
 #define CANNOT_CLAIM "Invalid, expired, or already claimed token"
 
-/* What the HTTP contract's service calls several of them. */
+/* Names that the HTTP contract's service has for several errors. */
 #define INVALID_TOKEN "InvalidInvitationToken"
 #define NOT_AVAILABLE "SeatNotAvailable"
 #define NOT_FOUND "ResourceNotFound"
@@ -34,7 +34,7 @@ static const struct
 	const char *message;
 	const char *reason;
 	const char *hint;
-	const char *service_name; /* by the HTTP contract's service; NULL: not among its answers */
+	const char *service_name; /* in the HTTP contract's service, or NULL if it has none */
 } errors[] = {
 	[INVITATION_INVALID] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
 							"Copy the whole token from the newest invitation, or ask for a "
@@ -100,7 +100,7 @@ static const struct
 StaticAssertDecl(lengthof(errors) == COUNTED_ERRORS,
 				 "counters.h has a counter for each error");
 
-/* Counts and raises one of the errors with this detail and hint; does not return. */
+/* Counts an error and raises it with this detail and hint; does not return. */
 static _Noreturn void
 count_and_raise(SeatsError error, const char *detail, const char *hint)
 {
@@ -113,7 +113,7 @@ count_and_raise(SeatsError error, const char *detail, const char *hint)
 			 errhidestmt(true)));
 }
 
-/* Raises one of the errors with a hint of the caller's; does not return. */
+/* Raises an error with a hint of the caller's choice; does not return. */
 void
 raise_error_with_hint(SeatsError error, const char *hint)
 {
@@ -121,8 +121,8 @@ raise_error_with_hint(SeatsError error, const char *hint)
 }
 
 /*
- * Raises PT422 with faults, a JSON array; does not return.  An e-mail address among them may look
- * right, and so the hint says what to look for.
+ * Raises PT422 with faults, a JSON array; does not return.  A malformed e-mail address may look
+ * right, so the hint says what to look for in one.
  */
 void
 raise_validation_error(const char *faults, bool has_email)
@@ -134,14 +134,14 @@ raise_validation_error(const char *faults, bool has_email)
 				  : errors[VALIDATION_ERROR].hint);
 }
 
-/* Returns the word for an error, which programs compare. */
+/* Returns the reason word of an error, which programs compare. */
 const char *
 error_reason(SeatsError error)
 {
 	return errors[error].reason;
 }
 
-/* Raises one of the errors; does not return. */
+/* Raises an error; does not return. */
 void
 raise_error(SeatsError error)
 {
@@ -149,9 +149,9 @@ raise_error(SeatsError error)
 }
 
 /*
- * Returns what the HTTP contract's service calls an error that was caught, or NULL where it is
- * none of those that raise_error() raises and the service has: a trigger that somebody added may
- * raise any SQLSTATE.
+ * Returns the name that the HTTP contract's service has for an error that was caught, or NULL if it
+ * has none or raise_error() did not raise the error.  The SQLSTATE does not suffice, because a
+ * trigger of the owner may raise any.
  */
 const char *
 error_service_name(const ErrorData *error)

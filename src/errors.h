@@ -23,7 +23,7 @@ typedef enum SeatsError
 	ORDER_NOT_FOUND,
 	CUSTOMER_NOT_FOUND,
 	SEAT_NOT_FOUND,
-	VALIDATION_ERROR /* faults in arguments, which input.c finds */
+	VALIDATION_ERROR /* faults in arguments; see input.c */
 } SeatsError;
 
 extern _Noreturn void raise_error(SeatsError error);

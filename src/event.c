@@ -2,12 +2,13 @@
  * event.c
  *		Events: the record of what happened to seats.
  *
- * Each state change records one event, in the same transaction, so a change that is rolled back leaves
- * none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the address and the
- * user agent of the request.
+ * Each state change records one event, in the same transaction, so a change that is rolled back
+ * leaves none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the
+ * address and the user agent of the request.
  *
- * Address and user agent are headers, so the sender of a request can write anything into them, a token
- * too.  An address is kept only if it can be one, and a user agent only if it cannot hold a secret.
+ * Address and user agent are headers, so the sender of a request can write anything into them, a
+ * token too.  An address is kept only if it can be one, and a user agent only if it cannot hold a
+ * secret.
  */
 #include "postgres.h"
 
@@ -44,7 +45,7 @@ static const char *const type_names[] = {
 StaticAssertDecl(lengthof(type_names) == COUNTED_EVENTS,
 				 "counters.h has a counter for each type of event");
 
-/* Takes the values of all columns but the first, which is the number of the event. */
+/* The arguments are the columns of the table except the first, which is the event's number. */
 #define INSERT_EVENT \
 	"INSERT INTO seats.events " \
 	"(type, seat_id, organization_id, customer_id, occurred_at, metadata) " \
@@ -57,7 +58,7 @@ static Statement insert_event = {
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 };
 
-/* A trigger may change the metadata, to add to it or to leave out who it was. */
+/* A trigger may change the metadata, for example to remove personal data. */
 static Statement insert_event_returning = {
 	.sql = INSERT_EVENT " RETURNING type = $1 AND seat_id = $2 AND organization_id = $3 "
 						"AND customer_id = $4 AND occurred_at = $5",
@@ -66,7 +67,7 @@ static Statement insert_event_returning = {
 	.table = "events",
 };
 
-/* What statements about many events take: what they have in common, and arrays of ids. */
+/* The arguments of statements about several events: common values, and arrays of ids. */
 #define EVENTS_ARGUMENTS 6
 #define EVENTS_ARGUMENT_TYPES \
 	TEXTOID, TIMESTAMPTZOID, JSONBOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID
@@ -94,7 +95,7 @@ static Statement insert_events_returning = {
 	.table = "events",
 };
 
-/* The same columns in the same order as the table's, as a JSON object. */
+/* A JSON object with the columns of the table, in their order. */
 static Statement emit_events = {
 	.sql =
 		"SELECT pg_catalog.pg_logical_emit_message(true, 'seats', "
@@ -107,9 +108,9 @@ static Statement emit_events = {
 };
 
 /*
- * Returns the address of the client, the first of X-Forwarded-For, or NULL where it can be none.
- * Proxies add their clients' at the end; what a client writes itself comes first, unless the
- * first proxy replaces it.
+ * Returns the client's address, the first one in X-Forwarded-For, or NULL if it cannot be an
+ * address.  Each proxy appends the address of its own client, so the first one is what the client
+ * wrote itself, unless the first proxy replaces the header.
  */
 static char *
 client_address(char *forwarded_for)
@@ -127,8 +128,8 @@ client_address(char *forwarded_for)
 }
 
 /*
- * Tells whether a string has as many digits of base62 or base64url without a break as the secret
- * of a token has, whatever is around them.
+ * Tells whether a string has a run of base62 or base64url digits that is at least as long as the
+ * secret of a token.
  */
 static bool
 may_hold_secret(const char *string)
@@ -145,7 +146,7 @@ may_hold_secret(const char *string)
 	return run >= TOKEN_SECRET_LENGTH;
 }
 
-/* Returns the user agent, shortened if need be, or NULL where it may have a secret in it. */
+/* Returns the user agent, shortened if necessary, or NULL if it may contain a secret. */
 static char *
 clean_user_agent(char *user_agent)
 {
@@ -174,7 +175,7 @@ add_field(JsonbInState *object, char *name, char *value)
 	push_jsonb_compat(object, WJB_VALUE, &json);
 }
 
-/* Returns what events of the statement being executed say of their circumstances. */
+/* Returns the metadata of events that the current statement records. */
 static Jsonb *
 event_metadata(void)
 {
@@ -184,7 +185,7 @@ event_metadata(void)
 
 	request_read_headers(headers, values, lengthof(headers));
 	push_jsonb_compat(&object, WJB_BEGIN_OBJECT, NULL);
-	/* The role that called, whatever function with another's rights it came through. */
+	/* The calling role, even within a SECURITY DEFINER function. */
 	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));
 	add_field(&object, "address", client_address(values[0]));
 	add_field(&object, "user_agent", clean_user_agent(values[1]));
@@ -193,8 +194,8 @@ event_metadata(void)
 }
 
 /*
- * Warns, once a session, where messages for logical decoding go nowhere.  Not an error: people
- * claim their seats all the same.
+ * Warns, once in a session, if messages for logical decoding reach nobody.  This is not an error,
+ * because claims must succeed nevertheless.
  */
 static void
 warn_unless_decoded(void)
@@ -211,7 +212,7 @@ warn_unless_decoded(void)
 			 errhint("Set wal_level to logical.")));
 }
 
-/* Tells whether a row has an id in a column. */
+/* Tells whether a column of a row has this id. */
 static bool
 has_id(const Rows *rows, uint64 row, int column, const pg_uuid_t *id)
 {
@@ -235,9 +236,9 @@ insert_all(const SeatIds *seats, int count, const NullableDatum *arguments)
 }
 
 /*
- * Records one event for each seat, all at one moment, where seats.event_sink says, and counts them
- * wherever that is.  Inside SPI_connect() and SPI_finish().  Raises 09000 where a trigger that
- * somebody added prevents an event or alters it.  Locks nothing that another session waits for.
+ * Records one event for each seat, all with the same time, as seats.event_sink says, and counts
+ * them in any case.  Between SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the
+ * owner prevents or alters an event.  Locks nothing that another session waits for.
  */
 void
 event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)

@@ -1,21 +1,23 @@
 /*
  * http.c
- *		The functions of the schema seats_http, which answer as the HTTP contract's service does: with
- *		a status and a JSON body.
+ *		The functions of the schema seats_http, which answer as the HTTP contract's service does:
+ *		with a status and a JSON body.
  *
- * Each function reads the request and finds everything that is wrong with it before it does anything;
- * then it does what the function of the schema seats does.  Functions that write reject a read-only
- * transaction before they read the request: PostgREST runs GET and HEAD in one, and answers 405.
+ * Each function reads the request and finds everything that is wrong with it before it does
+ * anything; then it does what the function of the schema seats does.  Functions that write reject a
+ * read-only transaction before they read the request: PostgREST runs GET and HEAD in one, and
+ * answers 405.
  *
- * PostgREST takes the status from the setting response.status, which is left alone for 200.  An answer
- * that reports an error is an answer nevertheless, and PostgREST commits.  So the operation runs in a
- * subtransaction, which is rolled back before the status is set.  Only the extension's own errors
- * become answers.  Others are raised, and PostgREST reports them: a serialization failure or a
- * deadlock, after which the caller may retry, a timeout, or an error that a trigger raised.
+ * PostgREST takes the status from the setting response.status, which is left alone for 200.  An
+ * answer that reports an error is an answer nevertheless, and PostgREST commits.  So the operation
+ * runs in a subtransaction, which is rolled back before the status is set.  Only the extension's
+ * own errors become answers.  Others are raised, and PostgREST reports them: a serialization
+ * failure or a deadlock, after which the caller may retry, a timeout, or an error that a trigger
+ * raised.
  *
- * What is accepted, and the messages and types of faults, are those of FastAPI and pydantic, which the
- * HTTP contract's service uses; but no fault quotes the caller.  Unknown fields are ignored.  An
- * optional field may also be JSON's null, which means the same as no field.
+ * What is accepted, and the messages and types of faults, are those of FastAPI and pydantic, which
+ * the HTTP contract's service uses; but no fault quotes the caller.  Unknown fields are ignored.
+ * An optional field may also be JSON's null, which means the same as no field.
  */
 #include "postgres.h"
 
@@ -51,14 +53,14 @@ PG_FUNCTION_INFO_V1(seats_http_resend_invitation);
 
 /* ---- Reading a request ---- */
 
-/* A body that is parsed, and what came of it. */
+/* A body and the result of parsing it. */
 typedef struct Parse
 {
 	const bytea *body;
 	Jsonb *json;
 } Parse;
 
-/* Parses a body, or raises one of the errors that is_no_json() expects. */
+/* Parses a body; raises one of the errors that is_no_json() expects if it is not JSON. */
 static void
 parse(void *state)
 {
@@ -66,12 +68,12 @@ parse(void *state)
 	char *string = text_to_cstring((const text *) parse->body);
 	int length = (int) VARSIZE_ANY_EXHDR(parse->body);
 
-	/* By the length, so that a zero byte does not pass for the end. */
+	/* Pass the length, so that a zero byte is not taken for the end. */
 	string = pg_any_to_server(string, length, PG_UTF8);
 	parse->json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(string)));
 }
 
-/* Tells whether an error says that some bytes are no JSON, or none that jsonb can hold. */
+/* Tells whether an error says that a body is not JSON, or is JSON that jsonb cannot hold. */
 static bool
 is_no_json(const ErrorData *error)
 {
@@ -79,7 +81,7 @@ is_no_json(const ErrorData *error)
 	{
 		case ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: /* not UTF-8 */
 		case ERRCODE_INVALID_TEXT_REPRESENTATION: /* not JSON */
-		case ERRCODE_UNTRANSLATABLE_CHARACTER:	  /* zero, or one that the database lacks */
+		case ERRCODE_UNTRANSLATABLE_CHARACTER:	  /* \u0000, or not in the encoding */
 		case ERRCODE_FEATURE_NOT_SUPPORTED:		  /* an escape, in SQL_ASCII */
 		case ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE:
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED: /* too long */
@@ -91,9 +93,8 @@ is_no_json(const ErrorData *error)
 }
 
 /*
- * Returns the JSON that the bytes of a body are, or NULL where they are none.  That is found out in
- * a subtransaction: the parser raises errors, which quote the body, and they must not get into
- * the log.
+ * Returns a body as JSON, or NULL if it is not JSON.  It is parsed in a subtransaction, because the
+ * parser raises errors that quote the body, and these must not reach the log.
  */
 static Jsonb *
 parse_body(const bytea *body)
@@ -105,7 +106,7 @@ parse_body(const bytea *body)
 	return state.json;
 }
 
-/* Tells whether JSON is null, as a whole. */
+/* Tells whether a JSON value is null. */
 static bool
 is_null(const Jsonb *json)
 {
@@ -115,7 +116,9 @@ is_null(const Jsonb *json)
 		JsonbExtractScalar((JsonbContainer *) &json->root, &value) && value.type == jbvNull;
 }
 
-/* Tells whether a body is an object; adds a fault where it is something else, or none at all. */
+/*
+ * Tells whether a body is an object; adds a fault if it is not.  A body that is not JSON is NULL.
+ */
 static bool
 check_body(const Jsonb *body, Faults *faults)
 {
@@ -132,7 +135,7 @@ check_body(const Jsonb *body, Faults *faults)
 	return false;
 }
 
-/* Returns a field of an object, or NULL where it has none. */
+/* Returns a field of an object, or NULL if there is none. */
 static const JsonbValue *
 find_field(const Jsonb *body, const char *name)
 {
@@ -140,7 +143,7 @@ find_field(const Jsonb *body, const char *name)
 										(int) strlen(name), NULL);
 }
 
-/* Returns a field of an object, or NULL where it has none or that is null. */
+/* Returns a field of an object, or NULL if there is none or it is null. */
 static const JsonbValue *
 find_value(const Jsonb *body, const char *name)
 {
@@ -149,14 +152,14 @@ find_value(const Jsonb *body, const char *name)
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 
-/* Tells whether an object has a field that is not null, whatever it is. */
+/* Tells whether an object has a field that is not null. */
 static bool
 has_field(const Jsonb *body, const char *name)
 {
 	return find_value(body, name) != NULL;
 }
 
-/* Returns a string of JSON as text; adds a fault where the value is none. */
+/* Returns a JSON string as text; adds a fault if the value is not a string. */
 static NullableDatum
 read_string(const JsonbValue *value, const char *name, Faults *faults)
 {
@@ -173,7 +176,10 @@ read_string(const JsonbValue *value, const char *name, Faults *faults)
 	return result;
 }
 
-/* Returns a field that is a token; adds a fault where it is missing, no string, empty, over-long. */
+/*
+ * Returns a field that must be a token; adds a fault if it is missing, not a string, empty or too
+ * long.
+ */
 static const text *
 token_field(const Jsonb *body, const char *name, Faults *faults)
 {
@@ -192,7 +198,7 @@ token_field(const Jsonb *body, const char *name, Faults *faults)
 	return DatumGetTextPP(token.value);
 }
 
-/* Returns a field that is a string or may be left out; adds a fault where it is something else. */
+/* Returns an optional string field; adds a fault if it is anything else. */
 static NullableDatum
 text_field(const Jsonb *body, const char *name, Faults *faults)
 {
@@ -203,7 +209,10 @@ text_field(const Jsonb *body, const char *name, Faults *faults)
 	return read_string(value, name, faults);
 }
 
-/* Returns the uuid that a string is, with hyphens in their places or none; adds a fault else. */
+/*
+ * Returns the uuid in a string, with hyphens in the usual places or without any; adds a fault if it
+ * is not a uuid.
+ */
 static NullableDatum
 read_uuid(const char *string, const char *name, Faults *faults)
 {
@@ -221,7 +230,7 @@ read_uuid(const char *string, const char *name, Faults *faults)
 	return result;
 }
 
-/* Returns a field that is a uuid or may be left out; adds a fault where it is something else. */
+/* Returns an optional uuid field; adds a fault if it is anything else. */
 static NullableDatum
 uuid_field(const Jsonb *body, const char *name, Faults *faults)
 {
@@ -238,7 +247,7 @@ uuid_field(const Jsonb *body, const char *name, Faults *faults)
 	return read_uuid(pnstrdup(value->val.string.val, value->val.string.len), name, faults);
 }
 
-/* Returns a field that is an object or may be left out; adds a fault where it is something else. */
+/* Returns an optional field that is an object; adds a fault if it is anything else. */
 static NullableDatum
 object_field(const Jsonb *body, const char *name, Faults *faults)
 {
@@ -257,7 +266,10 @@ object_field(const Jsonb *body, const char *name, Faults *faults)
 	return result;
 }
 
-/* Tells whether a word says yes or no, and which; pydantic's words, whatever their case. */
+/*
+ * Tells whether a word means yes or no, and sets the answer.  The words are pydantic's, in upper or
+ * lower case.
+ */
 static bool
 parse_word(const char *string, bool *answer)
 {
@@ -273,7 +285,7 @@ parse_word(const char *string, bool *answer)
 	return false;
 }
 
-/* Tells whether a number is 1 or 0, and which. */
+/* Tells whether a number is 1 or 0, and sets the answer. */
 static bool
 parse_number(Numeric number, bool *answer)
 {
@@ -286,8 +298,8 @@ parse_number(Numeric number, bool *answer)
 }
 
 /*
- * Returns a field that is a boolean, false where it is left out; adds a fault where it is null or
- * says neither yes nor no.
+ * Returns a boolean field, or false if it is missing; adds a fault if it is null or means neither
+ * yes nor no.
  */
 static bool
 bool_field(const Jsonb *body, const char *name, Faults *faults)
@@ -319,7 +331,7 @@ bool_field(const Jsonb *body, const char *name, Faults *faults)
 	return answer;
 }
 
-/* Adds a fault where an argument, which the path of the request has, is null. */
+/* Adds a fault if an argument that comes from the path of the request is null. */
 static void
 check_missing(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faults)
 {
@@ -327,7 +339,7 @@ check_missing(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faul
 		fault_add(faults, name, "Field required", "missing");
 }
 
-/* Returns the uuid that an argument of type text is, or null; adds a fault where it is none. */
+/* Returns the uuid in an argument of type text, or null; adds a fault if it is not a uuid. */
 static NullableDatum
 uuid_argument(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faults)
 {
@@ -338,7 +350,7 @@ uuid_argument(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faul
 
 /* ---- Answering ---- */
 
-/* An operation that is to be done, and what came of it. */
+/* An operation to run, its argument and its result. */
 typedef struct Run
 {
 	text *(*operation)(const void *request);
@@ -346,14 +358,17 @@ typedef struct Run
 	text *body;
 } Run;
 
-/* Returns a composite value as a JSON object of its fields. */
+/* Returns a composite value as a JSON object. */
 static text *
 json_of(Datum composite)
 {
 	return DatumGetTextPP(DirectFunctionCall1(row_to_json, composite));
 }
 
-/* Returns the fields of a seat, and beside them the token of a value of type seat_invitation. */
+/*
+ * Returns a value of type seats.seat_invitation as one JSON object: the fields of the seat, and the
+ * token.
+ */
 static text *
 json_with_token(Datum composite)
 {
@@ -365,7 +380,7 @@ json_with_token(Datum composite)
 	StringInfoData json;
 
 	initStringInfo(&json);
-	/* All but the brace that closes it. */
+	/* All but the closing brace. */
 	appendBinaryStringInfo(&json, VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object) - 1);
 	appendStringInfoString(&json, ",\"invitation_token\":");
 	if (isnull)
@@ -376,7 +391,7 @@ json_with_token(Datum composite)
 	return cstring_to_text_with_len(json.data, json.len);
 }
 
-/* Sets the status of PostgREST's answer, until the transaction ends. */
+/* Sets the status of PostgREST's answer, until the end of the transaction. */
 static void
 set_status(const char *status)
 {
@@ -384,7 +399,7 @@ set_status(const char *status)
 							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* Answers 422, with all faults, which count as the error that they would be elsewhere. */
+/* Answers 422 with all faults, and counts them as one validation error. */
 static text *
 answer_faults(const Faults *faults)
 {
@@ -401,7 +416,7 @@ add_field(StringInfo json, const char *name, const char *value)
 	escape_json(json, value);
 }
 
-/* Answers 400, 403 or 404, by an error that the extension raised. */
+/* Answers 400, 403 or 404 with an error that the extension raised. */
 static text *
 answer_error(const ErrorData *error)
 {
@@ -417,14 +432,14 @@ answer_error(const ErrorData *error)
 	return cstring_to_text_with_len(json.data, json.len);
 }
 
-/* Tells whether an error is the extension's own, for which there is an answer. */
+/* Tells whether an error is one of the extension's own that becomes an answer. */
 static bool
 is_answerable(const ErrorData *error)
 {
 	return error_service_name(error) != NULL;
 }
 
-/* Does the operation. */
+/* Runs the operation. */
 static void
 run_operation(void *state)
 {
@@ -434,9 +449,9 @@ run_operation(void *state)
 }
 
 /*
- * Returns the body of the answer to a request, and sets its status unless that is 200.  Where
- * there is any fault, the answer is 422 and nothing is done; else the operation makes it, or the
- * extension's error that it raises.
+ * Returns the body of the answer to a request, and sets its status unless that is 200.  If there
+ * are faults, the answer is 422 and nothing is done.  Otherwise the answer is the result of the
+ * operation, or the extension's error that it raised.
  */
 static Datum
 answer_request(const Faults *faults, text *(*operation)(const void *request),
@@ -453,21 +468,24 @@ answer_request(const Faults *faults, text *(*operation)(const void *request),
 
 /* ---- The functions ---- */
 
-/* What is asked of claim_seat(). */
+/* The arguments of a claim. */
 typedef struct ClaimRequest
 {
 	const text *token;
 	const text *key; /* or NULL */
 } ClaimRequest;
 
-/* Returns the body that is a function's one argument of type jsonb, or NULL. */
+/* Returns the body, which is a function's one argument of type jsonb, or NULL if it is null. */
 static const Jsonb *
 json_argument(FunctionCallInfo fcinfo)
 {
 	return PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 }
 
-/* Returns the body that is a function's one argument of type bytea, or NULL where it is no JSON. */
+/*
+ * Returns the body, which is a function's one argument of type bytea, or NULL if it is null or not
+ * JSON.
+ */
 static const Jsonb *
 bytes_argument(FunctionCallInfo fcinfo)
 {
@@ -484,7 +502,7 @@ run_claim(const void *request)
 		claim_operation(named_type("customer_seat_claim_response"), claim->token, claim->key));
 }
 
-/* Answers the request to claim a seat, by its body. */
+/* Answers a request to claim a seat. */
 static Datum
 answer_claim(const Jsonb *body)
 {
@@ -512,7 +530,7 @@ seats_http_claim_seat(PG_FUNCTION_ARGS)
 	return answer_claim(json_argument(fcinfo));
 }
 
-/* claim_seat(bytea): the same, with a body that is not parsed yet. */
+/* claim_seat(bytea): the same, with an unparsed body. */
 Datum
 seats_http_claim_seat_bytes(PG_FUNCTION_ARGS)
 {
@@ -529,7 +547,7 @@ run_claim_info(const void *token)
 
 /*
  * get_claim_info(invitation_token text): GET /v1/customer-seats/claim/{invitation_token}.  Answers
- * 200 with what the invitation is for, 400, 403 or 422.  Locks nothing.
+ * 200 with a description of the invitation, 400, 403 or 422.  Locks nothing.
  */
 Datum
 seats_http_get_claim_info(PG_FUNCTION_ARGS)
@@ -553,8 +571,9 @@ run_assign(const void *assignment)
 }
 
 /*
- * Reads which purchase a seat is of.  There are no checkouts here, by which the service can find a
- * purchase too; to ignore one could give a seat of another purchase than is meant.
+ * Reads the purchase that the seat belongs to.  The service also finds it by a checkout, but there
+ * are no checkouts here.  If checkout_id were ignored, a seat of another purchase might be
+ * assigned.
  */
 static PurchaseId
 read_purchase(const Jsonb *body, Faults *faults)
@@ -572,7 +591,7 @@ read_purchase(const Jsonb *body, Faults *faults)
 	return named_purchase(subscription, order);
 }
 
-/* Reads whom a seat is for. */
+/* Reads the customer that the seat is for. */
 static void
 read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 {
@@ -586,7 +605,7 @@ read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 						   has_field(body, "customer_id"));
 }
 
-/* Reads the whole body of a request to assign a seat. */
+/* Reads the body of a request to assign a seat. */
 static void
 read_assignment(const Jsonb *body, Assignment *assignment, Faults *faults)
 {
@@ -598,7 +617,7 @@ read_assignment(const Jsonb *body, Assignment *assignment, Faults *faults)
 	assignment->immediate_claim = bool_field(body, "immediate_claim", faults);
 }
 
-/* Answers the request to assign a seat, by its body. */
+/* Answers a request to assign a seat. */
 static Datum
 answer_assign(const Jsonb *body)
 {
@@ -612,8 +631,8 @@ answer_assign(const Jsonb *body)
 }
 
 /*
- * assign_seat(jsonb): POST /v1/customer-seats.  Answers 200 with the seat and the invitation token
- * beside its fields, 400, 403, 404 or 422; raises 25006 in a read-only transaction.  Locks as
+ * assign_seat(jsonb): POST /v1/customer-seats.  Answers 200 with the fields of the seat and the
+ * invitation token, 400, 403, 404 or 422; raises 25006 in a read-only transaction.  Locks as
  * seats.assign_seat().
  */
 Datum
@@ -623,7 +642,7 @@ seats_http_assign_seat(PG_FUNCTION_ARGS)
 	return answer_assign(json_argument(fcinfo));
 }
 
-/* assign_seat(bytea): the same, with a body that is not parsed yet. */
+/* assign_seat(bytea): the same, with an unparsed body. */
 Datum
 seats_http_assign_seat_bytes(PG_FUNCTION_ARGS)
 {
@@ -701,7 +720,7 @@ run_resend(const void *seat_id)
 
 /*
  * resend_invitation(seat_id text): POST /v1/customer-seats/{seat_id}/resend.  Answers 200 with the
- * seat and the new token beside its fields, 400, 403, 404 or 422; raises 25006 in a read-only
+ * fields of the seat and the new token, 400, 403, 404 or 422; raises 25006 in a read-only
  * transaction.  Locks as seats.resend_invitation().
  */
 Datum

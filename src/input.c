@@ -1,9 +1,10 @@
 /*
  * input.c
- *		Checks on what callers pass: PT422 with a JSON array of all faults as DETAIL.
+ *		Checks of arguments, which raise PT422 with a JSON array of all faults as DETAIL.
  *
- * No value of the caller's enters the error or, as in errors.c, the log: only the names of
- * arguments do.  Messages and types are pydantic's, which the HTTP contract's service uses.
+ * Neither the error nor, as in errors.c, the log contains a value that the caller passed; only the
+ * names of arguments are reported.  Messages and types are those of pydantic, which the HTTP
+ * contract's service uses.
  */
 #include "postgres.h"
 
@@ -25,14 +26,14 @@
 #include "jwt.h"
 #include "token.h"
 
-#define MAX_CHARACTERS 255		 /* of a token that is no JWT, or an idempotency key */
+#define MAX_CHARACTERS 255		 /* of an opaque token or an idempotency key */
 #define MAX_EMAIL_CHARACTERS 320 /* 64 of local part, "@", 255 of domain: RFC 5321 */
 #define MAX_METADATA_KEYS 10
-#define MAX_METADATA_BYTES 1024 /* of its text */
+#define MAX_METADATA_BYTES 1024 /* as text */
 
 /*
- * Starts an empty list of faults, in the body of a request unless the caller says elsewhere.  Since
- * errors may be raised from here on, it has them counted.
+ * Starts an empty list of faults, in the body of the request unless the caller sets another place.
+ * Prepares the counters, because errors may be raised from here on.
  */
 void
 faults_start(Faults *faults)
@@ -44,9 +45,9 @@ faults_start(Faults *faults)
 }
 
 /*
- * Adds a ValidationError of an argument, or where index is not negative of that element of one,
- * counted from 0 as in JSON; where the argument is NULL, of all of them.  The strings are
- * constants that need no escaping in JSON.
+ * Adds a ValidationError for an argument, or for all of them if the argument is NULL.  If the index
+ * is not negative, it is for that element of the argument, counted from 0 as in JSON.  The strings
+ * need no escapes in JSON.
  */
 static void
 fault_add_at(Faults *faults, const char *argument, int index, const char *message,
@@ -62,14 +63,14 @@ fault_add_at(Faults *faults, const char *argument, int index, const char *messag
 	appendStringInfo(&faults->list, "], \"msg\": \"%s\", \"type\": \"%s\"}", message, type);
 }
 
-/* Adds a ValidationError of an argument, or where it is NULL of all of them. */
+/* Adds a ValidationError for an argument, or for all of them if it is NULL. */
 void
 fault_add(Faults *faults, const char *argument, const char *message, const char *type)
 {
 	fault_add_at(faults, argument, -1, message, type);
 }
 
-/* Raises PT422 if there is any fault. */
+/* Raises PT422 if there are any faults. */
 void
 faults_raise(const Faults *faults)
 {
@@ -78,31 +79,31 @@ faults_raise(const Faults *faults)
 	raise_validation_error(psprintf("[%s]", faults->list.data), faults->has_email);
 }
 
-/* Returns how many characters a text has, in the database's encoding. */
+/* Returns the number of characters in a text, in the database's encoding. */
 static int
 text_characters(const text *value)
 {
 	return pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-/* Adds a fault where a text has more than so many characters. */
+/* Adds a fault if a text has more characters than a limit. */
 static void
 check_characters(Faults *faults, const text *value, const char *name, int most)
 {
-	/* No text has more characters than bytes, which need no counting. */
+	/* A text has no more characters than bytes, and the number of bytes is known. */
 	if (VARSIZE_ANY_EXHDR(value) > (size_t) most && text_characters(value) > most)
 		fault_add(faults, name, psprintf("String should have at most %d characters", most),
 				  "string_too_long");
 }
 
-/* Adds a fault where a token or key is over-long. */
+/* Adds a fault if a token or key is too long. */
 void
 check_length(Faults *faults, const text *value, const char *name)
 {
 	check_characters(faults, value, name, MAX_CHARACTERS);
 }
 
-/* Tells whether a string is a uuid in its usual form, so that reading it is no error. */
+/* Tells whether a string is a uuid in its usual form, so that uuid_in() raises no error. */
 bool
 is_uuid(const char *string)
 {
@@ -116,7 +117,7 @@ is_uuid(const char *string)
 	return string[lengthof(form) - 1] == '\0';
 }
 
-/* Adds a fault where a token is empty, or longer than so many characters. */
+/* Adds a fault if a token is empty or has more characters than a limit. */
 static void
 check_token_length(Faults *faults, const text *token, const char *name, int limit)
 {
@@ -125,14 +126,14 @@ check_token_length(Faults *faults, const text *token, const char *name, int limi
 	check_characters(faults, token, name, limit);
 }
 
-/* Adds a fault where a token is empty or over-long.  Nothing is said yet of its form. */
+/* Adds a fault if a token is empty or too long.  Its form is checked later. */
 void
 check_token_text(Faults *faults, const text *token, const char *name)
 {
 	check_token_length(faults, token, name, MAX_CHARACTERS);
 }
 
-/* Returns a token argument; adds a fault where it is null. */
+/* Returns a token argument; adds a fault if it is null. */
 static const text *
 check_given(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
 {
@@ -142,7 +143,7 @@ check_given(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name
 	return NULL;
 }
 
-/* Returns a token argument; adds a fault where it is null, empty or over-long. */
+/* Returns a token argument; adds a fault if it is null, empty or too long. */
 const text *
 check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name)
 {
@@ -154,8 +155,8 @@ check_token(FunctionCallInfo fcinfo, int argno, Faults *faults, const char *name
 }
 
 /*
- * Tells how long a session token may be: one that looks like a JWT is longer than others, also where
- * a space or bracket was pasted before it.
+ * Returns how many characters a session token may have.  A token that looks like a JWT may have
+ * more, even with a space or bracket pasted in front of it.
  */
 static int
 session_token_limit(const text *token)
@@ -169,8 +170,8 @@ session_token_limit(const text *token)
 }
 
 /*
- * Returns the one argument of a function, the token of a customer session, of either format;
- * raises PT422 as check_token() says, where over-long is more for a JWT.
+ * Returns the one argument of a function, a customer session's token in either format; raises PT422
+ * if it is null, empty or too long.  A JWT may be longer than an opaque token.
  */
 const text *
 session_token_argument(FunctionCallInfo fcinfo)
@@ -187,7 +188,9 @@ session_token_argument(FunctionCallInfo fcinfo)
 	return token;
 }
 
-/* Returns the one argument of a function, a token; raises PT422 as check_token() says. */
+/*
+ * Returns the one argument of a function, a token; raises PT422 if it is null, empty or too long.
+ */
 const text *
 token_argument(FunctionCallInfo fcinfo, const char *name)
 {
@@ -200,7 +203,7 @@ token_argument(FunctionCallInfo fcinfo, const char *name)
 	return token;
 }
 
-/* Returns an id argument; raises PT422 where it is null. */
+/* Returns an id argument; raises PT422 if it is null. */
 const pg_uuid_t *
 id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 {
@@ -217,7 +220,7 @@ id_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 	return PG_GETARG_UUID_P(argno);
 }
 
-/* Returns the purchase that one of two ids names, the one that is not null. */
+/* Returns the purchase that is named by two ids, one of which is null. */
 PurchaseId
 named_purchase(NullableDatum subscription_id, NullableDatum order_id)
 {
@@ -230,7 +233,7 @@ named_purchase(NullableDatum subscription_id, NullableDatum order_id)
 	return purchase;
 }
 
-/* Adds a fault unless exactly one of a subscription and an order was named. */
+/* Adds a fault unless exactly one of subscription and order is named. */
 void
 check_one_purchase(Faults *faults, bool subscription, bool order)
 {
@@ -241,8 +244,8 @@ check_one_purchase(Faults *faults, bool subscription, bool order)
 }
 
 /*
- * Returns the purchase that the first two arguments name; adds a fault unless it is exactly one of
- * a subscription and an order.
+ * Returns the purchase that the first two arguments name, the ids of a subscription and an order;
+ * adds a fault unless exactly one of them is given.
  */
 PurchaseId
 purchase_argument(FunctionCallInfo fcinfo, Faults *faults)
@@ -251,7 +254,7 @@ purchase_argument(FunctionCallInfo fcinfo, Faults *faults)
 	return named_purchase(fcinfo->args[0], fcinfo->args[1]);
 }
 
-/* Adds a fault unless exactly one identifier says whom a seat is for. */
+/* Adds a fault unless there is exactly one identifier of a customer. */
 void
 check_one_customer(Faults *faults, int identifiers)
 {
@@ -263,8 +266,8 @@ check_one_customer(Faults *faults, int identifiers)
 }
 
 /*
- * Converts a string to UTF-8 by a conversion from the database's encoding.  A character that Unicode
- * lacks becomes a question mark: nothing is known against it.
+ * Converts a string to UTF-8 by a conversion from the database's encoding.  A character that
+ * Unicode lacks becomes a question mark, which is allowed in an address.
  */
 static char *
 convert_to_utf8(Oid conversion, char *string)
@@ -308,7 +311,7 @@ is_email(const text *email)
 	{
 		Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
 
-		/* SQL_ASCII has none, and MULE_INTERNAL. */
+		/* SQL_ASCII and MULE_INTERNAL have none. */
 		unicode = OidIsValid(conversion);
 		if (unicode)
 			string = convert_to_utf8(conversion, string);
@@ -316,7 +319,9 @@ is_email(const text *email)
 	return email_has_form(string, strlen(string), unicode);
 }
 
-/* Adds a fault where an e-mail address, or that element of several, is malformed or over-long. */
+/*
+ * Adds a fault if an e-mail address, or this element of an array of them, is malformed or too long.
+ */
 static void
 check_email_at(Faults *faults, const text *email, const char *name, int index)
 {
@@ -326,7 +331,7 @@ check_email_at(Faults *faults, const text *email, const char *name, int index)
 	faults->has_email = true;
 }
 
-/* Adds a fault where an e-mail address is malformed or over-long. */
+/* Adds a fault if an e-mail address is malformed or too long. */
 void
 check_email(Faults *faults, const text *email, const char *name)
 {
@@ -334,8 +339,9 @@ check_email(Faults *faults, const text *email, const char *name)
 }
 
 /*
- * Returns how many addresses an argument of type text[] holds; adds a fault for each that is
- * null, malformed or over-long, or one where the argument is null or no plain list.
+ * Returns the number of addresses in an argument of type text[].  Adds a fault for each address
+ * that is null, malformed or too long, or a single one if the argument is null or has several
+ * dimensions.
  */
 int
 check_emails(Faults *faults, NullableDatum emails, const char *name)
@@ -362,7 +368,9 @@ check_emails(Faults *faults, NullableDatum emails, const char *name)
 	return count;
 }
 
-/* Adds a fault where metadata is no object, has over 10 keys or is over 1 KB as text. */
+/*
+ * Adds a fault if metadata is not an object, has more than 10 keys or is longer than 1 KB as text.
+ */
 void
 check_metadata(Faults *faults, Jsonb *metadata, const char *name)
 {

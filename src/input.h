@@ -1,6 +1,6 @@
 /*
  * input.h
- *		Checks on what callers pass, and the error that lists what is wrong with it.
+ *		Checks of arguments, and the error that lists all faults in them.
  */
 #ifndef SEATS_INPUT_H
 #define SEATS_INPUT_H
@@ -12,12 +12,12 @@
 
 #include "purchase.h"
 
-/* The faults found so far in one call's arguments. */
+/* The faults found so far in the arguments of one call. */
 typedef struct Faults
 {
-	const char *place;	 /* where the arguments stand: the first word of each "loc" */
-	StringInfoData list; /* ValidationError objects, comma-separated; empty: none */
-	bool has_email;		 /* a malformed e-mail address is among them */
+	const char *place;	 /* of the arguments: the first word of each "loc" */
+	StringInfoData list; /* ValidationError objects, separated by commas; may be empty */
+	bool has_email;		 /* one of them is a malformed e-mail address */
 } Faults;
 
 extern void faults_start(Faults *faults);

@@ -2,14 +2,15 @@
  * jwt.c
  *		The JWTs of customer sessions, and the keys that sign them.
  *
- * No JSON is parsed here.  A token is a JWT of ours only if every byte of its header is as we write it,
- * so there is no choice of algorithm to attack.  The session of a JWT has the same row as any other,
- * found by the hash of the whole token; the JWT claims are never relied upon.  So somebody who got
- * hold of a key can make JWTs, but none of them belongs to a session.
+ * This file parses no JSON.  A token is one of our JWTs only if every byte of its header is as we
+ * write it, so there is no choice of algorithm to attack.  The session of a JWT has the same row as
+ * any other, found by the hash of the whole token; the JWT claims are never relied upon.  So
+ * somebody who has obtained a key can make JWTs, but none of them belongs to a session.
  *
  * The keys are in seats.jwt_keys.  The newest one signs.  Older ones are kept as long as a session
  * whose token they signed may live.  A key is never passed through SQL, not even as a parameter,
- * because PostgreSQL and its modules log parameters: the default of the table's column generates it.
+ * because PostgreSQL and its modules log parameters: the default of the table's column generates
+ * it.
  */
 #include "postgres.h"
 
@@ -32,9 +33,9 @@
 PG_FUNCTION_INFO_V1(seats_postgrest_config);
 PG_FUNCTION_INFO_V1(seats_rotate_jwt_key);
 
-/* ---- Base64url without padding (RFC 4648, section 5): PostgreSQL's base64 with two other digits ---- */
+/* ---- Base64url without padding (RFC 4648, section 5) ---- */
 
-/* Appends bytes to a string, encoded. */
+/* Appends bytes in base64url, which is PostgreSQL's base64 with two other digits and no padding. */
 void
 base64url_append(StringInfo to, const void *bytes, size_t length)
 {
@@ -59,7 +60,7 @@ base64url_append(StringInfo to, const void *bytes, size_t length)
 	to->len += written;
 }
 
-/* Tells whether characters are all digits of base64url. */
+/* Tells whether all characters are base64url digits. */
 bool
 base64url_has_only_digits(const char *digits, size_t length)
 {
@@ -75,8 +76,8 @@ base64url_has_only_digits(const char *digits, size_t length)
 }
 
 /*
- * Decodes groups of four digits, which make three bytes each and have no bits to spare; false
- * where a character is no digit.
+ * Decodes groups of four digits, each of which makes exactly three bytes; returns false if a
+ * character is not a digit.
  */
 bool
 base64url_read_groups(void *bytes, const char *digits, size_t count)
@@ -103,10 +104,12 @@ base64url_read_groups(void *bytes, const char *digits, size_t count)
 #define SIGNATURE_LENGTH 43 /* digits of a signature, which has 32 bytes */
 #define SIGNATURE_BYTES 32
 
-/* All headers begin with {"alg":"HS256","typ":"JWT","kid": and those are 44 digits to the bit. */
+/* All headers begin with {"alg":"HS256","typ":"JWT","kid": which makes exactly 44 digits. */
 #define HEADER_START "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6"
 
-/* All payloads begin with {"sub":"uuid","org":"uuid" and those are 30 groups of four digits. */
+/*
+ * All payloads begin with {"sub":"uuid","org":"uuid" which makes exactly 30 groups of four digits.
+ */
 #define PAYLOAD_START_GROUPS 30
 #define PAYLOAD_START_BYTES 90
 #define BEFORE_SUB "{\"sub\":\""
@@ -118,8 +121,8 @@ static const char *const jwt_claim_names[JWT_CLAIMS] = {
 };
 
 /*
- * Tells whether a token looks like some JWT, whoever's: all begin with {" and so with the same
- * three digits.
+ * Tells whether a token looks like a JWT, of any issuer.  All JWTs begin with {" and so with the
+ * same three digits.
  */
 bool
 jwt_looks_like_one(const char *token, size_t length)
@@ -127,7 +130,7 @@ jwt_looks_like_one(const char *token, size_t length)
 	return length > 3 && memcmp(token, "eyJ", 3) == 0;
 }
 
-/* Appends the header of what is signed with a key. */
+/* Appends the header of a token that is signed with a key. */
 static void
 append_header(StringInfo token, const JwtKey *key)
 {
@@ -138,8 +141,8 @@ append_header(StringInfo token, const JwtKey *key)
 }
 
 /*
- * Appends the payload.  Claims of ours need no escapes in JSON; with others in their place this
- * makes no payload that was ever signed, since each name is there once.
+ * Appends the payload.  The JWT claims of our tokens need no escapes in JSON.  Those of a request
+ * may, but then the result is no payload that was ever signed, because each name occurs only once.
  */
 static void
 append_payload(StringInfo token, const char *const *claims)
@@ -159,7 +162,7 @@ append_payload(StringInfo token, const char *const *claims)
 	pfree(payload.data);
 }
 
-/* Appends the signature of what is signed with a key. */
+/* Appends the signature of the part that is signed with a key. */
 static void
 append_signature(StringInfo token, const JwtKey *key, const char *signed_part, size_t length)
 {
@@ -169,7 +172,7 @@ append_signature(StringInfo token, const JwtKey *key, const char *signed_part, s
 	pfree(signature);
 }
 
-/* Returns the JWT with these claims, signed with a key. */
+/* Returns the JWT with these JWT claims, signed with a key. */
 char *
 jwt_make(const JwtKey *key, const char *const *claims)
 {
@@ -186,10 +189,7 @@ jwt_make(const JwtKey *key, const char *const *claims)
 	return token.data;
 }
 
-/*
- * Tells whether a string has the form of a JWT of ours.  That it has says nothing of whether
- * anybody signed it.
- */
+/* Tells whether a string has the form of one of our JWTs.  Does not check the signature. */
 bool
 jwt_has_form(const char *token, size_t length)
 {
@@ -206,7 +206,7 @@ jwt_has_form(const char *token, size_t length)
 		base64url_has_only_digits(signature, SIGNATURE_LENGTH);
 }
 
-/* Compares in a time that does not tell where the first difference is. */
+/* Compares two strings in a time that does not reveal where they differ first. */
 static bool
 is_same(const char *a, const char *b, size_t length)
 {
@@ -217,7 +217,7 @@ is_same(const char *a, const char *b, size_t length)
 	return difference == 0;
 }
 
-/* Tells whether a string that has the form of a JWT of ours names a key and is signed with it. */
+/* Tells whether a string that has the form of one of our JWTs names a key and is signed with it. */
 bool
 jwt_is_signed_by(const char *token, size_t length, const JwtKey *key)
 {
@@ -237,7 +237,7 @@ jwt_is_signed_by(const char *token, size_t length, const JwtKey *key)
 	return result;
 }
 
-/* Reads a uuid in the form in which PostgreSQL writes it; false for any other. */
+/* Reads a uuid in the form in which PostgreSQL writes it; returns false for any other. */
 static bool
 read_uuid(const char *string, pg_uuid_t *id)
 {
@@ -258,8 +258,8 @@ read_uuid(const char *string, pg_uuid_t *id)
 }
 
 /*
- * Reads the organization of a string that has the form of a JWT of ours; false where its payload
- * does not begin as all of them do.  Who signed it is not looked at.
+ * Reads the organization of a string that has the form of one of our JWTs; returns false if its
+ * payload does not begin as all of ours do.  Does not check the signature.
  */
 bool
 jwt_organization(const char *token, pg_uuid_t *id)
@@ -284,7 +284,7 @@ static Statement read_keys = {
 		   "FROM seats.jwt_keys ORDER BY created_at DESC",
 };
 
-/* A clock that was set back does not make the new key an old one. */
+/* The new key is the newest even if the clock was set back. */
 static Statement insert_key = {
 	.sql = "INSERT INTO seats.jwt_keys (created_at) "
 		   "SELECT GREATEST($1, pg_catalog.max(created_at) + '1 microsecond') "
@@ -318,7 +318,7 @@ static Statement set_postgrest_keys = {
 		"FROM seats.jwt_keys",
 };
 
-/* Returns keys that a statement returned, as JwtKeys. */
+/* Returns the keys in the rows of a statement, as JwtKeys. */
 static List *
 make_keys(const Rows *rows)
 {
@@ -336,8 +336,8 @@ make_keys(const Rows *rows)
 }
 
 /*
- * Returns the key that signs now; raises 55000 if there is none.  Between SPI_connect() and
- * SPI_finish(), where it lives.
+ * Returns the key that signs new tokens; raises 55000 if there is none.  Between SPI_connect() and
+ * SPI_finish(), which frees it.
  */
 static const JwtKey *
 key_to_sign(void)
@@ -355,7 +355,7 @@ key_to_sign(void)
 
 /*
  * Returns all keys that the calling statement sees, newest first.  Between SPI_connect() and
- * SPI_finish(), where they live.
+ * SPI_finish(), which frees them.
  */
 static List *
 keys_to_verify(void)
@@ -366,9 +366,10 @@ keys_to_verify(void)
 }
 
 /*
- * Removes keys that no session can need.  The last one that signed before a key was made is needed
- * until all sessions of that time are over: those that are in the table, and those of claims that
- * had read the key and have not committed yet, which live no longer than the setting says.
+ * Removes keys that no session can need.  A key is needed until all sessions that it signed have
+ * expired: those in the table, and those of claims that have read the key but not committed yet,
+ * which live no longer than the setting says.  The newest of the keys that are older than all of
+ * these may have signed the first of them, so it stays.
  */
 static void
 remove_old_keys(TimestampTz now)
@@ -384,8 +385,8 @@ remove_old_keys(TimestampTz now)
 }
 
 /*
- * postgrest_config(): gives PostgREST the keys of customer sessions as pgrst.jwt_secret, a JWK set,
- * for this transaction.  Locks nothing.
+ * postgrest_config(): passes the keys of customer sessions to PostgREST as pgrst.jwt_secret, a JWK
+ * set, until the end of the transaction.  Locks nothing.
  */
 Datum
 seats_postgrest_config(PG_FUNCTION_ARGS pg_attribute_unused())
@@ -397,11 +398,11 @@ seats_postgrest_config(PG_FUNCTION_ARGS pg_attribute_unused())
 }
 
 /*
- * rotate_jwt_key(): makes a new key, with which sessions are signed from the commit on, removes
- * those that no session can need any more, and has PostgREST read the keys anew; returns the new
- * key's id.  Raises 25006 in a read-only transaction.
+ * rotate_jwt_key(): makes a new key, which signs sessions from the commit on, removes the keys that
+ * no session can need any more, and has PostgREST read the keys again; returns the id of the new
+ * key.  Raises 25006 in a read-only transaction.
  *
- * Locks: the table of keys against other rotations and changes, not against being read.
+ * Locks: the table of keys against other rotations and changes, but not against reading.
  */
 Datum
 seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
@@ -426,14 +427,14 @@ seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
 
 #define JTI_BYTES 32
 
-/* Returns a uuid in its usual form. */
+/* Returns a uuid as a string in its usual form. */
 static char *
 uuid_string(const pg_uuid_t *id)
 {
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
 }
 
-/* Returns the whole seconds since 1970 of a moment, as a number in JSON. */
+/* Returns the seconds from 1970 to a moment, as a whole number in JSON. */
 static char *
 unix_seconds(TimestampTz moment)
 {
@@ -456,8 +457,8 @@ draw_jti(void)
 }
 
 /*
- * Makes the token of a session of a seat's customer; returns it in clear, in a memory context, and
- * its hash.  Inside SPI_connect() and SPI_finish().  Raises 55000 where there is no key.
+ * Makes the token of a session of a seat's customer; returns it in clear, allocated in a memory
+ * context, and its hash.  Between SPI_connect() and SPI_finish().  Raises 55000 if there is no key.
  */
 text *
 jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expiry, MemoryContext context,
@@ -483,7 +484,7 @@ jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expiry, MemoryCon
 	return token;
 }
 
-/* Tells whether a token that has the form of a JWT of ours is signed with one of our keys. */
+/* Tells whether a token that has the form of one of our JWTs is signed with one of our keys. */
 static bool
 is_signed(const char *token, size_t length)
 {
@@ -500,8 +501,8 @@ is_signed(const char *token, size_t length)
 }
 
 /*
- * Reads a caller's token: false where it is no JWT that is signed with one of our keys, else its
- * hash.
+ * Reads a caller's token and returns its hash; returns false if it is not a JWT that is signed with
+ * one of our keys.
  */
 bool
 jwt_read(const text *token, bytea **hash)
@@ -516,8 +517,8 @@ jwt_read(const text *token, bytea **hash)
 }
 
 /*
- * Finds the route of a token; returns false if it does not have the form of a JWT of ours.  Reads no
- * table, so it does not know whether anybody signed it.
+ * Finds the route of a token; returns false if it does not have the form of one of our JWTs.  Reads
+ * no table, so it does not check the signature.
  */
 bool
 jwt_route(const char *token, size_t length, uint32 *route)
@@ -530,7 +531,7 @@ jwt_route(const char *token, size_t length, uint32 *route)
 	return true;
 }
 
-/* Tells whether all claims of a session's JWT are there, none longer than such a JWT can be. */
+/* Tells whether a session's JWT has all its JWT claims, none of them longer than a JWT can be. */
 static bool
 is_complete(char *const *claims)
 {
@@ -543,12 +544,12 @@ is_complete(char *const *claims)
 }
 
 /*
- * Tells whether PostgREST's request comes with a customer session's JWT, which is the one kind
- * that has a claim "seat", and gives the hashes that its token may have: one for each key, since
- * the claims do not name the key.  Signed with the right one they make the same token again.
+ * Tells whether PostgREST's request carries a customer session's JWT, the only kind with a JWT
+ * claim "seat".  Returns the hashes that its token may have, one for each key, because the JWT
+ * claims do not name the key: signed with the right key they make the same token again.
  *
- * The request's headers have the token, too.  But there may be no headers, or two tokens in them.
- * Inside SPI_connect() and SPI_finish().
+ * The headers of the request contain the token too, but there may be no headers, or two tokens in
+ * them.  Between SPI_connect() and SPI_finish().
  */
 bool
 jwt_of_request(List **hashes)

@@ -2,8 +2,8 @@
  * jwt.h
  *		The JWTs of customer sessions, and the keys that sign them.
  *
- * A JWT is header.payload.signature, each in base64url: HS256, with the id of the key in the header,
- * and always the same claims in the same order.
+ * A JWT is header.payload.signature, each part in base64url.  The algorithm is HS256, the header
+ * contains the id of the key, and the payload always the same JWT claims in the same order.
  */
 #ifndef SEATS_JWT_H
 #define SEATS_JWT_H
@@ -13,7 +13,7 @@
 
 #include "event.h"
 
-/* A key that signs. */
+/* A signing key. */
 typedef struct JwtKey
 {
 	const char *id; /* "kid" in the header: a uuid in its usual form */
@@ -26,14 +26,14 @@ typedef enum JwtClaim
 	JWT_SUB,  /* the customer */
 	JWT_ORG,  /* the organization */
 	JWT_SEAT, /* the seat whose claim opened the session */
-	JWT_ROLE, /* the role that PostgREST takes */
+	JWT_ROLE, /* the role that PostgREST switches to */
 	JWT_IAT,  /* when the session was opened, in seconds since 1970 */
 	JWT_EXP,  /* when it expires */
-	JWT_JTI,  /* 256 random bits, so that nobody who has a key can make another's token */
+	JWT_JTI,  /* 256 random bits, which a holder of the key cannot guess */
 	JWT_CLAIMS
 } JwtClaim;
 
-/* No JWT of ours is longer, whatever the role. */
+/* None of our JWTs is longer, whatever the role. */
 #define JWT_MAX_LENGTH 1024
 
 /* The written form.  None of these functions needs a running server. */

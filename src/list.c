@@ -78,9 +78,9 @@ list_operation(TupleDesc type, PurchaseId purchase)
 }
 
 /*
- * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked ones
- * too, by (created_at, id); how many more can be assigned; and how many were bought.  Raises PT403,
- * PT404 and PT422.
+ * list_seats(subscription_id uuid, order_id uuid): all seats of a subscription or order, revoked
+ * ones too, by (created_at, id); how many more can be assigned; and how many were bought.  Raises
+ * PT403, PT404 and PT422.
  */
 Datum
 seats_list_seats(PG_FUNCTION_ARGS)
@@ -117,9 +117,9 @@ seats_get_seat(PG_FUNCTION_ARGS)
 }
 
 /*
- * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or null
- * if there is none; for row security and the view seats.my_seats.  Reads no table, and raises no
- * error, which would quote the JWT claim.
+ * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or
+ * null if there is none; for row security and the view seats.my_seats.  Reads no table, and raises
+ * no error, which would quote the JWT claim.
  */
 Datum
 seats_current_customer_id(PG_FUNCTION_ARGS)

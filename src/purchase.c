@@ -132,8 +132,8 @@ purchase_table(PurchaseKind kind)
 }
 
 /*
- * Finds the purchase that a seat with these columns belongs to; returns false if there is none, which
- * a constraint excludes.
+ * Finds the purchase that a seat with these columns belongs to; returns false if there is none,
+ * which a constraint excludes.
  */
 bool
 purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, PurchaseId *purchase)
@@ -151,8 +151,8 @@ purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, Purchase
  * Locks a purchase and reads it as it is then; returns false if it does not exist.  Between
  * SPI_connect() and SPI_finish().
  *
- * Locks: its row, FOR NO KEY UPDATE, which does not block rows that only refer to it.  Claims do not
- * take this lock.
+ * Locks: its row, FOR NO KEY UPDATE, which does not block rows that only refer to it.  Claims do
+ * not take this lock.
  */
 bool
 purchase_lock(PurchaseId id, Purchase *purchase)
@@ -187,7 +187,9 @@ purchase_has_seat(PurchaseId id)
 	return returns_row(&find_seat[id.kind], &id);
 }
 
-/* Tells whether a purchase has a pending or claimed seat.  Between SPI_connect() and SPI_finish(). */
+/*
+ * Tells whether a purchase has a pending or claimed seat.  Between SPI_connect() and SPI_finish().
+ */
 bool
 purchase_has_live_seat(PurchaseId id)
 {
@@ -202,9 +204,9 @@ purchase_raise_not_found(PurchaseId id)
 }
 
 /*
- * The change of assigned_seats that purchase_count() is making.  Nobody else can change that column:
- * the trigger before the UPDATE makes this change once, whatever the UPDATE says, and the trigger
- * after all others checks that it is there once.  Both are in triggers.c.
+ * The change of assigned_seats that purchase_count() is making.  Nothing else can change that
+ * column: the trigger before the UPDATE makes this change once, whatever the UPDATE says, and the
+ * trigger after all others checks that it was made once.  Both are in triggers.c.
  */
 typedef struct Counting
 {
@@ -228,9 +230,9 @@ check_counted(const CountChange *change)
 }
 
 /*
- * Changes a purchase's count of pending and claimed seats.  Raises 23514 if that makes more than were
- * bought, and 09000 if a trigger of the owner prevents the change.  Does nothing if the purchase no
- * longer exists.
+ * Changes a purchase's count of pending and claimed seats.  Raises 23514 if that makes more than
+ * were bought, and 09000 if a trigger of the owner prevents the change.  Does nothing if the
+ * purchase no longer exists.
  *
  * Locks: the purchase's row, which functions hold already.
  */
@@ -289,7 +291,7 @@ purchase_check_change(PurchaseId purchase, int32 difference)
 
 /*
  * Raises PT403 unless the organization may use seats.  Returns the lifetime of its own invitations,
- * null if the setting applies.  Between SPI_connect() and SPI_finish(), where the result lives.
+ * null if the setting applies.  Between SPI_connect() and SPI_finish(), which frees the result.
  *
  * Callers lock the row that they want to change first.  This takes a statement of its own: a
  * statement that waits for a row lock rechecks that row only, and would see an organization that it

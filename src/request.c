@@ -1,14 +1,13 @@
 /*
  * request.c
- *		What PostgREST tells of the HTTP request that a statement comes from.
+ *		The headers and JWT claims of the HTTP request for which PostgREST executes a statement.
  *
- * PostgREST puts the headers and the JWT claims into settings, as JSON objects.  Without
- * it the settings are absent or empty, and any role may set them to anything.  A value that is
- * not an object in JSON says nothing.  It never raises an error, which would quote it, and
- * headers hold secrets.
+ * PostgREST passes them in settings, as JSON objects.  Without PostgREST the settings are absent or
+ * empty, and any role may set them to anything.  A value that is not a JSON object is ignored.  No
+ * function here raises an error, because it would quote the value, and headers contain secrets.
  *
- * PostgreSQL's lexer reads the tokens, and the grammar is here: PostgreSQL's parser calls itself
- * for each object and array, so it raises an error (54001) when they are nested too deeply.
+ * PostgreSQL's lexer reads the tokens, but the grammar is implemented here: PostgreSQL's parser is
+ * recursive, so it raises an error (54001) if objects and arrays are nested too deeply.
  */
 #include "postgres.h"
 
@@ -20,7 +19,7 @@
 #include "compat.h"
 #include "request.h"
 
-/* The settings, JSON objects both. */
+/* The settings, both JSON objects. */
 #define HEADERS "request.headers"
 #define JWT_CLAIMS "request.jwt.claims"
 
@@ -35,22 +34,22 @@ typedef enum Expected
 	A_COMMA_OR_END
 } Expected;
 
-/* What is looked for, and how far the object has been read. */
+/* What to look for, and how far the object has been read. */
 typedef struct Search
 {
 	bool (*is_same_name)(const char *name, const char *wanted);
 	const char *const *names;
 	char **values;
 	int count;
-	bool numbers; /* are wanted as well as strings */
+	bool numbers; /* are returned as well as strings */
 
 	JsonLexContext *lexer;
 	Expected expected;
-	StringInfoData open; /* a bracket for each object and array around what comes next */
-	int current;		 /* the field of the outermost object that was named last, or -1 */
+	StringInfoData open; /* a bracket for each object or array around the next token */
+	int current;		 /* the wanted field that the outermost object named last, or -1 */
 } Search;
 
-/* Compares the name of a header with one in lower case; only the case of ASCII is ignored. */
+/* Compares the name of a header with one in lower case, ignoring the case of ASCII letters. */
 static bool
 is_same_header(const char *name, const char *wanted)
 {
@@ -70,8 +69,8 @@ is_same_jwt_claim(const char *name, const char *wanted)
 }
 
 /*
- * Handles the name of a field.  If it is wanted, the value that an earlier field of this name had
- * is forgotten, whatever comes now: the last field counts.
+ * Handles the name of a field.  If it is wanted, discards the value of an earlier field of this
+ * name, because the last field counts.
  */
 static void
 see_name(Search *search)
@@ -103,7 +102,7 @@ see_scalar(Search *search, JsonTokenType token)
 			lexer->token_start, lexer->token_terminator - lexer->token_start);
 }
 
-/* Goes into an object or array. */
+/* Enters an object or array. */
 static bool
 go_in(Search *search, char bracket, Expected expected)
 {
@@ -181,14 +180,14 @@ take_token(Search *search, JsonTokenType token)
 	return false;
 }
 
-/* Reads the next token; returns false if there is none in the JSON. */
+/* Reads the next token; returns false if it is not valid. */
 static bool
 next_token(JsonLexContext *lexer)
 {
 	return json_lex(lexer) == JSON_SUCCESS;
 }
 
-/* Reads a string; returns whether it is an object in JSON, and nothing else. */
+/* Reads the setting; tells whether it consists of one JSON object. */
 static bool
 read_object(Search *search)
 {
@@ -204,9 +203,9 @@ read_object(Search *search)
 }
 
 /*
- * Tells whether a setting's value can be given to the lexer.  PostgreSQL does not check the
- * encoding of settings that come with a connection.  Before 16 the lexer raises an error where
- * an escape names a character that the database's encoding lacks.
+ * Tells whether a setting's value can be passed to the lexer.  PostgreSQL does not check the
+ * encoding of settings in a connection's startup packet.  Before 16 the lexer raises an error for
+ * an escape that the database's encoding lacks.
  */
 static bool
 is_readable(const char *json)
@@ -217,7 +216,7 @@ is_readable(const char *json)
 		strstr(json, "\\u") == NULL;
 }
 
-/* Does what request_read_headers() or request_read_jwt_claims() says. */
+/* Reads a setting; see request_read_headers() and request_read_jwt_claims(). */
 static void
 read_setting(const char *setting, Search search)
 {
@@ -233,8 +232,8 @@ read_setting(const char *setting, Search search)
 }
 
 /*
- * Finds headers of the request by their names in lower case.  A value is NULL where there is no
- * such header, or where the last one of the name, whatever its case, is not a string.
+ * Returns headers of the request, given their names in lower case.  A value is NULL if there is no
+ * such header, or if the last one of that name, in upper or lower case, is not a string.
  */
 void
 request_read_headers(const char *const *names, char **values, int count)
@@ -248,8 +247,8 @@ request_read_headers(const char *const *names, char **values, int count)
 }
 
 /*
- * Finds JWT claims by their exact names: strings, and numbers as they are written.  A value
- * is NULL where there is no such JWT claim, or where the last one of the name is neither.
+ * Returns JWT claims, given their exact names: strings, and numbers as they are written.  A value
+ * is NULL if there is no such JWT claim, or if the last one of that name is neither.
  */
 void
 request_read_jwt_claims(const char *const *names, char **values, int count)

@@ -1,6 +1,6 @@
 /*
  * request.h
- *		What PostgREST tells of the HTTP request that a statement comes from.
+ *		The headers and JWT claims of the HTTP request for which PostgREST executes a statement.
  */
 #ifndef SEATS_REQUEST_H
 #define SEATS_REQUEST_H

@@ -2,8 +2,8 @@
  * revoke.c
  *		Revoking seats, and house-keeping.
  *
- * Seats are revoked one at a time, or all of a purchase, also when it ends.  The count of the purchase
- * and the sessions of the seats follow by themselves; see seats_changed() in triggers.c.
+ * Seats are revoked one at a time, or all of a purchase, also when it ends.  The count of the
+ * purchase and the sessions of the seats follow by themselves; see seats_changed() in triggers.c.
  *
  * House-keeping releases seats whose invitation expired and deletes old sessions and events.  Each
  * call does a bounded amount of work, finds it by an index, and skips rows that are locked.  So it
@@ -139,8 +139,8 @@ revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 }
 
 /*
- * revoke_seat(seat_id uuid): revokes the seat and ends its sessions; returns the seat.  A seat that is
- * revoked already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
+ * revoke_seat(seat_id uuid): revokes the seat and ends its sessions; returns the seat.  A seat that
+ * is revoked already is returned as it is.  Raises PT403, PT404 and PT422, and 25006 in a read-only
  * transaction.
  *
  * Locks: the subscription or order, then the seat, then its sessions.
@@ -214,9 +214,9 @@ revoke_batch(Rows *rows)
 }
 
 /*
- * Revokes the seats that a statement locks and returns, all pending or claimed, and records an event
- * for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases locked.
- * Raises 09000 if a trigger of the owner prevents that.
+ * Revokes the seats that a statement locks and returns, all pending or claimed, and records an
+ * event for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases
+ * locked.  Raises 09000 if a trigger of the owner prevents that.
  *
  * Locks: what the statement locks, then the sessions of the seats.
  */
@@ -263,8 +263,8 @@ revoke_all(PurchaseId purchase)
 
 /*
  * revoke_seats(subscription_id uuid, order_id uuid): revokes all pending and claimed seats of a
- * subscription or order and ends their sessions; returns how many.  As when a purchase ends, it does
- * so also if the organization may no longer use seats.  Raises PT404 and PT422, and 25006 in a
+ * subscription or order and ends their sessions; returns how many.  As when a purchase ends, it
+ * does so also if the organization may no longer use seats.  Raises PT404 and PT422, and 25006 in a
  * read-only transaction.
  *
  * Locks: the subscription or order, then the seats in the order of their ids, then their sessions.
@@ -307,8 +307,8 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
 	"ORDER BY e.invitation_token_expires_at LIMIT " MAX_ROWS ") AS d "
 
 /*
- * Claimed seats need not be examined again.  Here and below a condition is written twice: on the rows
- * found, to lock no more than necessary, and on each row once it is locked.
+ * Claimed seats need not be examined again.  Here and below a condition is written twice: on the
+ * rows found, to lock no more than necessary, and on each row once it is locked.
  */
 static Statement stop_watching = {
 	.sql = "UPDATE seats.customer_seats AS s SET expiry_watched = false "
@@ -351,8 +351,8 @@ static Statement delete_sessions = {
 };
 
 /*
- * Events are numbered as they are recorded, so the oldest have the lowest numbers.  An index by time
- * is not needed; every claim would pay for it.
+ * Events are numbered as they are recorded, so the oldest have the lowest numbers.  An index by
+ * time is not needed; every claim would pay for it.
  */
 static Statement delete_events = {
 	.sql = "DELETE FROM seats.events WHERE id = ANY (ARRAY("
@@ -366,8 +366,8 @@ static Statement delete_events = {
 };
 
 /*
- * Returns the moment that lies as long ago as an argument says; raises PT422 if the argument is null
- * or negative.  By the calendar '1 day -24 hours' can lie in the future; then it is now.
+ * Returns the moment that lies as long ago as an argument says; raises PT422 if the argument is
+ * null or negative.  By the calendar '1 day -24 hours' can lie in the future; then it is now.
  */
 static TimestampTz
 older_than_argument(FunctionCallInfo fcinfo, int argno)
@@ -405,10 +405,10 @@ purge(Statement *statement, TimestampTz moment)
 }
 
 /*
- * release_expired_seats(older_than interval): revokes pending seats whose invitations expired at least
- * that long ago, and records the events; returns how many.  It examines at most 10,000 seats and
- * revokes at most 1,000 of subscriptions and 1,000 of orders, the longest expired first.  Raises
- * PT422, and 25006 in a read-only transaction.
+ * release_expired_seats(older_than interval): revokes pending seats whose invitations expired at
+ * least that long ago, and records the events; returns how many.  It examines at most 10,000 seats
+ * and revokes at most 1,000 of subscriptions and 1,000 of orders, the longest expired first.
+ * Raises PT422, and 25006 in a read-only transaction.
  *
  * Locks: purchases and their seats, and claimed seats that are examined for the last time; it skips
  * rows that are locked.
@@ -444,8 +444,8 @@ seats_purge_expired_sessions(PG_FUNCTION_ARGS pg_attribute_unused())
 }
 
 /*
- * purge_events(older_than interval): deletes those of the 10,000 oldest events that happened at least
- * that long ago; returns how many.  Raises PT422, and 25006 in a read-only transaction.
+ * purge_events(older_than interval): deletes those of the 10,000 oldest events that happened at
+ * least that long ago; returns how many.  Raises PT422, and 25006 in a read-only transaction.
  *
  * Locks: the events; it skips rows that are locked.
  */

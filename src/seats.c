@@ -2,8 +2,8 @@
  * seats.c
  *		The library's entry point, and the extension's settings.
  *
- * All are PGC_SUSET: a caller must not be able to lengthen its own session or invitation, so
- * only a superuser, or a role granted SET on the parameter, changes one.
+ * All settings are PGC_SUSET: a caller must not be able to lengthen its own session or invitation,
+ * so only a superuser, or a role that was granted SET on the parameter, can change them.
  */
 #include "postgres.h"
 
@@ -27,8 +27,8 @@ PGDLLEXPORT void _PG_init(void);
 #define SECONDS_PER_YEAR (365 * SECS_PER_DAY)
 
 /*
- * How long an invitation lives, in seconds, where its organization sets nothing else.  Zero
- * would make every invitation expired at birth and is refused.
+ * How long an invitation lives, in seconds, unless its organization has a lifetime of its own.
+ * Zero is rejected, because every invitation would expire immediately.
  */
 int setting_invitation_ttl;
 
@@ -36,26 +36,29 @@ int setting_invitation_ttl;
 int setting_customer_session_ttl;
 
 /*
- * How long after a claim the same call with the same idempotency key is answered again, in
- * seconds; zero: never.
+ * How long after a claim the same call with the same idempotency key is answered again, in seconds;
+ * never if zero.
  */
 int setting_claim_retry_window;
 
-/* Where events go, an EventSink. */
+/* Where events are recorded, an EventSink. */
 int setting_event_sink;
 
 /*
- * Whether rows of tables that are as the extension made them are read and written past
- * PostgreSQL's executor, which is faster and gives the same; off, for doubt and for tests.
+ * Whether rows of tables that are as the extension made them are read and written without
+ * PostgreSQL's executor, which is faster and has the same effect.  It can be turned off for tests,
+ * or if the effect is in doubt.
  */
 bool setting_direct_access;
 
-/* What the tokens of new customer sessions are, a SessionTokenFormat; those of old ones stay good. */
+/*
+ * The format of new customer sessions' tokens, a SessionTokenFormat.  Existing tokens stay valid.
+ */
 int setting_session_token_format;
 
 /*
- * The role that PostgREST is to take with a session's JWT.  It stands in there as it is, so it must
- * need no escapes in JSON; whether there is such a role is for PostgREST to say.
+ * The role that PostgREST switches to for a session's JWT.  It is written into the JWT as it is, so
+ * it must need no escapes in JSON.  PostgREST reports an error if there is no such role.
  */
 char *setting_jwt_role;
 
@@ -72,7 +75,7 @@ static const struct config_enum_entry event_sinks[] = {
 	{NULL, 0, false},
 };
 
-/* Tells whether a string may be seats.jwt_role. */
+/* Tells whether a string is a valid value of seats.jwt_role. */
 static bool
 check_jwt_role(char **value, void **extra pg_attribute_unused(),
 			   GucSource source pg_attribute_unused())
@@ -92,9 +95,7 @@ check_jwt_role(char **value, void **extra pg_attribute_unused(),
 	return false;
 }
 
-/*
- * Declares the settings and reserves their prefix, so that a mistyped one is an error.
- */
+/* Declares the settings and reserves their prefix, so that a mistyped name is an error. */
 static void
 define_settings(void)
 {

@@ -5,7 +5,7 @@
 #ifndef SEATS_SEATS_H
 #define SEATS_SEATS_H
 
-/* Where events go. */
+/* Where events are recorded. */
 typedef enum EventSink
 {
 	EVENT_SINK_TABLE,	/* rows of seats.events */
@@ -13,7 +13,7 @@ typedef enum EventSink
 	EVENT_SINK_NONE
 } EventSink;
 
-/* What a customer session's token is. */
+/* The format of a customer session's token. */
 typedef enum SessionTokenFormat
 {
 	SESSION_TOKEN_OPAQUE,

@@ -2,9 +2,9 @@
  * session.c
  *		Customer sessions: a claim opens one, authenticate() looks one up, end_session() ends one.
  *
- * A session exists only as long as its seat is claimed: the statement that revokes or deletes a seat
- * ends its sessions, by seats_changed() in triggers.c.  The token of a session is opaque or a JWT; both
- * kinds are accepted, whichever kind new sessions get.
+ * A session exists only as long as its seat is claimed: the statement that revokes or deletes a
+ * seat ends its sessions, by seats_changed() in triggers.c.  The token of a session is opaque or a
+ * JWT; both kinds are accepted, whichever kind new sessions get.
  */
 #include "postgres.h"
 
@@ -48,7 +48,7 @@ static const Oid field_types[FIELD_COUNT] = {
 	[FIELD_EXPIRES_AT] = TIMESTAMPTZOID,
 };
 
-/* The names of those that are never null. */
+/* The names of the fields that are never null. */
 static const char *const required_fields[FIELD_COUNT] = {
 	[FIELD_CUSTOMER_ID] = "customer_id",
 	[FIELD_ORGANIZATION_ID] = "organization_id",
@@ -56,7 +56,7 @@ static const char *const required_fields[FIELD_COUNT] = {
 	[FIELD_EXPIRES_AT] = "expires_at",
 };
 
-/* Takes the values of all columns. */
+/* The arguments are all columns. */
 #define INSERT_SESSION \
 	"INSERT INTO seats.customer_sessions " \
 	"(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) " \
@@ -111,7 +111,8 @@ static Deletion sessions_of_unclaimed = DELETION(
 	UUIDARRAYOID);
 
 /*
- * Deletes sessions; returns how many.  Raises 09000 if a trigger or rule of the owner prevents that.
+ * Deletes sessions; returns how many.  Raises 09000 if a trigger or rule of the owner prevents
+ * that.
  *
  * Locks: the sessions' rows.
  */
@@ -177,7 +178,7 @@ sessions_end_unclaimed(Datum seat_ids)
 	(void) delete_sessions(&sessions_of_unclaimed, seat_ids);
 }
 
-/* Finds a session by its hash past the executor; fills the fields if it is found. */
+/* Finds a session by its hash without the executor; fills the fields if it is found. */
 static DirectResult
 find_directly(bytea *hash, NullableDatum *fields)
 {
@@ -213,8 +214,9 @@ find_by_statement(const bytea *hash, NullableDatum *fields)
 }
 
 /*
- * Finds a session by its hash and fills the fields of seats.customer_session; returns false if there
- * is none.  Raises PT401 if it has expired by the clock.  Between SPI_connect() and SPI_finish().
+ * Finds a session by its hash and fills the fields of seats.customer_session; returns false if
+ * there is none.  Raises PT401 if it has expired by the clock.  Between SPI_connect() and
+ * SPI_finish().
  */
 static bool
 find_live(bytea *hash, NullableDatum *fields)
@@ -234,7 +236,9 @@ find_live(bytea *hash, NullableDatum *fields)
 	return true;
 }
 
-/* Reads a session token of either kind; returns false if it has neither form, otherwise its hash. */
+/*
+ * Reads a session token of either kind and returns its hash; returns false if it has neither form.
+ */
 static bool
 read_token(const text *token, bytea **hash)
 {
@@ -244,9 +248,9 @@ read_token(const text *token, bytea **hash)
 }
 
 /*
- * authenticate(customer_session_token text): the customer whose session it is.  Raises PT401 if there
- * is no such session or if it has expired by the clock, and PT422 if the token is null, empty or too
- * long.  Changes and locks nothing, so it works on a standby.
+ * authenticate(customer_session_token text): the customer whose session it is.  Raises PT401 if
+ * there is no such session or if it has expired by the clock, and PT422 if the token is null, empty
+ * or too long.  Changes and locks nothing, so it works on a standby.
  */
 Datum
 seats_authenticate(PG_FUNCTION_ARGS)
@@ -272,8 +276,8 @@ seats_authenticate(PG_FUNCTION_ARGS)
 
 /*
  * end_session(customer_session_token text): ends the session; returns false if there was none, also
- * for a string that is no token.  Raises PT422 if the token is null, empty or too long, and 25006 in a
- * read-only transaction.
+ * for a string that is not a token.  Raises PT422 if the token is null, empty or too long, and
+ * 25006 in a read-only transaction.
  *
  * Locks: the session's row.
  */
@@ -296,9 +300,9 @@ seats_end_session(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_session(): raises PT401 if PostgREST's request comes with the JWT of a customer session that
- * was ended or has expired by the clock; PostgREST itself knows nothing of the former and is not exact
- * about the latter.  All other requests pass.  Changes and locks nothing.
+ * check_session(): raises PT401 if PostgREST's request comes with the JWT of a customer session
+ * that was ended or has expired by the clock.  PostgREST itself does not detect the former, and
+ * does not check the latter exactly.  All other requests pass.  Changes and locks nothing.
  */
 Datum
 seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
@@ -323,7 +327,7 @@ seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 
 /*
  * token_route(token text): the route that a token of any kind carries, the same bits as a signed
- * integer.  Raises PT400 for a string that is no token.  Reads no table.
+ * integer.  Raises PT400 for a string that is not a token.  Reads no table.
  */
 Datum
 seats_token_route(PG_FUNCTION_ARGS)
@@ -342,8 +346,8 @@ seats_token_route(PG_FUNCTION_ARGS)
 }
 
 /*
- * organization_route(organization_id uuid): the route of an organization, which all its tokens carry,
- * the same bits as a signed integer.  Reads no table.
+ * organization_route(organization_id uuid): the route of an organization, which all its tokens
+ * carry, the same bits as a signed integer.  Reads no table.
  */
 Datum
 seats_organization_route(PG_FUNCTION_ARGS)

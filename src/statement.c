@@ -3,14 +3,14 @@
  *		SQL statements that are prepared once in a session, and the rows that they return.
  *
  * As in PostgreSQL's ri_triggers.c, a statement is prepared at its first use and its plan kept.
- * Unlike there, PostgreSQL's plan cache decides when the plan is out of date, and we never free one:
- * a trigger that the owner added may call us while the same statement is being executed.
+ * Unlike there, PostgreSQL's plan cache decides when the plan is out of date, and we never free
+ * one: a trigger that the owner added may call us while the same statement is being executed.
  *
- * Each statement finds its rows by an index, and one plan is right for any number of rows.  A planner
- * that goes by statistics may choose another: while a table is small, after many rows have changed,
- * or because of a setting of the caller.  Such a plan would then be kept.  So whenever one of these
- * statements is planned, hooks replace the planner settings, take every table as large, and hide its
- * statistics.  Other statements are planned as usual.
+ * Each statement finds its rows by an index, and one plan is right for any number of rows.  A
+ * planner that goes by statistics may choose another: while a table is small, after many rows have
+ * changed, or because of a setting of the caller.  Such a plan would then be kept.  So whenever one
+ * of these statements is planned, hooks replace the planner settings, take every table as large,
+ * and hide its statistics.  Other statements are planned as usual.
  */
 #include "postgres.h"
 
@@ -199,7 +199,7 @@ static uint64 executed = 0;
 
 /*
  * Returns how many statements have been executed in this session.  If two calls return the same
- * number, everything between them was done past the executor.
+ * number, everything between them was done without the executor.
  */
 uint64
 statements_executed(void)
@@ -223,8 +223,8 @@ prepare(const Statement *statement)
 
 /*
  * Locks the tables of a statement as reading them does, so that nobody can alter one from here on.
- * Taking the locks also processes pending invalidations of the plan.  The statement itself takes the
- * stronger locks that it needs.
+ * Taking the locks also processes pending invalidations of the plan.  The statement itself takes
+ * the stronger locks that it needs.
  */
 static void
 lock_tables(SPIPlanPtr plan)
@@ -287,9 +287,9 @@ execute(Statement *statement, const NullableDatum *arguments, bool read_only)
 }
 
 /*
- * Executes a statement that sees all committed rows and the changes of this transaction; returns its
- * rows.  Raises 55000 if this library does not know the version of the extension's objects or if a
- * table is distributed, and 42703 or 42804 if a column that the statement uses was altered.
+ * Executes a statement that sees all committed rows and the changes of this transaction; returns
+ * its rows.  Raises 55000 if this library does not know the version of the extension's objects or
+ * if a table is distributed, and 42703 or 42804 if a column that the statement uses was altered.
  *
  * Locks: the tables, to the end of the transaction, and what the statement locks.
  */
@@ -317,8 +317,8 @@ is_as_meant(const Rows *rows, uint64 row)
 
 /*
  * Executes a statement that must write this many rows of its table, and whose last column tells
- * whether a row was written as it was meant; returns its rows.  Raises 09000 if a trigger of the owner
- * prevents that.
+ * whether a row was written as it was meant; returns its rows.  Raises 09000 if a trigger of the
+ * owner prevents that.
  */
 Rows
 statement_change(Statement *statement, const NullableDatum *arguments, uint64 count)
@@ -336,8 +336,8 @@ statement_change(Statement *statement, const NullableDatum *arguments, uint64 co
 }
 
 /*
- * Executes a SELECT that reads this many rows again, and whose last column tells whether a row is as
- * the function says in its result; returns its rows.  Raises 09000 if one is not.
+ * Executes a SELECT that reads this many rows again, and whose last column tells whether a row is
+ * as the function says in its result; returns its rows.  Raises 09000 if one is not.
  */
 Rows
 statement_confirm(Statement *statement, const NullableDatum *arguments, uint64 count)
@@ -353,9 +353,9 @@ statement_confirm(Statement *statement, const NullableDatum *arguments, uint64 c
 }
 
 /*
- * Executes an INSERT of this many rows.  Without triggers and rules of the owner the statement itself
- * is executed, which needs no right to read the table; with them the variant with RETURNING is, as by
- * statement_change().  Returns the rows of the latter, or none.
+ * Executes an INSERT of this many rows.  Without triggers and rules of the owner the statement
+ * itself is executed, which needs no right to read the table; with them the variant with RETURNING
+ * is, as by statement_change().  Returns the rows of the latter, or none.
  */
 Rows
 statement_insert(Statement *statement, Statement *returning, const NullableDatum *arguments,

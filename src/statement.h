@@ -13,9 +13,10 @@
 #define STATEMENT_MAX_ARGUMENTS 12
 
 /*
- * A statement and, once it was used, its plan.  Keep it in a static variable beside the code that uses
- * it.  All names in it are schema-qualified.  Operators are not: every function of the extension runs
- * with search_path set to pg_catalog and pg_temp, and PostgreSQL finds no operator in pg_temp.
+ * A statement and, once it was used, its plan.  Keep it in a static variable beside the code that
+ * uses it.  All names in it are schema-qualified.  Operators are not: every function of the
+ * extension runs with search_path set to pg_catalog and pg_temp, and PostgreSQL finds no operator
+ * in pg_temp.
  */
 typedef struct Statement
 {

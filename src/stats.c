@@ -1,9 +1,9 @@
 /*
  * stats.c
- *		What there is to watch in a database: how often things happened, and how much there is.
+ *		Statistics to monitor: how often things happened, and how much there is.
  *
- * A call costs the same however many seats there are.  Counters are read where they are kept; what
- * is counted in tables is counted by an index, up to a bound.
+ * A call costs the same however many seats there are.  Counters are read from shared memory.  Rows
+ * are counted by an index, up to a limit.
  */
 #include "postgres.h"
 
@@ -54,7 +54,7 @@ static const Oid field_types[STATS_FIELDS] = {
 	[OLDEST_EVENT] = TIMESTAMPTZOID,
 };
 
-/* What is counted in tables is counted up to here, as much as one call of house-keeping does. */
+/* Rows are counted up to this limit, which is as many as one house-keeping call handles. */
 #define MAX_COUNTED 10000
 
 #define OPEN "seats.customer_sessions AS x WHERE x.expires_at > $1"
@@ -75,8 +75,8 @@ static Statement count_rows = {
 };
 
 /*
- * Returns how many rows the table of sessions has, as the planner reckons: from its size, and from
- * how full its pages were when it was last vacuumed or analyzed.
+ * Returns the planner's estimate of the number of sessions, from the size of the table and from how
+ * full its pages were when it was last vacuumed or analyzed.
  */
 static int64
 estimate_sessions(void)
@@ -92,7 +92,7 @@ estimate_sessions(void)
 	return (int64) rows;
 }
 
-/* Returns how many sessions are open, an estimate where those counted are as many as the bound. */
+/* Returns how many sessions are open; an estimate if as many were counted as the limit allows. */
 static int64
 open_sessions(int64 counted, int64 expired)
 {
@@ -101,7 +101,7 @@ open_sessions(int64 counted, int64 expired)
 	return Max(counted, estimate_sessions() - expired);
 }
 
-/* Fills what is counted in tables, inside SPI_connect() and SPI_finish(). */
+/* Fills the fields that come from tables.  Between SPI_connect() and SPI_finish(). */
 static void
 fill_rows(NullableDatum *fields)
 {
@@ -120,7 +120,7 @@ fill_rows(NullableDatum *fields)
 	fields[OPEN_SESSIONS].value = Int64GetDatum(open);
 }
 
-/* Returns how often each error was raised, as a JSON object; no name of one needs escapes. */
+/* Returns how often each error was raised, as a JSON object.  Reason words need no escapes. */
 static Datum
 failures(const CounterValues *counts)
 {
@@ -134,14 +134,14 @@ failures(const CounterValues *counts)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-/* Fills a field with a count of events. */
+/* Fills a field with a number of events. */
 static void
 fill_count(NullableDatum *field, uint64 count)
 {
 	*field = (NullableDatum){Int64GetDatum((int64) count), false};
 }
 
-/* Fills what is counted as it happens; null where nothing is. */
+/* Fills the fields that come from counters; they are null if there are no counters. */
 static void
 fill_counts(NullableDatum *fields)
 {
@@ -160,9 +160,9 @@ fill_counts(NullableDatum *fields)
 }
 
 /*
- * stats(): how often things happened in this database since the server started, and how much there
- * is now.  Changes and locks nothing, so that it works on a standby, and reads a bounded number of
- * rows.
+ * stats(): how often things happened in this database since its counters were started, and how much
+ * there is now.  Changes nothing and locks no rows, so it works on a standby, and reads a limited
+ * number of rows.
  */
 Datum
 seats_stats(PG_FUNCTION_ARGS)

@@ -1,10 +1,10 @@
 /*
  * subtransaction.c
- *		Work whose errors are answered rather than raised.
+ *		Running code whose errors are returned instead of raised.
  *
- * An error can be gone on from only where all that was done before it is undone: rows, locks,
- * snapshots, statements being executed.  As in PL/pgSQL's EXCEPTION block, a subtransaction does
- * that.
+ * After an error, a transaction can only go on if all that was done before the error is undone:
+ * rows, locks, snapshots, statements being executed.  A subtransaction does that, as in an
+ * EXCEPTION block of PL/pgSQL.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 
 #include "subtransaction.h"
 
-/* Goes on where we were before the subtransaction, which changed both. */
+/* Restores the memory context and the resource owner, which the subtransaction changed. */
 static void
 go_back(MemoryContext context, ResourceOwner owner)
 {
@@ -23,11 +23,11 @@ go_back(MemoryContext context, ResourceOwner owner)
 }
 
 /*
- * Does some work in a subtransaction; returns NULL where it succeeded.  Where it raised an error,
- * nothing that it did is left, no lock either; an error that was expected is returned, which keeps
- * it from the log, and any other goes on to the caller's caller.
+ * Runs a function in a subtransaction; returns NULL if it succeeds.  If it raises an error,
+ * everything that it did is rolled back, and its locks are released.  An expected error is
+ * returned, and does not reach the log.  Any other error is raised again.
  *
- * The work allocates in the caller's memory context.
+ * The function allocates in the memory context of the caller.
  */
 ErrorData *
 subtransaction_run(void (*work)(void *state), void *state,

@@ -1,6 +1,6 @@
 /*
  * subtransaction.h
- *		Work whose errors are answered rather than raised.
+ *		Running code whose errors are returned instead of raised.
  */
 #ifndef SEATS_SUBTRANSACTION_H
 #define SEATS_SUBTRANSACTION_H

@@ -7,7 +7,8 @@
  * significant first.
  *
  * A token in clear is never passed through SQL, not even as a parameter, because PostgreSQL and its
- * modules log parameters.  Only its hash leaves this file, and a new token on its way to the caller.
+ * modules log parameters.  Only its hash leaves this file, and a new token on its way to the
+ * caller.
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@ static const char *const prefixes[] = {
 	[TOKEN_SESSION] = "seats_cst_",
 };
 
-/* Tells whether a string has no character that cannot be in a token of any kind. */
+/* Tells whether a string consists of characters that may be in a token of any kind. */
 bool
 token_is_clean(const char *string, size_t length)
 {
@@ -49,7 +50,7 @@ token_is_clean(const char *string, size_t length)
 	return true;
 }
 
-/* Returns the value of a base62 digit, or -1 where it is none. */
+/* Returns the value of a base62 digit, or -1 if the character is not one. */
 static int
 digit_value(char digit)
 {
@@ -73,7 +74,7 @@ write_number(char *digits, uint32 number)
 	}
 }
 
-/* Reads what write_number() wrote; false where it could not have written that. */
+/* Reads what write_number() wrote; returns false if it could not have written that. */
 static bool
 read_number(const char *digits, uint32 *number)
 {
@@ -91,7 +92,7 @@ read_number(const char *digits, uint32 *number)
 	return value <= PG_UINT32_MAX;
 }
 
-/* Returns the CRC-32 (zlib's) of a token up to its check digits. */
+/* Returns the CRC-32, as in zlib, of a token up to its check digits. */
 static uint32
 token_check(const char *token)
 {
@@ -104,9 +105,8 @@ token_check(const char *token)
 }
 
 /*
- * Turns random bytes into at most "wanted" base62 digits and returns how many it made.  Bytes of
- * 248 (the largest multiple of 62) and over are passed over, so that every digit is as likely
- * as any other.
+ * Turns random bytes into at most "wanted" base62 digits; returns how many it made.  Bytes from 248
+ * on, the largest multiple of 62, are skipped, so that all digits are equally likely.
  */
 size_t
 token_draw_digits(char *digits, size_t wanted, const uint8 *random, size_t available)
@@ -137,8 +137,8 @@ token_format(char *token, TokenKind kind, uint32 route, const char *secret)
 }
 
 /*
- * Tells whether a string has the form of a token of this kind, checksum included, and what its
- * route is.  That it has says nothing of whether anybody issued it.
+ * Tells whether a string has the form of a token of this kind, including the checksum, and returns
+ * its route.  Does not check whether the token was ever issued.
  */
 bool
 token_parse(const char *token, size_t length, TokenKind kind, uint32 *route)
@@ -162,20 +162,20 @@ token_parse(const char *token, size_t length, TokenKind kind, uint32 *route)
 static FmgrInfo digest;			  /* digest(bytea, text) */
 static FmgrInfo hmac;			  /* hmac(bytea, bytea, text) */
 static FmgrInfo gen_random_bytes; /* gen_random_bytes(integer) */
-static text *sha256_name;		  /* what digest() and hmac() call SHA-256 */
+static text *sha256_name;		  /* the name of SHA-256 in digest() and hmac() */
 
 /*
- * Random bytes drawn and not yet given out: the end of the array.  A draw costs nearly the same for
- * many bytes as for few; pgcrypto gives as many as these at most.
+ * Random bytes that were drawn and not used yet, at the beginning of the array.  A draw costs
+ * nearly the same for many bytes as for few, and this is the most that pgcrypto returns.
  */
 static uint8 pool[1024];
 static size_t pool_count = 0;
 
-/* Changes of functions in the database, which include pgcrypto being dropped, replaced or moved. */
+/* Counts changes of functions, which include dropping, replacing or moving pgcrypto. */
 static CatalogWatch watch;
 static uint64 found_at = 0;
 
-/* Returns the extension pgcrypto; raises 42704 where it is not installed. */
+/* Returns the extension pgcrypto; raises 42704 if it is not installed. */
 static Extension
 find_pgcrypto(void)
 {
@@ -190,8 +190,8 @@ find_pgcrypto(void)
 }
 
 /*
- * Finds one of pgcrypto's functions by its exact argument types; raises 42883 where it is not
- * there or where it is somebody else's.
+ * Finds one of pgcrypto's functions by its exact argument types; raises 42883 if it does not exist
+ * or does not belong to pgcrypto.
  */
 static void
 find_function(FmgrInfo *function, const Extension *pgcrypto, const char *name,
@@ -210,7 +210,7 @@ find_function(FmgrInfo *function, const Extension *pgcrypto, const char *name,
 	pfree(signature);
 }
 
-/* Makes what lives as long as the session; done once. */
+/* Creates what lives as long as the session; called once. */
 static void
 start_watching(void)
 {
@@ -221,7 +221,10 @@ start_watching(void)
 	catalog_watch(&watch);
 }
 
-/* Looks up the functions, unless they are known and nothing has changed. */
+/*
+ * Looks up the functions, unless they are known and nothing has changed; raises 42704 or 42883
+ * without pgcrypto.
+ */
 static void
 find_functions(void)
 {
@@ -236,7 +239,7 @@ find_functions(void)
 	if (found_at == watch.changes)
 		return;
 
-	/* A change that arrives meanwhile must not be lost, so the count is read first. */
+	/* Read the count first, so that a change that arrives meanwhile is not lost. */
 	changes = watch.changes;
 	pgcrypto = find_pgcrypto();
 	find_function(&digest, &pgcrypto, "digest", digest_arguments, 2);
@@ -256,7 +259,10 @@ make_bytea(const void *data, size_t length)
 	return result;
 }
 
-/* Returns the SHA-256 of some bytes, a new bytea of 32; raises 42704 or 42883 without pgcrypto. */
+/*
+ * Returns the SHA-256 of some bytes, a new bytea of 32 bytes; raises 42704 or 42883 without
+ * pgcrypto.
+ */
 bytea *
 pgcrypto_sha256(const void *data, size_t length)
 {
@@ -271,7 +277,7 @@ pgcrypto_sha256(const void *data, size_t length)
 }
 
 /*
- * Returns the HMAC by SHA-256 of some bytes with a key, a new bytea of 32; raises 42704 or 42883
+ * Returns the HMAC-SHA-256 of some bytes with a key, a new bytea of 32 bytes; raises 42704 or 42883
  * without pgcrypto.
  */
 bytea *
@@ -287,7 +293,7 @@ pgcrypto_hmac_sha256(const void *data, size_t length, const bytea *key)
 	return DatumGetByteaP(result);
 }
 
-/* Draws random bytes, all that there is room for; raises 42704 or 42883 without pgcrypto. */
+/* Fills the pool with random bytes; raises 42704 or 42883 without pgcrypto. */
 static void
 draw_random_bytes(void)
 {
@@ -303,7 +309,7 @@ draw_random_bytes(void)
 }
 
 /*
- * Gives so many random bytes, at most as many as one draw has, and forgets them; raises 42704 or
+ * Returns random bytes, at most as many as the pool holds, and erases them there; raises 42704 or
  * 42883 without pgcrypto.
  */
 void
@@ -320,8 +326,8 @@ pgcrypto_random(uint8 *bytes, size_t count)
 /* ---- Tokens ---- */
 
 /*
- * Reads a caller's token: false where it has not the form of one of this kind, else its route
- * and its hash, which is what tables hold.
+ * Reads a caller's token and returns its route and its hash, which is what the tables contain;
+ * returns false if it does not have the form of a token of this kind.
  */
 bool
 token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash)
@@ -336,8 +342,8 @@ token_read(const text *token, TokenKind kind, uint32 *route, bytea **hash)
 }
 
 /*
- * Raises an error about what has not the form of a token; does not return.  Where it was pasted with
- * characters that no token has, the hint says so, without showing any of it.
+ * Raises an error about a string that does not have the form of a token; does not return.  If it
+ * contains characters that no token has, the hint says so, without showing any of it.
  */
 void
 token_refuse(SeatsError error, const text *token)
@@ -351,8 +357,8 @@ token_refuse(SeatsError error, const text *token)
 }
 
 /*
- * Returns the hash of a token and an idempotency key beside it, so that equal keys of different
- * tokens cannot be told by it.
+ * Returns the hash of a token followed by an idempotency key, so that equal keys have different
+ * hashes for different tokens.
  */
 bytea *
 token_hash_with(const text *token, const text *key)
@@ -370,8 +376,8 @@ token_hash_with(const text *token, const text *key)
 }
 
 /*
- * Issues a new token for an organization's route; returns it in clear, in a memory context of
- * the caller's choice, and its hash.
+ * Issues a new token with an organization's route; returns it in clear, allocated in a memory
+ * context, and its hash.
  */
 text *
 token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash)
@@ -395,8 +401,8 @@ token_issue(TokenKind kind, uint32 route, MemoryContext context, bytea **hash)
 }
 
 /*
- * Returns an organization's route: the first four bytes, big-endian, of the SHA-256 of its id's
- * 16 bytes.
+ * Returns an organization's route: the first four bytes, big-endian, of the SHA-256 of its id's 16
+ * bytes.  Raises 42704 or 42883 without pgcrypto.
  */
 uint32
 organization_route(const pg_uuid_t *organization_id)

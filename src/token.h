@@ -22,9 +22,9 @@ typedef enum TokenKind
 } TokenKind;
 
 /*
- * Tells whether a character may be in a token of any kind, JWTs included.  What tokens are pasted
- * with may not: blanks, line breaks, quotes, brackets, an encoded line break, and in every encoding
- * all that is not ASCII.
+ * Tells whether a character may be in a token of any kind, including JWTs.  Characters that are
+ * often pasted with a token may not: blanks, line breaks, quotes, brackets, an encoded line break,
+ * and in every encoding all that is not ASCII.
  */
 static inline bool
 token_may_have(char character)

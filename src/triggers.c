@@ -46,7 +46,7 @@ refuse_call(FunctionCallInfo fcinfo)
 }
 
 /*
- * Returns what a trigger function was called with; raises 39P01 if it was not called as a trigger on
+ * Returns the data of a trigger's call; raises 39P01 if the function was not called as a trigger on
  * one of the extension's tables, for each row or for each statement as it should be.
  */
 static const TriggerData *
@@ -64,8 +64,8 @@ trigger_data(FunctionCallInfo fcinfo, bool for_row)
 }
 
 /*
- * Returns what a trigger for each row of a purchase was called with, and the kind of purchase; raises
- * 39P01 like trigger_data().
+ * Returns the data of a call of a trigger for each row of a purchase, and the kind of purchase;
+ * raises 39P01 as trigger_data() does.
  */
 static const TriggerData *
 purchase_trigger_data(FunctionCallInfo fcinfo, PurchaseKind *kind)
@@ -92,7 +92,9 @@ row_column(Relation table, HeapTuple row, AttrNumber column)
 	return result;
 }
 
-/* Returns a column that must not be null; raises 42804 if it is, and the errors of column_number(). */
+/*
+ * Returns a column that must not be null; raises 42804 if it is, and the errors of column_number().
+ */
 static Datum
 required_column(Relation table, HeapTuple row, const char *name)
 {
@@ -168,9 +170,9 @@ set_modified_at(Relation table, HeapTuple old, HeapTuple new)
 }
 
 /*
- * Trigger before UPDATE of a row that the application keeps: sets modified_at.  It works with objects
- * of any version, since addresses may have to be corrected before the extension can be updated.
- * Raises 42703 and 42804 if that column was altered.
+ * Trigger before UPDATE of a row that the application keeps: sets modified_at.  It works with
+ * objects of any version, since addresses may have to be corrected before the extension can be
+ * updated.  Raises 42703 and 42804 if that column was altered.
  *
  * Locks: nothing.
  */
@@ -233,8 +235,8 @@ keep_columns(const TriggerData *trigger, PurchaseKind kind)
 }
 
 /*
- * Raises 23514 if more seats are assigned than bought.  A purchase that is ending may have more, since
- * its seats are about to be revoked.
+ * Raises 23514 if more seats are assigned than bought.  A purchase that is ending may have more,
+ * since its seats are about to be revoked.
  */
 static void
 check_seats(Relation table, const PurchaseRow *row, int32 difference, bool ending)
@@ -295,12 +297,13 @@ check_deleted(const TriggerData *trigger, PurchaseKind kind)
  * Trigger on each row of a purchase.
  *
  * Before INSERT or UPDATE it protects assigned_seats: a new purchase has none assigned, so that a
- * restored dump counts again as its seats are loaded, and a value that an UPDATE writes there has no
- * effect.  It sets modified_at if the application changed something.
+ * restored dump counts again as its seats are loaded, and a value that an UPDATE writes there has
+ * no effect.  It sets modified_at if the application changed something.
  *
- * After INSERT or UPDATE, when all triggers before have run, it refuses fewer seats than are assigned,
- * and a count that a trigger has changed; after DELETE, seats that a trigger kept from being deleted.
- * A purchase may end and lower its seats in one statement, since seats_end_purchase() revokes them.
+ * After INSERT or UPDATE, when all triggers before have run, it refuses fewer seats than are
+ * assigned, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
+ * being deleted.  A purchase may end and lower its seats in one statement, since
+ * seats_end_purchase() revokes them.
  *
  * Raises 23514, 09000, 42703 and 42804, and 55000 if this library does not know the version of the
  * extension's objects: older objects have no trigger after the change.
@@ -326,11 +329,12 @@ seats_keep_purchase(PG_FUNCTION_ARGS)
 }
 
 /*
- * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, also if the
- * organization may no longer use seats, because ending always works.  Raises 09000 if a trigger of
- * the owner prevents that, and 42703 and 42804 if a column was altered.
+ * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, also if
+ * the organization may no longer use seats, because ending always works.  Raises 09000 if a trigger
+ * of the owner prevents that, and 42703 and 42804 if a column was altered.
  *
- * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the purchase.
+ * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
+ * purchase.
  */
 Datum
 seats_end_purchase(PG_FUNCTION_ARGS)
@@ -369,7 +373,7 @@ typedef struct SeatFields
 	Oid revoked;
 } SeatFields;
 
-/* What a statement did to seats. */
+/* The effects of a statement on seats. */
 typedef struct SeatChanges
 {
 	SeatFields fields;
@@ -546,7 +550,10 @@ seats_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that go. */
+/*
+ * Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that are
+ * removed.
+ */
 Datum
 seats_refuse_truncate(PG_FUNCTION_ARGS pg_attribute_unused())
 {

@@ -1,6 +1,6 @@
 /*
  * base64url.c
- *		Fuzzes base64url, both ways.
+ *		Fuzzes base64url, in both directions.
  */
 #include "postgres.h"
 
@@ -10,7 +10,7 @@
 static const char digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Tells whether bytes are digits, another way. */
+/* Tells whether all bytes are digits, in another way. */
 static bool
 are_digits(const uint8_t *data, size_t size)
 {
@@ -22,7 +22,7 @@ are_digits(const uint8_t *data, size_t size)
 	return true;
 }
 
-/* Encodes bytes, behind something else, and compares each digit with the six bits that it is. */
+/* Encodes bytes after other text, and compares each digit with its six bits. */
 static void
 check_append(const uint8_t *data, size_t size)
 {
@@ -42,7 +42,7 @@ check_append(const uint8_t *data, size_t size)
 	}
 }
 
-/* Decodes whole groups, which say the same when they are encoded again. */
+/* Decodes whole groups, which must be the same when they are encoded again. */
 static void
 check_read(const uint8_t *data, size_t size)
 {

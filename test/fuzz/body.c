@@ -2,8 +2,9 @@
  * body.c
  *		Fuzzes the functions of the schema seats_http: the bodies and arguments of requests.
  *
- * The first byte of an input says which function gets the rest.  Each answers with faults, or calls
- * its operation, which is here and looks whether what reached it is what the contract lets pass.
+ * The first byte of an input selects the function, which gets the rest.  A function either answers
+ * with faults or calls its operation.  The operations here check that only arguments reach them
+ * that the contract allows.
  */
 #include "postgres.h"
 
@@ -34,10 +35,10 @@ volatile sig_atomic_t InterruptPending;
 /* How often an operation was called for the input. */
 static int operations;
 
-/* Whether it may have an id of zeros. */
+/* Whether the input may contain an id of zeros. */
 static bool names_zeros;
 
-/* What the server has, and does nothing here. */
+/* Functions of the server that do nothing here. */
 
 void
 PreventCommandIfReadOnly(const char *command pg_attribute_unused())
@@ -60,7 +61,7 @@ counters_prepare(void)
 {
 }
 
-/* Only the functions of the schema seats take or do these. */
+/* Functions that only the schema seats needs. */
 
 void
 raise_validation_error(const char *faults pg_attribute_unused(),
@@ -85,7 +86,7 @@ deconstruct_array(ArrayType *array pg_attribute_unused(), Oid type pg_attribute_
 	check_failed("no array", __FILE__, __LINE__);
 }
 
-/* Values are in memory as they are. */
+/* No value is compressed or stored elsewhere. */
 
 struct varlena *
 pg_detoast_datum(struct varlena *value)
@@ -178,7 +179,7 @@ pg_mbstrlen_with_len(const char *string, int length)
 	return count;
 }
 
-/* Work whose errors are caught; there is nothing to be undone. */
+/* Runs a function and catches its errors.  There is nothing to roll back. */
 ErrorData *
 subtransaction_run(void (*work)(void *state), void *state,
 				   bool (*is_expected)(const ErrorData *error))
@@ -198,7 +199,7 @@ subtransaction_run(void (*work)(void *state), void *state,
 	return error;
 }
 
-/* Tells whether a text is an address as the contract has it, as far as ASCII goes. */
+/* Tells whether a text is an e-mail address by the contract, checking ASCII only. */
 static bool
 is_address(const text *value)
 {
@@ -253,7 +254,7 @@ assign_operation(TupleDesc type pg_attribute_unused(), const Assignment *assignm
 	operations++;
 	CHECK(assignment->purchase.kind == PURCHASE_SUBSCRIPTION ||
 		  assignment->purchase.kind == PURCHASE_ORDER);
-	/* One was named, or named by that. */
+	/* An id was given, or one of zeros was. */
 	CHECK(memcmp(&assignment->purchase.id, &none, sizeof(none)) != 0 || names_zeros);
 	CHECK(assignment->email.isnull + assignment->external_customer_id.isnull +
 			  assignment->customer_id.isnull ==
@@ -292,7 +293,7 @@ resend_operation(TupleDesc type pg_attribute_unused(), const pg_uuid_t *seat_id)
 	return (Datum) 0;
 }
 
-/* The body of an answer is a seat, or what else was read, always the same here. */
+/* The result of an operation, always the same here. */
 
 Datum
 row_to_json(PG_FUNCTION_ARGS)
@@ -320,7 +321,7 @@ escape_json(StringInfo json, const char *string)
 	appendStringInfo(json, "\"%s\"", string);
 }
 
-/* Faults are counted, and set the status. */
+/* Faults are counted, and set the status of the answer. */
 
 void
 counters_add_error(int error)
@@ -346,7 +347,7 @@ cstring_to_text(const char *string)
 	return cstring_to_text_with_len(string, (int) strlen(string));
 }
 
-/* What PG_FUNCTION_INFO_V1 declares elsewhere. */
+/* PG_FUNCTION_INFO_V1 declares these elsewhere. */
 extern Datum seats_http_claim_seat_bytes(PG_FUNCTION_ARGS);
 extern Datum seats_http_assign_seat_bytes(PG_FUNCTION_ARGS);
 extern Datum seats_http_get_claim_info(PG_FUNCTION_ARGS);
@@ -355,8 +356,8 @@ extern Datum seats_http_revoke_seat(PG_FUNCTION_ARGS);
 extern Datum seats_http_resend_invitation(PG_FUNCTION_ARGS);
 
 /*
- * Calls a function with one or two values, where the second may be NULL.  Its answer is JSON in
- * printable ASCII.
+ * Calls a function with one or two values; the second may be NULL.  Checks that the answer is JSON
+ * in printable ASCII.
  */
 static void
 call(PGFunction function, const text *first, const text *second)
@@ -373,7 +374,7 @@ call(PGFunction function, const text *first, const text *second)
 		CHECK(*c >= ' ' && *c <= '~');
 }
 
-/* Gives the functions that take text an argument, which the server would have checked. */
+/* Calls a function that takes text, unless the server would have rejected the argument. */
 static void
 call_with_text(PGFunction function, const char *string, size_t length)
 {
@@ -383,7 +384,7 @@ call_with_text(PGFunction function, const char *string, size_t length)
 		call(function, value, NULL);
 }
 
-/* Splits what list_seats() gets at the first comma; what is empty is null. */
+/* Calls list_seats() with an input split at the first comma; an empty part is null. */
 static void
 call_list(const char *string, size_t length)
 {
@@ -435,7 +436,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 	}
 	CHECK(operations <= 1);
-	/* What is no object in JSON does nothing. */
+	/* Only a body that is JSON reaches the operation. */
 	if ((data[0] == 'a' || data[0] == 'c') && operations == 1)
 		CHECK(is_json(string, length));
 	free_all();

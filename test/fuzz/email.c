@@ -1,9 +1,9 @@
 /*
  * email.c
- *		Fuzzes the form of e-mail addresses, in UTF-8 and where bytes beyond ASCII may be anything.
+ *		Fuzzes the form of e-mail addresses, in UTF-8 and in an unknown encoding.
  *
- * What is UTF-8 is compared with what the C library takes for spaces and control characters, and with
- * a second list of those that are invisible.
+ * A string in UTF-8 is compared with the characters that the C library considers spaces and control
+ * characters, and with a second list of invisible characters.
  */
 #include "postgres.h"
 
@@ -24,8 +24,8 @@ LLVMFuzzerInitialize(int *argc pg_attribute_unused(), char ***argv pg_attribute_
 }
 
 /*
- * What the C library takes for blanks and control characters, and those that it does not count, at
- * which no line is broken.
+ * Tells whether a character is a space or a control character for the C library, or one of the
+ * spaces that it does not count because no line is broken there.
  */
 static bool
 is_blank(wint_t character)
@@ -35,8 +35,8 @@ is_blank(wint_t character)
 }
 
 /*
- * Tells whether no address has a character beyond ASCII: a blank, one that has no width of its own
- * and is no mark, one that may be ignored, or a blank that has a width.
+ * Tells whether no address has a character beyond ASCII: a blank, an invisible format character,
+ * one that may be ignored, or U+2800, which looks like a blank.
  */
 static bool
 is_invisible(wint_t c)
@@ -76,10 +76,10 @@ is_visible(const char *string, size_t length)
 		wchar_t character;
 		size_t width = mbrtowc(&character, string, length, &state);
 
-		/* The C library goes on beyond the last character that there is. */
+		/* The C library accepts characters beyond the last one of Unicode. */
 		if (width > length || character > 0x10FFFF)
 			return false;
-		/* For zero the width is zero. */
+		/* The width of a zero byte is zero. */
 		width = Max(width, 1);
 		result = result && !is_invisible(character);
 		string += width;
@@ -99,7 +99,7 @@ has_two_sides(const char *string, size_t length)
 	return count == 1 && string[0] != '@' && string[length - 1] != '@';
 }
 
-/* Tells whether a string has bytes that are in ASCII what no address has. */
+/* Tells whether a string has an ASCII character that no address has. */
 static bool
 has_ascii_of_none(const char *string, size_t length)
 {

@@ -1,10 +1,11 @@
 /*
  * jsonb.c
- *		Jsonb as far as bodies are read: one object with fields, of which those that are objects or
- *		arrays themselves are not looked into.
+ *		A substitute for jsonb, as far as the reading of bodies needs it: one object and its fields.
+ *		Fields that are objects or arrays themselves are not read.
  *
- * PostgreSQL's own parser reads the text.  What it found is not packed into one piece, as jsonb is,
- * but in an allocation each, strings to the byte and without a zero behind them.
+ * PostgreSQL's own parser reads the text.  The result is not packed into one piece, as jsonb is:
+ * each part is an allocation of its own, and strings have exactly their length and no terminator,
+ * so that the address sanitizer sees any access beyond them.
  */
 #include "postgres.h"
 
@@ -25,12 +26,12 @@ typedef struct Field
 	JsonbValue value;
 } Field;
 
-/* An object, array or scalar; the last two members are what a Jsonb begins with. */
+/* An object, array or scalar.  The last two members are the beginning of a Jsonb. */
 typedef struct Container
 {
-	Field fields[MAX_FIELDS]; /* of an object; the first of a scalar */
+	Field fields[MAX_FIELDS]; /* of an object; a scalar uses the first */
 	int count;
-	const char *text; /* from where to where it stands in the JSON */
+	const char *text; /* its text in the JSON */
 	const char *end;
 	int32 length;
 	uint32 header;
@@ -44,13 +45,13 @@ typedef struct Container
 #define CALLBACK_RETURN return
 #endif
 
-/* The objects and arrays that the parser is in: only the first two are kept. */
+/* The objects and arrays that the parser is in; only the first two levels are kept. */
 typedef struct Reader
 {
 	JsonLexContext *lexer;
 	Container *open[2];
 	int depth;
-	JsonbValue *place; /* of the field that comes next */
+	JsonbValue *place; /* of the next field's value */
 } Reader;
 
 static Container *
@@ -59,7 +60,7 @@ container_of(const JsonbContainer *root)
 	return (Container *) ((char *) root - offsetof(Container, header));
 }
 
-/* Returns where the value of a field goes; of two of one name the last counts. */
+/* Returns where the value of a field goes.  If a name occurs twice, the last field counts. */
 static JsonbValue *
 place_of(Container *container, const char *name)
 {
@@ -73,7 +74,7 @@ place_of(Container *container, const char *name)
 	return &container->fields[container->count++].value;
 }
 
-/* Puts a value where the parser is, if that is the whole or a field of the outermost object. */
+/* Stores a value if it is the whole JSON or a field of the outermost object. */
 static void
 put(Reader *reader, JsonbValue value)
 {
@@ -87,7 +88,7 @@ put(Reader *reader, JsonbValue value)
 		*reader->place = value;
 }
 
-/* An object or array begins. */
+/* Callback: an object or array begins. */
 static void
 go_in(Reader *reader, uint32 header)
 {
@@ -118,7 +119,7 @@ start_array(void *state)
 	CALLBACK_RETURN;
 }
 
-/* An object or array ends. */
+/* Callback: an object or array ends. */
 static CALLBACK_RESULT
 go_out(void *state)
 {
@@ -130,7 +131,7 @@ go_out(void *state)
 	CALLBACK_RETURN;
 }
 
-/* A field begins: it is counted, and its value comes next. */
+/* Callback: a field begins.  Counts it; its value comes next. */
 static CALLBACK_RESULT
 start_field(void *state, char *name, bool isnull pg_attribute_unused())
 {
@@ -146,7 +147,7 @@ start_field(void *state, char *name, bool isnull pg_attribute_unused())
 	CALLBACK_RETURN;
 }
 
-/* Returns a string to the byte, without a zero. */
+/* Returns a string of exactly its length, without a terminator. */
 static JsonbValue
 string_value(const char *string)
 {
@@ -157,7 +158,7 @@ string_value(const char *string)
 	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) length, .val = copy}};
 }
 
-/* A value that is no object or array. */
+/* Callback: a value that is not an object or array. */
 static CALLBACK_RESULT
 see_scalar(void *state, char *token, JsonTokenType type)
 {
@@ -182,7 +183,7 @@ see_scalar(void *state, char *token, JsonTokenType type)
 	CALLBACK_RETURN;
 }
 
-/* Tells whether a string is UTF-8; a zero is none. */
+/* Tells whether a string is UTF-8 without zero bytes. */
 bool
 is_utf8(const char *string, size_t length)
 {
@@ -208,7 +209,7 @@ is_json(const char *string, size_t length)
 		pg_parse_json(start_lexer(string, length), &nullSemAction) == JSON_SUCCESS;
 }
 
-/* Reads JSON; raises 22P02 where it is none, as the server does. */
+/* Reads JSON; raises 22P02 if it is not JSON, as the server does. */
 Datum
 jsonb_in(PG_FUNCTION_ARGS)
 {

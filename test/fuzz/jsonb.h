@@ -1,6 +1,6 @@
 /*
  * jsonb.h
- *		What the reading of bodies needs of jsonb, where there is no server.
+ *		A substitute for jsonb, as far as the reading of bodies needs it.
  */
 #ifndef SEATS_FUZZ_JSONB_H
 #define SEATS_FUZZ_JSONB_H

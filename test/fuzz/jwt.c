@@ -1,7 +1,7 @@
 /*
  * jwt.c
- *		Fuzzes the written form of JWTs: strings as they come, and tokens that were made, whole and
- *		with one character changed.
+ *		Fuzzes the written form of JWTs: with strings as they come, and with tokens that are made
+ *		here, unchanged and with one character changed.
  */
 #include "postgres.h"
 
@@ -13,7 +13,7 @@
 
 #define LONGEST_CLAIM 80
 
-/* What an input has not been used for yet. */
+/* The part of an input that has not been used yet. */
 typedef struct Input
 {
 	const uint8_t *data;
@@ -21,8 +21,8 @@ typedef struct Input
 } Input;
 
 /*
- * In place of a HMAC: bytes that are other ones when one byte of the data or key is another, since
- * each step can be undone.
+ * Replaces the HMAC.  The result differs whenever one byte of the data or of the key does, because
+ * each step is reversible.
  */
 bytea *
 pgcrypto_hmac_sha256(const void *data, size_t length, const bytea *key)
@@ -40,7 +40,7 @@ pgcrypto_hmac_sha256(const void *data, size_t length, const bytea *key)
 	return result;
 }
 
-/* Takes some bytes of the input, fewer where it has no more. */
+/* Takes some bytes from the input, padded with zeros if it has fewer. */
 static char *
 take(Input *input, size_t wanted)
 {
@@ -53,7 +53,7 @@ take(Input *input, size_t wanted)
 	return bytes;
 }
 
-/* Takes a uuid of the input, in its usual form. */
+/* Takes a uuid from the input, in its usual form. */
 static char *
 take_uuid(Input *input)
 {
@@ -64,7 +64,7 @@ take_uuid(Input *input)
 					b[12], b[13], b[14], b[15]);
 }
 
-/* Takes a key of the input. */
+/* Takes a key from the input. */
 static JwtKey
 take_key(Input *input)
 {
@@ -76,7 +76,7 @@ take_key(Input *input)
 	return (JwtKey){.id = id, .secret = secret};
 }
 
-/* What holds for every string, whoever made it. */
+/* Checks what holds for every string, whoever made it. */
 static void
 check_string(const char *token, size_t length, const JwtKey *key)
 {
@@ -94,14 +94,14 @@ check_string(const char *token, size_t length, const JwtKey *key)
 	jwt_organization(token, &id);
 }
 
-/* Tells whether a string is one that a key signed. */
+/* Tells whether a string is a JWT that a key signed. */
 static bool
 is_accepted(const char *token, size_t length, const JwtKey *key)
 {
 	return jwt_has_form(token, length) && jwt_is_signed_by(token, length, key);
 }
 
-/* A token that was made is accepted by its own key only, and tells the organization. */
+/* Checks that a token is accepted by its own key only, and contains the organization. */
 static void
 check_made(const char *token, size_t length, const JwtKey *key, const char *organization)
 {
@@ -125,7 +125,7 @@ check_made(const char *token, size_t length, const JwtKey *key, const char *orga
 		CHECK(!jwt_is_signed_by(token, length, &other));
 }
 
-/* Makes a token as a claim does, but that one character of it may be changed. */
+/* Makes a token as a claim does, checks it, and changes one character of it. */
 static void
 check_session(Input *input, const JwtKey *key)
 {
@@ -154,7 +154,7 @@ check_session(Input *input, const JwtKey *key)
 	check_string(token, length, key);
 }
 
-/* Makes a token of whatever claims a request may have. */
+/* Makes a token of any JWT claims that a request may have. */
 static void
 check_claims(Input *input, const JwtKey *key)
 {
@@ -175,7 +175,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Input input = {.data = data, .size = size};
 	JwtKey key;
 
-	/* The string is all of the input, to be looked at beyond its end in vain. */
+	/*
+	 * The string is the whole input, so that the address sanitizer sees any access beyond its end.
+	 */
 	input.size = 0;
 	key = take_key(&input);
 	check_string((const char *) data, size, &key);

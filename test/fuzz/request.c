@@ -1,6 +1,7 @@
 /*
  * request.c
- *		Fuzzes the reading of PostgREST's settings; PostgreSQL's own parser must find the same.
+ *		Fuzzes the reading of PostgREST's settings.  PostgreSQL's own parser must find the same
+ *		values.
  */
 #include "postgres.h"
 
@@ -13,7 +14,7 @@
 #include "request.h"
 #include "stand_ins.h"
 
-/* What the setting holds. */
+/* The value of the setting. */
 static char *setting;
 
 const char *
@@ -30,7 +31,7 @@ pg_verifymbstr(const char *string, int length, bool no_error)
 	return pg_encoding_verifymbstr(PG_UTF8, string, length) == length;
 }
 
-/* Since 16 the parser's callbacks say whether to go on. */
+/* Since 16 the parser's callbacks return whether to continue. */
 #if PG_VERSION_NUM >= 160000
 #define CALLBACK_RESULT JsonParseErrorType
 #define CALLBACK_RETURN return JSON_SUCCESS
@@ -39,18 +40,18 @@ pg_verifymbstr(const char *string, int length, bool no_error)
 #define CALLBACK_RETURN return
 #endif
 
-/* How PostgreSQL's parser finds one field, whose value is NULL where it is not a scalar. */
+/* The search for one field by PostgreSQL's parser.  The value is NULL if it is not a scalar. */
 typedef struct Oracle
 {
 	const char *name;
 	bool is_header;
 	int depth;
-	bool named; /* the value that comes next is the field's */
+	bool named; /* the next value is the field's */
 	char *value;
 	JsonTokenType type;
 } Oracle;
 
-/* An object or array begins. */
+/* Callback: an object or array begins. */
 static CALLBACK_RESULT
 go_in(void *state)
 {
@@ -61,7 +62,7 @@ go_in(void *state)
 	CALLBACK_RETURN;
 }
 
-/* An object or array ends. */
+/* Callback: an object or array ends. */
 static CALLBACK_RESULT
 go_out(void *state)
 {
@@ -69,7 +70,7 @@ go_out(void *state)
 	CALLBACK_RETURN;
 }
 
-/* A field begins. */
+/* Callback: a field begins. */
 static CALLBACK_RESULT
 see_name(void *state, char *name, bool isnull pg_attribute_unused())
 {
@@ -80,7 +81,7 @@ see_name(void *state, char *name, bool isnull pg_attribute_unused())
 	CALLBACK_RETURN;
 }
 
-/* A value that is not an object or array. */
+/* Callback: a value that is not an object or array. */
 static CALLBACK_RESULT
 see_scalar(void *state, char *value, JsonTokenType type)
 {
@@ -94,7 +95,7 @@ see_scalar(void *state, char *value, JsonTokenType type)
 	CALLBACK_RETURN;
 }
 
-/* Returns the value that PostgreSQL's parser finds, or NULL where it is not of a wanted type. */
+/* Returns the value that PostgreSQL's parser finds, or NULL if its type is not wanted. */
 static char *
 expected_value(const char *name, bool is_header)
 {
@@ -125,7 +126,7 @@ expected_value(const char *name, bool is_header)
 	return NULL;
 }
 
-/* Compares what was found with what PostgreSQL's parser finds. */
+/* Compares the values that were found with those that PostgreSQL's parser finds. */
 static void
 check_values(const char *const *names, char *const *values, bool is_header)
 {
@@ -138,7 +139,7 @@ check_values(const char *const *names, char *const *values, bool is_header)
 	}
 }
 
-/* Reads the setting both ways. */
+/* Reads the setting in both ways. */
 static void
 check_setting(void)
 {
@@ -159,7 +160,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	setting = input;
 	check_setting();
-	/* Within a field or a list nothing is found, and an earlier value is forgotten. */
+	/* Nothing is found within a field or an array, and an earlier value is discarded. */
 	setting = psprintf("{\"sub\": %s}", input);
 	check_setting();
 	setting = psprintf("{\"sub\": \"x\", \"SUB\": 1, \"sub\": [\"x\", %s]}", input);

@@ -1,12 +1,12 @@
 /*
  * stand_ins.c
- *		Memory and errors, where there is no server.
+ *		Memory management and errors, for programs without a server.
  *
- * Each allocation is one of malloc()'s, so that the address sanitizer knows where it ends; as with a
- * memory context, all that is left goes when an input has been dealt with.  An error goes to the
- * nearest PG_TRY(); what the parsers of this extension raise must be caught, so without one it is a
- * failure.  The rest of what they use is PostgreSQL's own, from the library that it has for
- * programs.
+ * Each allocation is one of malloc()'s, so that the address sanitizer knows its end.  As in a
+ * memory context, all that is left is freed when an input has been processed.  An error goes to the
+ * nearest PG_TRY().  An error of the extension's parsers must be caught, so without a PG_TRY() it
+ * is a failure.  The other functions that the parsers use are PostgreSQL's own, from its library
+ * for programs.
  */
 #include "postgres.h"
 
@@ -25,12 +25,12 @@ check_failed(const char *condition, const char *file, int line)
 	abort();
 }
 
-/* What is allocated. */
+/* The current allocations. */
 static void **blocks;
 static size_t block_count;
 static size_t block_room;
 
-/* The context is only ever compared and set. */
+/* The context is only compared and set. */
 MemoryContext CurrentMemoryContext;
 
 /* Remembers an allocation. */
@@ -47,7 +47,7 @@ keep(void *block)
 	return blocks[block_count++] = block;
 }
 
-/* Returns where an allocation is remembered; the last ones are asked for most. */
+/* Returns where an allocation is remembered.  The last ones are looked up most often. */
 static void **
 find(const void *block)
 {
@@ -59,7 +59,7 @@ find(const void *block)
 	check_failed("is allocated", __FILE__, __LINE__);
 }
 
-/* Frees what an input left behind. */
+/* Frees all that an input has left allocated. */
 void
 free_all(void)
 {
@@ -146,7 +146,7 @@ errcode(int sqlstate)
 	return 0;
 }
 
-/* Formats one of an error's texts. */
+/* Formats one of the texts of an error. */
 static char *
 format(const char *form, va_list arguments)
 {
@@ -205,7 +205,7 @@ CopyErrorData(void)
 	return copy;
 }
 
-/* An assertion does not hold. */
+/* Called if an assertion does not hold. */
 #if PG_VERSION_NUM >= 160000
 void
 ExceptionalCondition(const char *condition, const char *file, int line)
@@ -234,7 +234,10 @@ DirectFunctionCall1Coll(PGFunction function, Oid collation, Datum argument)
 	return function(fcinfo);
 }
 
-/* Reads a uuid; who calls has made sure that it is one, with hyphens in their places or none. */
+/*
+ * Reads a uuid.  The caller has checked that it is one, with hyphens in the usual places or without
+ * any.
+ */
 Datum
 uuid_in(PG_FUNCTION_ARGS)
 {

@@ -1,13 +1,13 @@
 /*
  * stand_ins.h
- *		What the parsers need of a server, for those that are run without one.
+ *		What the parsers need of a server, for programs without one.
  */
 #ifndef SEATS_STAND_INS_H
 #define SEATS_STAND_INS_H
 
 #include <stdint.h>
 
-/* Says what does not hold, and ends the program, so that libFuzzer keeps the input. */
+/* Prints the condition if it does not hold, and aborts, so that libFuzzer keeps the input. */
 #define CHECK(condition) \
 	((condition) ? (void) 0 : check_failed(#condition, __FILE__, __LINE__))
 

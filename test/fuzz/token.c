@@ -2,9 +2,9 @@
  * token.c
  *		Fuzzes the written form of tokens.
  *
- * What is read is compared with a second reading, written another way: as it comes; with the
- * checksum put right, which chance would not do; and tokens that were made, whole and with one
- * character changed.
+ * A second parser, written in another way, must give the same result: for an input as it comes; for
+ * one with a corrected checksum, which does not happen by chance; and for tokens that are made
+ * here, unchanged and with one character changed.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ static const char *const prefixes[] = {"seats_inv_", "seats_cst_"};
 
 #define CHECKED_LENGTH (TOKEN_LENGTH - TOKEN_NUMBER_LENGTH)
 
-/* PostgreSQL keeps this table in the server alone; filled below. */
+/* Only the server has this table, so it is filled below. */
 uint32 pg_crc32_table[256];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -37,7 +37,7 @@ LLVMFuzzerInitialize(int *argc pg_attribute_unused(), char ***argv pg_attribute_
 	return 0;
 }
 
-/* Returns the CRC-32 of some bytes, one bit after the other. */
+/* Returns the CRC-32 of some bytes, computed bit by bit. */
 static uint32
 crc32(const char *bytes, size_t length)
 {
@@ -52,7 +52,7 @@ crc32(const char *bytes, size_t length)
 	return ~crc;
 }
 
-/* Reads six digits; false where they are none, or of no 32-bit number. */
+/* Reads six digits; returns false if they are not digits or exceed 32 bits. */
 static bool
 number_of(const char *string, uint64 *number)
 {
@@ -68,7 +68,7 @@ number_of(const char *string, uint64 *number)
 	return *number >> 32 == 0;
 }
 
-/* Tells what token_parse() should say. */
+/* Returns the result that token_parse() should have. */
 static bool
 is_token(const char *string, size_t length, TokenKind kind, uint64 *route)
 {
@@ -85,7 +85,7 @@ is_token(const char *string, size_t length, TokenKind kind, uint64 *route)
 		check == crc32(string, 59);
 }
 
-/* Compares whether a string has characters of tokens alone with the C library's answer. */
+/* Tells whether a string has only characters of tokens, and compares that with the C library. */
 static bool
 check_clean(const char *string, size_t length)
 {
@@ -97,7 +97,7 @@ check_clean(const char *string, size_t length)
 	return result;
 }
 
-/* Reads a string as either kind of token; what is one is written again the same. */
+/* Reads a string as each kind of token.  A token that is written again must be the same. */
 static bool
 check_parse(const char *string, size_t length)
 {
@@ -126,7 +126,7 @@ check_parse(const char *string, size_t length)
 	return accepted == 1;
 }
 
-/* Puts the checksum of a token right. */
+/* Corrects the checksum of a token. */
 static void
 repair(char *token)
 {
@@ -136,7 +136,7 @@ repair(char *token)
 		token[i] = digits[check % 62];
 }
 
-/* Draws the digits of a secret from bytes; returns how many there are. */
+/* Draws the digits of a secret from bytes; returns how many were drawn. */
 static size_t
 check_draw(char *secret, const uint8_t *data, size_t size)
 {
@@ -151,7 +151,7 @@ check_draw(char *secret, const uint8_t *data, size_t size)
 	return drawn;
 }
 
-/* Makes a token from bytes, and reads it whole and with one character changed. */
+/* Makes a token from bytes, and reads it unchanged and with one character changed. */
 static void
 check_made(const uint8_t *data, size_t size)
 {

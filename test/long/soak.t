@@ -19,7 +19,7 @@ my $seconds   = $ENV{SOAK_SECONDS} // 1800;
 my $rate      = $ENV{SOAK_RATE} // 300;
 my $clients   = 16;
 my $samples   = 10;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 my $node = start_node('soak', qq{
 	max_connections = 60

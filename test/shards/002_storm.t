@@ -13,7 +13,7 @@ use Test::More;
 
 my $sessions      = 8;
 my $organizations = 1000;
-my $directory     = $PostgreSQL::Test::Utils::tmp_check;
+my $directory     = PostgreSQL::Test::Utils::tempdir();
 
 # What a shard is asked is in its log, parameters too.
 my ($front, @shards) = start_shards(4, "log_statement = all\nlog_parameter_max_length = -1");

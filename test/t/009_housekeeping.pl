@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $shop = ID;
 my $side = '00000000-0000-0000-0000-000000000002';
 

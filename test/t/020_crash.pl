@@ -17,7 +17,7 @@ my $crashes   = 20;
 my $sessions  = 8;
 my $rounds    = 1000;    # of each session: more than it gets to
 my $shared    = 300;     # tokens that all sessions claim
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $seed      = $ENV{SEED} // time;
 my $addresses = 0;
 

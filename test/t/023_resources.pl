@@ -13,7 +13,7 @@ use SeatsTest;
 use Test::More;
 
 my $id        = ID;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 my $node = start_node('resources', q{
 	autovacuum = off

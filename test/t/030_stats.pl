@@ -15,7 +15,7 @@ my $sessions  = 8;
 my $tokens    = 1500;
 my $rounds    = 300;     # of each session
 my $databases = 64;      # as many as have room
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $seed      = $ENV{SEED} // time;
 
 srand $seed;

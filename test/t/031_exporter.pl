@@ -18,7 +18,7 @@ my ($exporter) = grep { -x }
 plan skip_all => 'no prometheus-postgres-exporter is installed' unless $exporter;
 
 my $example = "$FindBin::RealBin/../../examples/monitoring";
-my $log     = "$PostgreSQL::Test::Utils::tmp_check/exporter.log";
+my $log     = PostgreSQL::Test::Utils::tempdir() . '/exporter.log';
 
 my $node = start_node('exporter', "timezone = 'Asia/Tokyo'");
 create_shop(10);

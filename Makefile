@@ -6,6 +6,8 @@
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
 #   make test-checked [KINDS="valgrind"]     make test on servers that look for mistakes in it, built in such a tree
+#   make test-all                            all tests that there are, in hours; ci/README.md says what each of
+#                                            these targets needs
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
@@ -26,8 +28,8 @@ DATA = $(call files,sql/seats--*.sql)
 REGRESS = $(call names,test/sql/*.sql)
 ISOLATION = $(call names,test/specs/*.spec)
 TAP_TESTS = 1
-# A pattern for the shell: PGXS runs prove in the directory of the sources.
-PROVE_TESTS = test/t/*.pl
+# A pattern for the shell: PGXS runs prove in the directory of the sources. The environment may have another.
+PROVE_TESTS ?= test/t/*.pl
 
 # pg_regress of 15 looks for the expected output beside the input. Here it finds links to both.
 inputs = regress_inputs

@@ -59,7 +59,7 @@ foreach my $name (
 
 	# As pg_regress does.
 	local @ENV{qw(PGTZ PGDATESTYLE PGOPTIONS)} =
-	  ('PST8PDT', 'Postgres, MDY', '-c intervalstyle=postgres_verbose -c statement_timeout=60s');
+	  ('PST8PDT', 'Postgres, MDY', '-c intervalstyle=postgres_verbose -c statement_timeout=10min');
 	unlink "$directory/$name.sql";
 	append_to_file("$directory/$name.sql", $input);
 	my $output = '';

@@ -6,6 +6,8 @@
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
 #   make test-checked [KINDS="valgrind"]     make test on servers that look for mistakes in it, built in such a tree
+#   make test-all                            all tests that there are, in hours; ci/README.md says what each of
+#                                            these targets needs
 #   make test-long, make test-long-full      what takes longer, or needs several versions at once; for some
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
@@ -26,13 +28,15 @@ DATA = $(call files,sql/seats--*.sql)
 REGRESS = $(call names,test/sql/*.sql)
 ISOLATION = $(call names,test/specs/*.spec)
 TAP_TESTS = 1
-# A pattern for the shell: PGXS runs prove in the directory of the sources.
-PROVE_TESTS = test/t/*.pl
+# A pattern for the shell: PGXS runs prove in the directory of the sources. The environment may have another.
+PROVE_TESTS ?= test/t/*.pl
 
-# The expected output is beside the input, where 15 looks for it of its own accord.
-inputs = --inputdir=$(srcdir)/test $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(srcdir)/test)
-REGRESS_OPTS = $(inputs)
-ISOLATION_OPTS = $(inputs)
+# pg_regress of 15 looks for the expected output beside the input. Here it finds links to both.
+inputs = regress_inputs
+REGRESS_OPTS = --inputdir=$(inputs)
+ISOLATION_OPTS = --inputdir=$(inputs)
+REGRESS_PREP = $(inputs)
+EXTRA_CLEAN = $(inputs)
 # The same output whatever the server's own encoding and locale.
 ENCODING = UTF8
 NO_LOCALE = 1
@@ -42,14 +46,15 @@ PG_CFLAGS = $(if $(findstring -std=,$(CC) $(CFLAGS)),,-std=gnu11)
 # Other libraries see only what PostgreSQL looks up; see src/export.h.
 PG_CFLAGS += -fvisibility=hidden
 
-PG_CONFIG ?= $(shell $(here)/scripts/pg-config)
+PG_CONFIG ?= pg_config
 # Debian's server comes with PGXS, but not with the headers that it needs.
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
 # Each is a script of that name.
-scripts = demo docs playground test test-http test-long test-shards test-packages test-container dist bench
+scripts = $(addprefix scripts/,demo playground test)
+scripts += $(addprefix ci/,bench dist docs test-all test-container test-http test-long test-packages test-shards)
 
-.PHONY: all $(scripts) test-versions test-checked test-long-full bench-full
+.PHONY: all $(inputs) $(notdir $(scripts)) test-versions test-checked test-long-full bench-full
 all:
 
 ifdef headers
@@ -65,6 +70,12 @@ endif
 
 include $(PGXS)
 
+# Made anew for every run: the sources may have moved.
+$(inputs):
+	rm -rf $@
+	$(MKDIR_P) $@
+	ln -s $(abspath $(here)/test/sql) $(abspath $(here)/test/specs) $(abspath $(here)/expected) $@
+
 # PGXS does not track headers. There are few sources: any header rebuilds them all.
 # The absolute path keeps make from finding the sources' directory by VPATH instead.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(here)/src/*.h) | $(CURDIR)/src
@@ -79,11 +90,11 @@ all .DEFAULT:
 
 endif
 
-$(scripts):
-	@$(here)/scripts/$@
+$(notdir $(scripts)):
+	@$(here)/$(filter %/$@,$(scripts))
 test-versions:
-	@$(here)/scripts/$@ $(VERSIONS)
+	@$(here)/ci/$@ $(VERSIONS)
 test-checked:
-	@$(here)/scripts/$@ $(KINDS)
+	@$(here)/ci/$@ $(KINDS)
 test-long-full bench-full:
-	@$(here)/scripts/$(@:-full=) --full
+	@$(here)/ci/$(@:-full=) --full

@@ -1,5 +1,5 @@
 # The benchmark: measures one part after the other in servers of its own, and writes the
-# results. scripts/bench runs it.
+# results. ci/bench runs it.
 use strict;
 use warnings;
 

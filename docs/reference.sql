@@ -1,5 +1,5 @@
 -- Writes docs/reference.md from the catalog of a database that has the extension and nothing else;
--- scripts/docs runs it. What is said of an object is its COMMENT.
+-- ci/docs runs it. What is said of an object is its COMMENT.
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on

@@ -21,7 +21,8 @@ clean_environment() {
 	pg_config=$("$root/scripts/pg-config")
 	unset "${!PG@}" PSQLRC PROVE_FLAGS MAKEFLAGS MFLAGS MAKELEVEL
 	export PG_CONFIG=$pg_config LC_ALL=C.UTF-8
-	[[ -z $timeout ]] || export PG_TEST_TIMEOUT_DEFAULT=$timeout
+	# PostgreSQL's own 180 seconds are for all that a session does in a test, on 15.
+	export PG_TEST_TIMEOUT_DEFAULT=${timeout:-900}
 	[[ -z $isolation ]] || export PGISOLATIONTIMEOUT=$isolation
 	umask 022
 	bindir=$("$PG_CONFIG" --bindir)

@@ -91,7 +91,7 @@ describe('The claim page', { skip }, () => {
   // The state in which a part of the page is as expected; fails if it does not get so.
   const shows = async (page, expected) => {
     let seen;
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (let tries = 0; tries < 1000; tries += 1) {
       seen = await state(page).catch(() => ({}));
       if (Object.entries(expected).every(([part, value]) => seen[part] === value)) return seen;
       await sleep(30);
@@ -176,14 +176,17 @@ describe('The claim page', { skip }, () => {
     await page.keyboard.press('Tab');
     assert.equal((await state(page)).focus, 'button');
     assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+    let goOn;
+    const seen = new Promise((resolve) => { goOn = resolve; });
     site.instead = async (request, response, forward) => {
-      await sleep(500);
+      await seen;
       await forward();
     };
     await page.keyboard.press('Enter');
     const waiting = await shows(page, { button: 'Claiming your seat…' });
     assert.deepEqual([waiting.focus, waiting.disabled, waiting.busy, waiting.status],
       ['button', 'true', 'true', 'Claiming your seat…']);
+    goOn();
     const { focus, busy } = await shows(page, { heading: done });
     assert.deepEqual([focus, busy], ['heading', 'false']);
     assert.equal(await statusOf(seat), 'claimed');
@@ -285,7 +288,7 @@ describe('The claim page', { skip }, () => {
   };
   for (const [what, [instead, name]] of Object.entries(answers)) {
     test(`told, and another try possible: ${what}`, async () => {
-      site.reset({ timeout: name === 'timeout' ? 1 : 15 });
+      site.reset({ timeout: name === 'timeout' ? 3 : 60 });
       const { seat, token } = await newSeat();
       site.instead = instead;
       const page = await visit(token);

@@ -82,11 +82,12 @@ sub make_shard
 	query(q{SELECT seats_shard.grant_access('anonymous', 'backend', 'customer')});
 }
 
-# Makes a database that is chosen the front of shards with these connection strings.
+# Makes a database that is chosen the front of shards with these connection strings.  Calls may take long where the
+# machine is busy.
 sub make_front
 {
 	my ($node, $database, @connections) = @_;
-	my $options = join ', ', "disable_binary '1'", "connection_lifetime '1800'", "query_timeout '2'",
+	my $options = join ', ', "disable_binary '1'", "connection_lifetime '1800'", "query_timeout '60'",
 	  map { "p$_ '" . ($connections[$_] =~ s/'/''/gr) . q{'} } 0 .. $#connections;
 
 	run_example($node, $database, 'front.sql');

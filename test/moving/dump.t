@@ -13,7 +13,7 @@ use SeatsMoving;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $claims = 2000;    # of each of two sessions while a dump is made
 my ($shop) = SHOPS;
 my ($oldest, @newer) = versions();

@@ -13,7 +13,7 @@ use Test::More;
 
 my $sessions      = 8;
 my $organizations = 1000;
-my $directory     = $PostgreSQL::Test::Utils::tmp_check;
+my $directory     = PostgreSQL::Test::Utils::tempdir();
 
 # What a shard is asked is in its log, parameters too.
 my ($front, @shards) = start_shards(4, "log_statement = all\nlog_parameter_max_length = -1");
@@ -73,18 +73,26 @@ foreach my $count (1000, 1024)
 # The storm ----------------------------------------------------------------------------------------------------
 
 # Each call of the front is a transaction on the shard, and the session is one on the front; sessions wait at a gate.
-append_to_file(
-	"$directory/storm.sql", join "\n",
-	'SELECT pg_advisory_lock_shared(1);',
-	map { "SELECT (seat).status, customer_session_token FROM seats.claim_seat('$_->[1]');" } @invited
-);
+# In the first half of the seats each begins at a place of its own, where it wins; all claim the others in the same order.
+foreach my $number (1 .. $sessions)
+{
+	my @other = @invited[ 0 .. @invited / 2 - 1 ];
+	my @same  = @invited[ @invited / 2 .. $#invited ];
+
+	push @other, splice @other, 0, int(@other * $number / $sessions);
+	append_to_file(
+		"$directory/storm.$number", join "\n",
+		'SELECT pg_advisory_lock_shared(1);',
+		map { "SELECT (seat).status, customer_session_token FROM seats.claim_seat('$_->[1]');" } @other, @same
+	);
+}
 my $gate = $front->background_psql('postgres');
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 $ENV{PGUSER} = 'backend';
 my @claims = map {
 	IPC::Run::start(
 		[
-			'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', "$directory/storm.sql",
+			'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', "$directory/storm.$_",
 			$front->connstr('postgres')
 		],
 		'>',

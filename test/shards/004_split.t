@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 my $sessions      = 4;
 my $organizations = 40;
 my $seats         = 500;                                   # of each
-my $directory     = $PostgreSQL::Test::Utils::tmp_check;
+my $directory     = PostgreSQL::Test::Utils::tempdir();
 
 my ($front, @shards) = start_shards(2, undef, allows_streaming => 'logical');
 my $new = start_shard('new', 4, 0);

@@ -18,7 +18,7 @@ my $organizations = 40;
 my $warm_up       = 16;
 my $calls         = 80;
 my $rounds        = 7;
-my $directory     = $PostgreSQL::Test::Utils::tmp_check;
+my $directory     = PostgreSQL::Test::Utils::tempdir();
 my $bench         = "$FindBin::RealBin/../../bench";
 
 plan skip_all => 'needs valgrind' if system('valgrind --version >/dev/null 2>&1') != 0;

@@ -14,7 +14,7 @@ use Test::More;
 
 my ($front, @shards) = start_shards(4);
 my $tests     = "$FindBin::RealBin/..";
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 # From a line to before another, in the test and in what is expected of it alike.
 my %left_out = (
@@ -55,11 +55,11 @@ query(slurp_file("$tests/sql/00_install.sql") =~ s/.*^(?=-- What the other tests
 foreach my $name (
 	qw(10_tokens 20_story 30_assign 32_assign_many 34_resend 36_lists 40_errors 45_housekeeping 50_odd_input))
 {
-	my ($input, $expected) = map { lines($name, $_) } "$tests/sql/$name.sql", "$tests/expected/$name.out";
+	my ($input, $expected) = map { lines($name, $_) } "$tests/sql/$name.sql", "$tests/../expected/$name.out";
 
 	# As pg_regress does.
 	local @ENV{qw(PGTZ PGDATESTYLE PGOPTIONS)} =
-	  ('PST8PDT', 'Postgres, MDY', '-c intervalstyle=postgres_verbose -c statement_timeout=60s');
+	  ('PST8PDT', 'Postgres, MDY', '-c intervalstyle=postgres_verbose -c statement_timeout=10min');
 	unlink "$directory/$name.sql";
 	append_to_file("$directory/$name.sql", $input);
 	my $output = '';

@@ -13,7 +13,7 @@ use Test::More;
 
 my $sessions = 16;
 my $seats = 1000;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 my $node = start_node('storm', 'max_connections = 30');
 create_shop($seats);

@@ -57,7 +57,7 @@ sub run_with
 {
 	my ($token, $script, %others) = @_;
 	my @variables = map { ('-D', "$_=$others{$_}") } sort keys %others;
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/script.sql";
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 	my ($output, $errors);
 
 	unlink $file;

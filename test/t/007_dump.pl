@@ -92,7 +92,7 @@ my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
 	60, 'three roles were granted what they need');
-my $file = "$PostgreSQL::Test::Utils::tmp_check/seats.dump";
+my $file = PostgreSQL::Test::Utils::tempdir() . '/seats.dump';
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');
 

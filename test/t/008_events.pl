@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $shop = ID;
 my $node = start_node('events', "wal_level = logical\nmax_connections = 30");
 create_shop(2000);

@@ -1,5 +1,5 @@
 # House-keeping: what it does and leaves, that it never waits, that the work of a call is bounded
-# whatever the tables hold, and that a million sessions go while seats are claimed.
+# whatever the tables hold, and that many thousand sessions go while seats are claimed: a million with FULL=1.
 use strict;
 use warnings;
 
@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $shop = ID;
 my $side = '00000000-0000-0000-0000-000000000002';
 
@@ -43,7 +43,7 @@ sub call
 {
 	my ($statement) = @_;
 
-	return outcome("SET lock_timeout = '1s'; SET statement_timeout = '20s'; $statement");
+	return outcome("SET lock_timeout = '1s'; $statement");
 }
 
 # Makes invitations expire: those of an email, or of emails like it, so long ago.
@@ -323,8 +323,9 @@ is( query(q{
 	'300|300', '300 claims are 300 HOT updates');
 $other->quit;
 
-# From here on a database with millions of rows.  A session whose plans were made while it was
+# From here on a database with many rows.  A session whose plans were made while it was
 # empty keeps them, since nothing analyzes the tables.
+my $thousands = $ENV{FULL} ? 1000 : 300;
 query('CREATE DATABASE large');
 in_database('large');
 create_shop(10_000);
@@ -441,7 +442,7 @@ query(qq{
 		FROM generate_series(1, 10000)
 });
 my $small = costs($kept);
-fill(1000);
+fill($thousands);
 my %large = ('by plans made while tables were empty' => costs($kept));
 query('VACUUM ANALYZE');
 my $fresh = $node->background_psql('large');
@@ -452,9 +453,9 @@ foreach my $plans (sort keys %large)
 	{
 		my $pages = $large{$plans}{$what};
 
-		# Indexes of a million are deeper, and what is due lies farther apart.
+		# Indexes of many are deeper, and what is due lies farther apart.
 		cmp_ok($pages, '<=', 2.5 * $small->{$what} + 10,
-			"$what among a million touches $pages pages, among few $small->{$what}, $plans");
+			"$what among ${thousands},000 touches $pages pages, among few $small->{$what}, $plans");
 	}
 }
 
@@ -483,13 +484,13 @@ foreach my $session ($kept, $fresh)
 	is($plans =~ /(Sort|Hash|Materialize|Bitmap)/ ? $1 : '', '', "$whose plans collect nothing");
 }
 
-# A day goes by.  A million sessions expire, and some of the seats; others are claimed now.
+# A day goes by.  All these sessions expire, and some of the seats; others are claimed now.
 query(q{
 	ALTER TABLE seats.customer_sessions ALTER expires_at TYPE timestamptz
 		USING expires_at - interval '2 days'
 });
 my $expired = query('SELECT count(*) FROM seats.customer_sessions');
-cmp_ok($expired, '>=', 1_000_000, "$expired sessions have expired");
+cmp_ok($expired, '>=', 1000 * $thousands, "$expired sessions have expired");
 @tokens = split /\n/, query(qq{
 	SELECT invitation_token FROM seats.assign_seats('$shop', NULL, ARRAY(
 		SELECT 'claimer' || n || '\@x' FROM generate_series(1, 8000) AS n))
@@ -550,7 +551,7 @@ $gate->query_safe('SELECT pg_advisory_unlock(1)');
 $_->finish foreach @claims;
 $gate->quit;
 note "$samples samples";
-cmp_ok($samples, '>', 20, 'sessions were watched');
+cmp_ok($samples, '>', 3, 'sessions were watched');
 is_deeply(\@waiting, [], 'nobody was seen to wait for a lock');
 my @purged = split /\n/, slurp_file("$directory/purge.output");
 is(join(' ', @purged[ 0 .. int($expired / 10_000) - 1 ]),
@@ -561,7 +562,7 @@ is(join(' ', @purged[ int($expired / 10_000) .. $#purged ]),
 my $claimed = () = join('', map { slurp_file("$directory/traffic$_.output") } 1, 2) =~ /claimed/g;
 is(join('', map { slurp_file("$directory/$_.errors") } 'purge', 'traffic1', 'traffic2'),
 	'', 'there was no error');
-cmp_ok($claimed, '>=', 100, "$claimed seats were claimed meanwhile");
+cmp_ok($claimed, '>=', 20, "$claimed seats were claimed meanwhile");
 is(query("SELECT count(*) $claimed_seats"), $claimed, 'each claim succeeded');
 is(query(q{SELECT count(*), count(*) FILTER (WHERE expires_at > now() + interval '30 minutes')
 	FROM seats.customer_sessions}),

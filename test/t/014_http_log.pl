@@ -33,7 +33,7 @@ sub call
 	my ($function, $body, $type) = @_;
 	my $hexadecimal = unpack 'H*', $body;
 	my $value = $type eq 'bytea' ? "\\x$hexadecimal" : $body;
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/call.sql";
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/call.sql';
 	my ($output, $errors);
 
 	# Pgbench passes its variables as parameters, and has no other way to say what it was answered.

@@ -56,7 +56,7 @@ my %scripts = (
 my @files;
 foreach my $name (sort keys %scripts)
 {
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/$name.sql";
 	unlink $file;
 	append_to_file($file, $scripts{$name});
 	push @files, '-f', $file;

@@ -115,7 +115,7 @@ foreach my $direct_access (qw(on off))
 $session->quit;
 
 # What contexts do not have: pgcrypto's library has memory of its own.  Here a new session has no room yet
-# from what it has done before.  A checker, which scripts/test-checked tells where to report, keeps what was freed.
+# from what it has done before.  A checker, which ci/test-checked tells where to report, keeps what was freed.
 SKIP:
 {
 	skip 'under a checker', 2 if $ENV{REPORTS};

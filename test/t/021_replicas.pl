@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep);
 my $id        = ID;
 my $sessions  = 8;
 my $seats     = 20_000;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 my $primary = start_node('primary', 'max_connections = 30', allows_streaming => 'logical');
 create_shop(1_000_000);

@@ -180,13 +180,14 @@ sub fatal_error
 	return $_[0] =~ /FATAL:  (\w{5}): (.*?)(?: at character \d+)?$/m ? "$1 $2" : "none in: $_[0]";
 }
 
-# The ways out of a wait: each makes the call, which has to wait, and returns its error.
+# The ways out of a wait: each makes the call, which has to wait, and returns its error.  The time is enough for what
+# does not wait, such as the end of the setting.
 
 sub time_out
 {
 	my ($call, $setting) = @_;
 
-	return $caller->query("SET $setting = 50;\n$call;\n$say_outcome\nRESET $setting");
+	return $caller->query("SET $setting = 500;\n$call;\n$say_outcome\nRESET $setting");
 }
 
 sub cancel

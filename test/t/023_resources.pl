@@ -13,7 +13,7 @@ use SeatsTest;
 use Test::More;
 
 my $id        = ID;
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 my $node = start_node('resources', q{
 	autovacuum = off
@@ -271,7 +271,7 @@ sub limit_memory
 SKIP:
 {
 	skip 'no prlimit here', 4 if system('prlimit --version >/dev/null 2>&1') != 0;
-	# scripts/test-checked says where a checker reports.
+	# ci/test-checked says where a checker reports.
 	skip 'a checker has memory of its own', 4 if $ENV{REPORTS};
 	my ($failures, $outcome);
 	my $psql = start_limited_session();
@@ -337,7 +337,7 @@ sub fail_writes
 		],
 		'>', '/dev/null', '2>', \$said);
 
-	pump_until($strace, IPC::Run::timeout(30), \$said, qr/attached|not permitted|rror/);
+	pump_until($strace, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default), \$said, qr/attached|not permitted|rror/);
 	return $strace if $said =~ /attached/;
 	note $said;
 	$strace->finish;

@@ -15,7 +15,7 @@ my $sessions  = 8;
 my $tokens    = 1500;
 my $rounds    = 300;     # of each session
 my $databases = 64;      # as many as have room
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $seed      = $ENV{SEED} // time;
 
 srand $seed;
@@ -312,6 +312,8 @@ my $full = start_node('full', "max_connections = 10\nmax_locks_per_transaction =
 create_shop(10);
 $full->restart;
 like(outcome('SELECT pg_advisory_lock(n) FROM generate_series(1, 1000000) AS n', on_error_stop => 1), qr/53200 /, 'shared memory is used up');
+# The session is told before it has given up its locks.
+$full->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'});
 my $answer = query("SELECT (seat).status, (seats.stats()).assigned IS NULL FROM seats.assign_seat('${\ID}', email => 'ada\@example.com')");
 is($answer, query('SHOW server_version_num') >= 170000 ? 'pending|f' : 'pending|t', 'seats are given all the same');
 

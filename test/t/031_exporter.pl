@@ -18,7 +18,7 @@ my ($exporter) = grep { -x }
 plan skip_all => 'no prometheus-postgres-exporter is installed' unless $exporter;
 
 my $example = "$FindBin::RealBin/../../examples/monitoring";
-my $log     = "$PostgreSQL::Test::Utils::tmp_check/exporter.log";
+my $log     = PostgreSQL::Test::Utils::tempdir() . '/exporter.log';
 
 my $node = start_node('exporter', "timezone = 'Asia/Tokyo'");
 create_shop(10);
@@ -53,10 +53,10 @@ my $running = IPC::Run::start(
 # Returns what the exporter gives for metrics of seats, by name and labels in their order without that of the server, once it answers.
 sub scrape
 {
-	my $http = HTTP::Tiny->new(timeout => 20);
+	my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
 	my $answer;
 
-	foreach (1 .. 100)
+	foreach (1 .. 5 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		$answer = $http->get("http://127.0.0.1:$port/metrics");
 		last if $answer->{success} && $answer->{content} =~ /^seats_/m;

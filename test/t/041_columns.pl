@@ -11,7 +11,7 @@
 # that is warm or new, with direct access on or off, in turn.
 #
 #   ALTERATIONS='customers.email to'    of all alterations those whose names match this regular expression ('.': all,
-#                                       as scripts/test-long does), in both kinds of session, with direct access on
+#                                       as ci/test-long does), in both kinds of session, with direct access on
 #                                       and off; each result that is wrong is shown beside the right one
 use strict;
 use warnings;

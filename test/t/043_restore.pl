@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $node = start_node('restore', "wal_level = logical\nmax_prepared_transactions = 2");
 my $documentation = slurp_file("$FindBin::RealBin/../../docs/operations.md");
 my ($later, $backup);

@@ -10,7 +10,7 @@ use SeatsCalls;
 use SeatsTest;
 use Test::More;
 
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my $node = start_node('owners', 'wal_level = logical');
 
 # Returns the SQL in a section of a page.

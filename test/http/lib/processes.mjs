@@ -37,7 +37,7 @@ export const startServer = async (command, args, { url, ...options }) => {
   for (let tries = 0; ; tries += 1) {
     // PostgREST answers 503 while it still reads the database's catalog.
     if (await fetch(url).then(({ status }) => status !== 503, () => false)) return server;
-    if (tries === 100 || child.exitCode !== null) {
+    if (tries === 600 || child.exitCode !== null) {
       await server.stop('SIGKILL');
       throw new Error(`${command} does not answer:\n${server.output}`);
     }

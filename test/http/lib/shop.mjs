@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 
-// What the layers are told of PostgreSQL: the socket that scripts/test-http has set.
+// What the layers are told of PostgreSQL: the socket that ci/test-http has set.
 const { PGHOST: socket } = process.env;
 
 export class Shop {
-  // Makes the database from the template that scripts/test-http has made.
+  // Makes the database from the template that ci/test-http has made.
   static async open(name) {
     const shop = new Shop();
     const server = new pg.Client({ database: 'postgres' });

@@ -18,7 +18,7 @@ my $plain    = 'plain';
 # Returns the input of so many claims.
 my $claims = sub { claims_input($database, $_[0]) };
 
-# Counts a claim as it is in production, and writes where its instructions go.
+# Counts a claim as it is in production, and writes where those of the extension's own go.
 sub measure
 {
 	my ($plan,  $variant) = @_;
@@ -30,7 +30,7 @@ sub measure
 		calls    => $plan->{claims});
 
 	record('instructions', $variant, 'all', 'instructions', $count);
-	write_profile($plan, $variant, @files);
+	write_profile($plan, @files) if $variant eq 'seats';
 }
 
 # Copies the database, and drops what keeps the extension's rules: its triggers and CHECKs.
@@ -75,13 +75,13 @@ sub measure_cold
 # Writes the functions that cost a claim most.
 sub write_profile
 {
-	my ($plan, $variant, @files) = @_;
+	my ($plan, @files) = @_;
 
-	open my $out, '>', "$plan->{results}/profile-$variant.txt" or die "profile: $!\n";
+	open my $out, '>', "$plan->{results}/profile-seats.txt" or die "profile: $!\n";
 	for my $kind ([ 'no', 'a function alone' ], [ 'yes', 'a function with all that it calls' ])
 	{
 		print $out
-		  "Thousands of instructions per claim ($variant), by callgrind, of $kind->[1]:\n\n";
+		  "Thousands of instructions per claim, by callgrind, of $kind->[1]:\n\n";
 		printf $out "%10.2f  %s\n", $_->[1] / 1000, $_->[0]
 		  for profile_per_call(@files, $plan->{claims}, $kind->[0]);
 		print $out "\n";

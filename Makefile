@@ -43,7 +43,7 @@ NO_LOCALE = 1
 
 # The code is C11. Newer compilers default to C23, which older server headers do not know.
 PG_CFLAGS = $(if $(findstring -std=,$(CC) $(CFLAGS)),,-std=gnu11)
-# Other libraries see only what PostgreSQL looks up; see src/export.h.
+# Other libraries see only what PostgreSQL looks up; see src/compat.h.
 PG_CFLAGS += -fvisibility=hidden
 
 PG_CONFIG ?= pg_config

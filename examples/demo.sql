@@ -142,4 +142,4 @@ FROM seats.list_seats(:'subscription') AS l, unnest(l.seats) AS s;
 SELECT e.id, e.type, c.email, e.occurred_at
 FROM seats.events AS e JOIN seats.customers AS c ON c.id = e.customer_id ORDER BY e.id;
 \set ECHO none
-\echo 'Next: make playground opens psql with sample data, and README.md has a tour.'
+\echo 'Next: make playground opens psql with sample data, and docs/tour.md is a tour.'

@@ -76,7 +76,7 @@ CREATE FUNCTION pg_temp.columns(of regclass) RETURNS text LANGUAGE sql AS $$
 				|| CASE attgenerated WHEN 's' THEN ' GENERATED' ELSE '' END
 				|| CASE attidentity WHEN '' THEN '' ELSE ' IDENTITY' END
 				|| coalesce(', ' || CASE WHEN attgenerated = '' THEN 'default ' END
-					|| format('`%s`', pg_get_expr(adbin, adrelid)), ''),
+					|| '`' || pg_get_expr(adbin, adrelid) || '`', ''),
 			col_description(attrelid, attnum)), E'\n' ORDER BY attnum)
 	FROM pg_attribute LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
 	WHERE attrelid = of AND attnum > 0 AND NOT attisdropped
@@ -99,7 +99,7 @@ no token and no session, and the event is `customer_seat.claimed` instead of
 ('assign_seats', $$Errors name addresses by their place: `["body", "emails", 0]` is the first one.
 Malformed addresses are in DETAIL (PT422). If addresses are repeated, have a seat already, or get
 none, HINT has one JSON array of all their places. An empty array assigns nothing.$$),
-('resend_invitation', $$The seat may have expired. The event is
+('resend_invitation', $$The old invitation may have expired. The event is
 `customer_seat.invitation_resent`.$$),
 ('revoke_seat', $$The event is `customer_seat.revoked`.$$),
 ('revoke_seats', $$Works even if the organization may not use seats, as ending the purchase does.$$),
@@ -121,15 +121,14 @@ watch](operations.md#what-to-watch).$$),
 -- Functions that are called; functions for triggers are left out.
 CREATE FUNCTION pg_temp.functions(of regnamespace) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format(E'### %s\n\n```\n%s(%s)\nRETURNS %s\n```\n\n%s', proname, oid::regproc,
-			CASE WHEN pronargs > 1 THEN E'\n    ' || replace(pg_get_function_arguments(oid), ', ', E',\n    ')
-				ELSE pg_get_function_arguments(oid) END,
+			CASE WHEN pronargs > 1 THEN E'\n    ' || replace(arguments, ', ', E',\n    ') ELSE arguments END,
 			pg_get_function_result(oid),
 			pg_temp.wrap(obj_description(oid, 'pg_proc') || '. '
 				|| coalesce((SELECT note || ' ' FROM pg_temp.notes WHERE name = proname AND of = 'seats'::regnamespace), '')
 				|| CASE WHEN proname = 'current_customer_id' THEN ''
 					ELSE coalesce('For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', 'For the owner.') END)),
 		E'\n\n' ORDER BY proname, oid)
-	FROM pg_proc
+	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), 'NULL::[a-z]+(\[\])?', 'NULL', 'g') AS arguments
 	WHERE pronamespace = of AND prorettype <> 'trigger'::regtype
 $$;
 

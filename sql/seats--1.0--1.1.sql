@@ -1,7 +1,7 @@
 -- seats 1.0 to 1.1.
 --
--- Every change here is in seats--1.1.sql too, in the same words where that is possible. test/t/040_upgrade.pl compares the
--- catalogs that the two leave behind.
+-- Every change here is also in seats--1.1.sql, in the same words where possible. test/t/040_upgrade.pl compares the catalogs
+-- that the two produce.
 
 \echo Use "ALTER EXTENSION seats UPDATE TO '1.1'" to load this file. \quit
 
@@ -10,11 +10,11 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Addresses ----------------------------------------------------------------------------------------------
 
--- First of all: where customers have addresses that 1.1 does not take, nothing else is worth doing.
--- No address has a character of Unicode's categories Cc, Cf, Zs, Zl and Zp, one that is Default_Ignorable_Code_Point, U+2800, or one of
--- <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, since whoever writes a customer would
--- need the right to. In a regular expression \u and \U name a character by its code in the database's encoding. LATIN1 and UTF8 have
--- Unicode's; for another encoding those characters of the list are named that it has.
+-- This comes first, because the update fails if customers have addresses that 1.1 does not accept.
+-- An address contains no character of Unicode's categories Cc, Cf, Zs, Zl and Zp, no Default_Ignorable_Code_Point, not U+2800, and
+-- none of <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, because every role that
+-- writes customers would need the right to call it. In a regular expression, \u and \U name a character by its code in the
+-- database's encoding. LATIN1 and UTF8 have Unicode's codes; for another encoding, the list has the characters that it contains.
 DO $block$
 DECLARE
 	forbidden text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890-\u0891\u08E2\u115F-\u1160\u1680$re$
@@ -36,7 +36,7 @@ BEGIN
 				others := others || chr(92) || 'U'
 					|| lpad(encode(convert_to(unistr(chr(92) || '+' || lpad(code, 6, '0')), getdatabaseencoding()), 'hex'), 8, '0');
 			EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire OR feature_not_supported THEN
-				-- The encoding has no such character.
+				-- The encoding does not have this character.
 			END;
 		END LOOP;
 		forbidden := others;
@@ -48,7 +48,7 @@ BEGIN
 END
 $block$;
 
--- An error names no address: it may be logged.
+-- The errors name no address, because they may be logged.
 DO $$
 DECLARE
 	rule text := (SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
@@ -97,7 +97,7 @@ AS 'MODULE_PATHNAME', 'seats_assign_seats';
 
 -- Purchases -----------------------------------------------------------------------------------------------
 
--- What a statement writes is checked once all triggers have run, also those that the owner adds.
+-- Rows are checked once all triggers have run, including those that the owner adds.
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.orders
@@ -127,7 +127,7 @@ AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 
 -- Privileges ----------------------------------------------------------------------------------------------
 
--- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+-- The policy on customer_seats calls it for every role that reads the table. It reads only the caller's setting.
 GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
 
 

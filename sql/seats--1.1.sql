@@ -1,23 +1,22 @@
 -- seats 1.1: seat-based pricing inside the database.
 --
--- Order: types, the records that the application keeps, the records that the extension keeps, functions,
--- those for HTTP, triggers, privileges, dump configuration. Every name is qualified, and every expression is
--- resolved under the search path set here, so that nothing in another schema can take the place of what is
--- meant.
+-- Order: types, the application's tables, the extension's tables, functions, functions for HTTP, triggers,
+-- privileges, dump configuration. Every name is qualified, and every expression is resolved under the search
+-- path set here, so that no object in another schema can be used instead.
 
 \echo Use "CREATE EXTENSION seats" to load this file. \quit
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
--- PostgreSQL takes a schema that is there already. Its owner could drop what is in it, and a role that may create in
--- it could put functions of the same names beside ours. pg_restore leaves such a schema, empty, where the dump
--- names a plain role as its owner. So a new schema takes its place, and the extension moves there.
+-- CREATE EXTENSION uses a schema that exists already. Its owner could drop the objects in it, and a role that may
+-- create in it could add functions of the same names. pg_restore leaves such a schema, empty, if the dump names a
+-- plain role as its owner. So a new schema takes its place, and the extension moves there.
 --
 -- Changing the owner would not be safe. Until this transaction commits, other sessions still see the old owner, and
--- a CREATE command that has checked the right to create does not check it again, so that its object could appear at any
--- time. Of the old schema nothing is left but its OID: newer minor releases refuse the object then, older ones
--- leave it out of reach. One that is visible keeps the schema from being dropped; a transaction that has created one
--- and is still open holds a lock on the schema, or on the role that owns the object.
+-- a CREATE command that has checked the right to create does not check it again, so its object could appear at any
+-- time. Of the old schema only the OID remains: newer minor releases then reject the object, and older ones leave it
+-- out of reach. A visible object keeps the schema from being dropped; a transaction that has created one and is still
+-- open holds a lock on the schema, or on the role that owns the object.
 DO $$
 BEGIN
 	IF EXISTS (
@@ -41,7 +40,7 @@ BEGIN
 		END IF;
 		ALTER SCHEMA seats RENAME TO seats_replaced;
 		CREATE SCHEMA seats;
-		-- As CREATE EXTENSION leaves it: the schema is no member, and the extension depends on it.
+		-- As after CREATE EXTENSION: the schema is not a member, and the extension depends on it.
 		ALTER EXTENSION seats DROP SCHEMA seats;
 		UPDATE pg_depend SET refobjid = 'seats'::regnamespace
 		WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'seats_replaced'::regnamespace
@@ -202,7 +201,7 @@ COMMENT ON COLUMN seats.seat_stats.expired_invitations IS 'Seats, claimed or not
 COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the oldest event that is still stored happened';
 
 
--- Records that the application keeps -------------------------------------------------------------------
+-- Tables that the application writes --------------------------------------------------------------------
 
 CREATE TABLE seats.organizations (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT organizations_pkey PRIMARY KEY,
@@ -260,10 +259,10 @@ CREATE TABLE seats.customers (
 );
 CREATE UNIQUE INDEX customers_email_key ON seats.customers (organization_id, lower(email COLLATE "C"));
 
--- No address has a character of Unicode's categories Cc, Cf, Zs, Zl and Zp, one that is Default_Ignorable_Code_Point, U+2800, or one of
--- <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, since whoever writes a customer would
--- need the right to. In a regular expression \u and \U name a character by its code in the database's encoding. LATIN1 and UTF8 have
--- Unicode's; for another encoding those characters of the list are named that it has.
+-- An address contains no character of Unicode's categories Cc, Cf, Zs, Zl and Zp, no Default_Ignorable_Code_Point, not U+2800, and
+-- none of <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, because every role that
+-- writes customers would need the right to call it. In a regular expression, \u and \U name a character by its code in the
+-- database's encoding. LATIN1 and UTF8 have Unicode's codes; for another encoding, the list has the characters that it contains.
 DO $block$
 DECLARE
 	forbidden text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890-\u0891\u08E2\u115F-\u1160\u1680$re$
@@ -285,7 +284,7 @@ BEGIN
 				others := others || chr(92) || 'U'
 					|| lpad(encode(convert_to(unistr(chr(92) || '+' || lpad(code, 6, '0')), getdatabaseencoding()), 'hex'), 8, '0');
 			EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire OR feature_not_supported THEN
-				-- The encoding has no such character.
+				-- The encoding does not have this character.
 			END;
 		END LOOP;
 		forbidden := others;
@@ -391,11 +390,12 @@ COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'The number of seats
 COMMENT ON CONSTRAINT orders_status_check ON seats.orders IS 'The statuses that an order can have';
 
 
--- Records that the extension keeps -----------------------------------------------------------------------
+-- Tables that the extension writes -----------------------------------------------------------------------
 
--- No index mentions a column that a claim changes, and pages keep room for new versions: a claim is a HOT
--- update. A revoked seat has no customer, so the two unique indexes on the customer allow it any number of
--- times, and find a revoked row to give again. They are partial, since each seat needs only one of them.
+-- No index mentions a column that a claim changes, and pages keep room for new versions, so a claim is a HOT
+-- update. The two unique indexes on the customer let a customer hold one seat of a purchase. A revoked seat has no
+-- customer, so there may be any number of them, and the same indexes find a revoked row to reuse. They are partial,
+-- because each seat needs only one of them.
 CREATE TABLE seats.customer_seats (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customer_seats_pkey PRIMARY KEY,
 	organization_id uuid NOT NULL,
@@ -473,8 +473,8 @@ COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS 'T
 COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS 'A seat belongs to either a subscription or an order';
 COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS 'The status agrees with the other columns; for example, a seat is revoked if and only if revoked_at is set';
 
--- Sessions have no foreign keys: each would cost every claim a row lock. The trigger on customer_seats ends
--- the sessions of a seat that is no longer claimed.
+-- Sessions have no foreign keys, because each would cost every claim a row lock. The triggers on customer_seats
+-- end the sessions of seats that are no longer claimed.
 CREATE TABLE seats.customer_sessions (
 	token_hash bytea CONSTRAINT customer_sessions_pkey PRIMARY KEY,
 	seat_id uuid NOT NULL,
@@ -526,7 +526,7 @@ CREATE TABLE seats.jwt_keys (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 		CONSTRAINT jwt_keys_created_at_key UNIQUE
 );
--- A key is drawn where it is kept, by pgcrypto wherever that is, and so passes through no statement.
+-- The default of the column draws the key, with pgcrypto in whichever schema, so no statement contains it.
 DO $$
 BEGIN
 	EXECUTE format('ALTER TABLE seats.jwt_keys ALTER secret SET DEFAULT %s.gen_random_bytes(32)',
@@ -545,8 +545,8 @@ COMMENT ON CONSTRAINT jwt_keys_created_at_key ON seats.jwt_keys IS 'No two keys 
 
 -- Functions ----------------------------------------------------------------------------------------------
 
--- They run with the rights of the extension's owner, so that callers need no right on any table, and with a
--- pinned search path. None is strict: a null argument has an error of its own.
+-- They run with the rights of the extension's owner, so callers need no right on any table, and with a pinned
+-- search path. None is STRICT, because a null argument has its own error.
 
 CREATE FUNCTION seats.claim_seat(invitation_token text, idempotency_key text DEFAULT NULL)
 RETURNS seats.customer_seat_claim_response
@@ -695,9 +695,9 @@ COMMENT ON FUNCTION seats.organization_route(uuid) IS
 
 -- Over HTTP ----------------------------------------------------------------------------------------------
 
--- A schema of its own, so that PostgREST can be given this one alone. Were it there already, somebody else
--- might own it, so that is an error. All are VOLATILE, also those that only read: to set a status is an
--- effect, and PostgREST runs GET in a read-only transaction whatever a function is.
+-- These have a schema of their own, so that PostgREST can be given this one alone. If it exists already, another
+-- role might own it, so that is an error. All functions are VOLATILE, even those that only read, because setting the
+-- status is an effect; PostgREST runs GET in a read-only transaction anyway.
 CREATE SCHEMA seats_http;
 COMMENT ON SCHEMA seats_http IS
 'The operations on seats for PostgREST. The functions answer as the HTTP contract requires: they set the status in response.status, and return errors as JSON';
@@ -759,7 +759,7 @@ COMMENT ON FUNCTION seats_http.resend_invitation(text) IS
 'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, and returns both; answers 200, 400, 403, 404, 422';
 
 
--- What a customer sees -----------------------------------------------------------------------------------
+-- Customers' own seats -----------------------------------------------------------------------------------
 
 CREATE FUNCTION seats.current_customer_id()
 RETURNS uuid
@@ -768,8 +768,8 @@ AS 'MODULE_PATHNAME', 'seats_current_customer_id';
 COMMENT ON FUNCTION seats.current_customer_id() IS
 'Returns the customer that the JWT of PostgREST''s request names as its subject (sub in request.jwt.claims), or null';
 
--- Row security is for customers: whoever else may read a column of seats at all owns the table. The
--- subselect makes the function be called once for a statement, and its value be looked up in an index.
+-- Row security is for customers; otherwise only the owner of the table can read a column of it. With the
+-- subselect, the function is called once in a statement, and its value is looked up in an index.
 ALTER TABLE seats.customer_seats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_seats ON seats.customer_seats FOR SELECT
 	USING (customer_id = (SELECT seats.current_customer_id()));
@@ -795,11 +795,11 @@ COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat belo
 COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
 
 
--- What is to be watched ----------------------------------------------------------------------------------
+-- Monitoring ---------------------------------------------------------------------------------------------
 
--- The view reads seats with its owner's rights, past their row security: whoever may see how many there are
--- needs no right to see whose they are. A purchase always has exactly one row of counts, so the LEFT JOIN gives what a
--- plain one would, but where no column of it is asked for, the planner leaves it out and reads no seat.
+-- The view reads seats with its owner's rights, past their row security, so counts can be read without access to
+-- the rows. A purchase always has exactly one row of counts, so the LEFT JOIN returns the same as a plain join; but if
+-- a query selects none of its columns, the planner leaves it out and reads no seats.
 CREATE VIEW seats.usage AS
 SELECT p.id AS subscription_id, NULL::uuid AS order_id, p.organization_id, p.status, p.seats AS purchased,
 	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats AS free
@@ -986,10 +986,10 @@ COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
 'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats; call it as the owner of the extension';
 
 
--- Privileges: nothing to PUBLIC but one function ------------------------------------------------------------
+-- Privileges: nothing to PUBLIC except one function ---------------------------------------------------------
 
--- Tables and sequences give PUBLIC nothing by themselves; functions do. They are named one by one, since
--- pgcrypto's may live in this schema too.
+-- PUBLIC has no default privileges on tables and sequences, but on functions. These are named one by one,
+-- because pgcrypto's functions may be in this schema, too.
 REVOKE ALL ON FUNCTION
 	seats.claim_seat(text, text),
 	seats.claim_info(text),
@@ -1028,10 +1028,10 @@ REVOKE ALL ON FUNCTION
 	seats.refuse_truncate()
 FROM PUBLIC;
 
--- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+-- The policy on customer_seats calls it for every role that reads the table. It reads only the caller's setting.
 GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
 
--- The default privileges of whoever installs it may let others create in new schemas.
+-- The default privileges of the installing role may let others create in new schemas.
 DO $$
 DECLARE
 	r record;
@@ -1052,7 +1052,7 @@ GRANT SELECT ON seats.usage TO pg_monitor;
 GRANT EXECUTE ON FUNCTION seats.stats() TO pg_monitor;
 
 
--- Dump the rows: pg_dump leaves out those of an extension's tables unless they are named -------------------
+-- Dump configuration: pg_dump saves the rows of an extension's tables only if they are named ---------------
 
 SELECT pg_extension_config_dump('seats.organizations', '');
 SELECT pg_extension_config_dump('seats.products', '');

@@ -1,4 +1,4 @@
--- Writes docs/reference.md. scripts/docs runs it in a database that has the extension and nothing
+-- Writes docs/reference.md. `make docs` runs it in a database that has the extension and nothing
 -- else. What the catalog knows comes from there, with the objects' COMMENTs; the rest is text in
 -- this file. Lines are wrapped at 100 columns.
 \set QUIET on

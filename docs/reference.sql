@@ -1,5 +1,6 @@
--- Writes docs/reference.md from the catalog of a database that has the extension and nothing else;
--- ci/docs runs it. What is said of an object is its COMMENT.
+-- Writes docs/reference.md. `make docs` runs it in a database that has the extension and nothing
+-- else. What the catalog knows comes from there, with the objects' COMMENTs; the rest is text in
+-- this file. Lines are wrapped at 100 columns.
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
@@ -7,29 +8,49 @@ SET client_min_messages = warning;
 -- Names are written with their schemas.
 SET search_path = pg_catalog;
 
--- Who gets rights from grant_access.
+-- The roles that get rights from grant_access.
 CREATE ROLE anonymous;
 CREATE ROLE backend;
 CREATE ROLE customer;
 SELECT FROM seats.grant_access('anonymous', 'backend', 'customer') \g /dev/null
 
--- A row of a table in Markdown.
-CREATE FUNCTION pg_temp.cells(VARIADIC cells text[]) RETURNS text LANGUAGE sql AS $$
-	SELECT '| ' || string_agg(replace(coalesce(cell, ''), '|', '\|'), ' | ' ORDER BY n) || ' |'
-	FROM unnest(cells) WITH ORDINALITY AS c (cell, n)
+-- Breaks a paragraph into lines of at most 100 characters; lines after the first are indented.
+CREATE FUNCTION pg_temp.wrap(paragraph text, indent text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text := '';
+	line text := '';
+	word text;
+BEGIN
+	FOREACH word IN ARRAY regexp_split_to_array(btrim(paragraph, E' \n'), '\s+') LOOP
+		IF line <> '' AND length(line) + 1 + length(word) > 100 THEN
+			result := result || line || E'\n';
+			line := indent || word;
+		ELSE
+			line := line || CASE WHEN line = '' THEN '' ELSE ' ' END || word;
+		END IF;
+	END LOOP;
+	RETURN result || line;
+END
 $$;
 
--- Who, besides the owner, may do that with an object.
+-- An item of a list: a name, what it is, and what is said of it.
+CREATE FUNCTION pg_temp.item(name text, what text, comment text) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.wrap(format('- `%s`%s: %s.', name, ', ' || what, rtrim(comment, '.')), '  ')
+$$;
+
+-- The roles, besides the owner, that have a privilege on an object.
 CREATE FUNCTION pg_temp.roles(acl aclitem[], privilege text) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(grantee::regrole::text, ', ' ORDER BY grantee::regrole::text)
+	SELECT string_agg(format('`%s`', grantee::regrole), ', ' ORDER BY grantee::regrole::text)
 	FROM aclexplode(acl)
 	WHERE privilege_type = privilege AND grantee::regrole::text IN ('anonymous', 'backend', 'customer')
 $$;
 
--- The constraints, indexes, triggers and policies of a table, with what a reader of it needs to know.
+-- The constraints, indexes, triggers and policies of a table. The long list of characters that no
+-- e-mail address has is left out.
 CREATE FUNCTION pg_temp.rules(of regclass) RETURNS TABLE (kind int, name name, definition text, comment text)
 LANGUAGE sql AS $$
-	SELECT 1, conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
+	SELECT 1, conname, regexp_replace(pg_get_constraintdef(oid), '''\[[^'']{60,}\]''', '''[...]'''),
+		obj_description(oid, 'pg_constraint')
 	FROM pg_constraint WHERE conrelid = of AND contype IN ('c', 'f', 'p', 'u')
 	UNION ALL
 	SELECT 2, relname, regexp_replace(pg_get_indexdef(indexrelid), '^CREATE (UNIQUE )?INDEX .* USING', '\1INDEX'),
@@ -37,7 +58,8 @@ LANGUAGE sql AS $$
 	FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 	WHERE indrelid = of AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND conrelid = of)
 	UNION ALL
-	SELECT 3, tgname, regexp_replace(pg_get_triggerdef(oid), '^CREATE (CONSTRAINT )?TRIGGER \S+ (.*) ON .* FOR EACH (\w+)( WHEN .*)? EXECUTE .*$',
+	SELECT 3, tgname, regexp_replace(pg_get_triggerdef(oid),
+			'^CREATE (CONSTRAINT )?TRIGGER \S+ (.*) ON .* FOR EACH (\w+)( WHEN .*)? EXECUTE .*$',
 			'TRIGGER \2, each \3\4'),
 		obj_description(oid, 'pg_trigger')
 	FROM pg_trigger WHERE tgrelid = of AND NOT tgisinternal
@@ -48,78 +70,318 @@ $$;
 
 -- The columns of a table, view or composite type.
 CREATE FUNCTION pg_temp.columns(of regclass) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(pg_temp.cells('`' || attname || '`',
+	SELECT string_agg(pg_temp.item(attname,
 			format_type(atttypid, atttypmod)
 				|| CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
 				|| CASE attgenerated WHEN 's' THEN ' GENERATED' ELSE '' END
 				|| CASE attidentity WHEN '' THEN '' ELSE ' IDENTITY' END
-				|| coalesce(' `' || CASE WHEN attgenerated = '' THEN 'DEFAULT ' END || pg_get_expr(adbin, adrelid) || '`', ''),
+				|| coalesce(', ' || CASE WHEN attgenerated = '' THEN 'default ' END
+					|| '`' || pg_get_expr(adbin, adrelid) || '`', ''),
 			col_description(attrelid, attnum)), E'\n' ORDER BY attnum)
 	FROM pg_attribute LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
 	WHERE attrelid = of AND attnum > 0 AND NOT attisdropped
 $$;
 
--- Functions that are called, those for triggers not among them.
+-- What there is to say of functions beyond their comments: what a caller needs to know of the
+-- arguments and the result.
+CREATE TABLE pg_temp.notes (name text, note text);
+INSERT INTO pg_temp.notes VALUES
+('claim_seat', $$The event is `customer_seat.claimed`. A call that repeats a claim with its
+`idempotency_key` gets the answer again: see [If the answer is lost](tour.md#if-the-answer-is-lost).
+The key has at most 255 characters; an empty one counts as none.$$),
+('claim_info', $$For an expired or claimed invitation `can_claim` is false; for an unknown or revoked
+one the function raises PT400.$$),
+('assign_seat', $$Give exactly one of `subscription_id` and `order_id`, and exactly one of `email`,
+`external_customer_id` and `customer_id`. An unknown `email` makes a new customer. `metadata` is a
+JSON object of at most 10 keys and 1 KB. With `immediate_claim` the seat is claimed at once: there is
+no token and no session, and the event is `customer_seat.claimed` instead of
+`customer_seat.assigned`. The row of a revoked seat is reused.$$),
+('assign_seats', $$Errors name addresses by their place: `["body", "emails", 0]` is the first one.
+Malformed addresses are in DETAIL (PT422). If addresses are repeated, have a seat already, or get
+none, HINT has one JSON array of all their places. An empty array assigns nothing.$$),
+('resend_invitation', $$The old invitation may have expired. The event is
+`customer_seat.invitation_resent`.$$),
+('revoke_seat', $$The event is `customer_seat.revoked`.$$),
+('revoke_seats', $$Works even if the organization may not use seats, as ending the purchase does.$$),
+('end_session', $$A malformed token returns false, too.$$),
+('authenticate', $$Accepts opaque tokens and JWTs, whatever `seats.session_token_format` is.$$),
+('release_expired_seats', $$See [House-keeping](house-keeping.md).$$),
+('purge_expired_sessions', $$See [House-keeping](house-keeping.md).$$),
+('purge_events', $$See [House-keeping](house-keeping.md).$$),
+('stats', $$Members of PostgreSQL's role `pg_monitor` may call it, too. See [What to
+watch](operations.md#what-to-watch).$$),
+('rotate_jwt_key', $$See [Sessions that are JWTs](http.md#sessions).$$),
+('check_session', $$See [Sessions that are JWTs](http.md#sessions).$$),
+('postgrest_config', $$See [Sessions that are JWTs](http.md#sessions).$$),
+('token_route', $$Null for null. Reads no table. See [Shards](scaling.md#shards).$$),
+('organization_route', $$Null for null. Reads no table. See [Shards](scaling.md#shards).$$),
+('current_customer_id', $$Row security and the view `my_seats` use it; every role may call it.$$),
+('grant_access', $$See [Roles](#roles).$$);
+
+-- Functions that are called; functions for triggers are left out.
 CREATE FUNCTION pg_temp.functions(of regnamespace) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(format(E'### %s\n\n```\n%s(%s)\nRETURNS %s\n```\n\n%s.%s', proname, oid::regproc,
-			CASE WHEN pronargs > 1 THEN E'\n    ' || replace(pg_get_function_arguments(oid), ', ', E',\n    ')
-				ELSE pg_get_function_arguments(oid) END,
-			pg_get_function_result(oid), obj_description(oid, 'pg_proc'),
-			coalesce(' For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', ' For the owner.')),
+	SELECT string_agg(format(E'### %s\n\n```\n%s(%s)\nRETURNS %s\n```\n\n%s', proname, oid::regproc,
+			CASE WHEN pronargs > 1 THEN E'\n    ' || replace(arguments, ', ', E',\n    ') ELSE arguments END,
+			pg_get_function_result(oid),
+			pg_temp.wrap(obj_description(oid, 'pg_proc') || '. '
+				|| coalesce((SELECT note || ' ' FROM pg_temp.notes WHERE name = proname AND of = 'seats'::regnamespace), '')
+				|| CASE WHEN proname = 'current_customer_id' THEN ''
+					ELSE coalesce('For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', 'For the owner.') END)),
 		E'\n\n' ORDER BY proname, oid)
-	FROM pg_proc
+	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), 'NULL::[a-z]+(\[\])?', 'NULL', 'g') AS arguments
 	WHERE pronamespace = of AND prorettype <> 'trigger'::regtype
 $$;
 
 SELECT $$# Reference
 
-What the extension makes, as the catalog of a database says it. `make docs` writes this file; the text is that of the
-objects' comments. Errors, with what to do about each, are in the [README](../README.md#errors). "For" names the roles that get the right from
-`grant_access`, by the names of its arguments.
+This page is for those who call `seats`. It has every function, error, setting, right, type, view
+and table. The [tour](tour.md) shows them at work.
 
-$$ || obj_description('seats'::regnamespace, 'pg_namespace') || '.';
+- [Functions](#functions), [Errors](#errors), [Settings](#settings), [Roles](#roles)
+- [Functions for PostgREST](#functions-for-postgrest)
+- [Types](#types), [Views](#views), [Tables](#tables)
+
+`make docs` writes this page from the catalog and from `docs/reference.sql`.
+$$;
+
+SELECT E'## Functions\n\n' || $$All are in the schema `seats`. Arguments with a default can be omitted; use their names:
+`assign_seat('...', email => '...')`. Write `SELECT * FROM seats.claim_seat(...)`, not
+`(seats.claim_seat(...)).*`, which PostgreSQL evaluates once for each column.
+
+`claim_info`, `list_seats`, `get_seat` and `authenticate` are STABLE and change nothing. Functions
+that write reject read-only transactions (25006) before they look at their arguments. "For" names
+the roles that get the right from [`grant_access`](#roles).$$ || E'\n\n' || pg_temp.functions('seats');
 
 \echo
-SELECT E'## Functions\n\n' || pg_temp.functions('seats');
+SELECT $$## Errors
+
+SQLSTATE is `PT` and an HTTP status, which PostgREST turns into that status. MESSAGE is one fixed
+line. DETAIL is the reason, a word for programs to compare. HINT says what to do. Nothing that a
+caller passed enters any of them.
+
+```sql
+SELECT seats.claim_seat('seats_inv_...');
+```
+
+```text
+ERROR:  Invalid, expired, or already claimed token
+DETAIL:  seat_already_claimed
+HINT:  Sign in: the seat was claimed with this invitation before.
+```
+
+### PT400, claiming: "Invalid, expired, or already claimed token"
+
+- `invitation_invalid`: no such token. It was mistyped, or pasted with a space, quote or bracket
+  (the hint says so), or a newer invitation replaced it, or the seat was given to another customer.
+  Copy the whole token from the newest invitation, or ask for a new one.
+- `invitation_expired`: ask for the invitation to be sent again (`resend_invitation`).
+- `seat_already_claimed`: the token was claimed before. Sign in.
+- `seat_revoked`: the seat was revoked. Ask for a new seat.
+
+### PT400, assigning and resending
+
+- `no_available_seats` ("No available seats"): all seats that were bought are pending or claimed; in
+  `assign_seats`, fewer are free than there are addresses, and the hint has the places of those that
+  get none. Buy more, revoke some, or leave addresses out.
+- `seat_already_assigned` ("Seat already assigned to this customer"): the customer has a seat of
+  this subscription or order; in `assign_seats` also if an address is repeated, and the hint has the
+  places of all such addresses. If the seat is claimed, there is nothing to do. If the invitation
+  was lost or has expired, which the hint says, call `resend_invitation`.
+- `subscription_not_active` ("Subscription not active"): its status is none of `trialing`, `active`
+  and `past_due`. Renew the subscription.
+- `order_not_paid` ("Order not paid"): its status is neither `paid` nor `partially_refunded`. Have
+  the order paid.
+- `seat_not_pending` ("Seat not pending"): `resend_invitation` of a claimed or revoked seat. A
+  claimed seat needs no invitation; for a revoked one, assign a new seat.
+
+### PT401: "Invalid or expired session token"
+
+- `session_invalid`: no such session. The token was mistyped or pasted with a space, quote or
+  bracket (the hint says so), or the session was ended, or its seat was revoked. Sign in again.
+- `session_expired`: sign in again.
+
+### PT403: "Seat-based pricing not enabled for organization"
+
+- `seat_based_pricing_not_enabled`: set the organization's `seat_based_pricing_enabled` to true.
+  `claim_seat`, `claim_info`, `assign_seat`, `assign_seats`, `resend_invitation`, `revoke_seat`,
+  `list_seats` and `get_seat` raise it. `revoke_seats` does not, and ending a purchase always works.
+
+### PT404
+
+- `subscription_not_found`, `order_not_found`, `customer_not_found`, `seat_not_found` ("Subscription
+  not found", and so on): no row has that id, or it is the id of a subscription given as an order's
+  or the reverse, or the customer belongs to another organization. Check the id.
+
+### PT422: "Validation Error"
+
+DETAIL is a JSON array of all faults: `[{"loc": ["body", "invitation_token"], "msg": ..., "type":
+...}]`. Correct the arguments that it names. The faults are:
+
+- a token that is null, empty or longer than 255 characters (1,024 for a session that is a JWT), or
+  an idempotency key longer than 255;
+- both or none of `subscription_id` and `order_id`; not exactly one of `email`,
+  `external_customer_id` and `customer_id`; a null id;
+- a malformed e-mail address: it has at most 320 characters, one `@` with something on both sides,
+  no space, no control or invisible character, and none of `<>()[]\,;:"`;
+- metadata that is not an object, has more than 10 keys, or is larger than 1 KB;
+- a null or negative `older_than`.
+
+### PostgreSQL's own errors
+
+Failures that are not the caller's mistake keep PostgreSQL's SQLSTATE:
+
+- **25006**: a function that writes was called in a read-only transaction.
+- **40001, 40P01, 55P03, 57014**: serialization failure, deadlock, lock timeout, cancel. In
+  REPEATABLE READ and SERIALIZABLE the loser of a race gets 40001. Try the transaction again.
+- **23514**: `seats` was lowered below the number of assigned seats (the message says how many), or
+  a customer's `email` is malformed, or another CHECK failed.
+- **23505**: a second customer of the organization with the same `email` or `external_id`, or
+  another duplicate key.
+- **23503**: a product or customer of another organization, or the deletion of a customer who holds
+  a seat.
+- **42501**: the role may not call the function.
+
+Rarer ones point to a change of the extension's objects;
+[Operations](operations.md#what-the-log-says) has their messages:
+
+- **0A000**: TRUNCATE of `customer_seats`.
+- **09000**: a trigger or rule that you added prevented or altered a change. Nothing was changed.
+- **42703, 42804**: a column of the extension's tables was renamed, dropped or given another type.
+- **55000**: all keys for JWT sessions were deleted, or the loaded library does not know the version
+  of the extension's objects, or Citus distributes one of its tables.$$;
 
 \echo
-SELECT E'## Functions over HTTP\n\n' || obj_description('seats_http'::regnamespace, 'pg_namespace') || E'.\n\n'
-	|| pg_temp.functions('seats_http');
+LOAD 'seats';
+-- What the settings' own descriptions do not say.
+CREATE TABLE pg_temp.setting_notes (name text, note text);
+INSERT INTO pg_temp.setting_notes VALUES
+('seats.customer_session_ttl', 'Using a session does not extend it.'),
+('seats.event_sink', 'See [Events](events.md).'),
+('seats.session_token_format', 'Sessions that are already open stay valid. See [Sessions that are JWTs](http.md#sessions).'),
+('seats.jwt_role', 'ASCII without quotes and backslashes.'),
+('seats.direct_access', 'See [Past the executor](architecture.md#past-the-executor); turn it off if you suspect a fault there.');
+
+SELECT $$## Settings
+
+```sql
+ALTER DATABASE shop SET seats.invitation_ttl = '3 days';
+```
+
+Only a superuser, or a role granted `SET ON PARAMETER`, can change a setting, so callers cannot
+extend their own sessions. A change applies to invitations and sessions issued afterwards. `SHOW`
+knows the settings once the session has called a function of the extension.
+
+$$ || string_agg(
+	pg_temp.wrap(concat_ws(' ', format('- `%s` (default `%s`%s):', s.name, current_setting(s.name),
+			'; ' || CASE vartype
+				WHEN 'enum' THEN (SELECT string_agg(format('`%s`', e), ', ' ORDER BY n)
+					FROM unnest(enumvals) WITH ORDINALITY AS v (e, n))
+				WHEN 'bool' THEN '`on`, `off`'
+				WHEN 'integer' THEN CASE min_val WHEN '0' THEN '0' ELSE min_val || ' ' || unit END || ' to '
+					|| extract(day FROM justify_hours((max_val || ' ' || unit)::interval)) || ' d' END),
+		short_desc, extra_desc, note), '  '), E'\n' ORDER BY s.name)
+FROM pg_settings AS s LEFT JOIN pg_temp.setting_notes AS n ON n.name = s.name
+WHERE s.name LIKE 'seats.%';
 
 \echo
-SELECT E'## Types\n\n' || string_agg(CASE typtype
-	WHEN 'e' THEN format(E'### %s\n\n%s.\n\nValues: %s.', typname, obj_description(oid, 'pg_type'),
+SELECT $$## Roles
+
+Nothing is granted to PUBLIC, except the right to call `current_customer_id`, which a policy needs.
+`grant_access` gives up to three existing roles what they need and no more. Call it as the owner of
+the extension, as often as you like:
+
+```sql
+CREATE ROLE anonymous;
+CREATE ROLE backend;
+CREATE ROLE customer;
+SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', customer => 'customer');
+```
+
+- **anonymous** claims seats. It is the role of people who have an invitation and nothing else.
+- **backend** is the application. It writes the application's tables and calls all operations, for
+  every organization: the application decides who may do what.
+- **customer** reads its own seats in `my_seats`: the pending and claimed seats of the customer that
+  `sub` in `request.jwt.claims` names, as PostgREST sets it. Give this role only to PostgREST's
+  authenticator, since whoever can send SQL can set `request.jwt.claims`.
+- **pg_monitor** is PostgreSQL's own role for monitoring. CREATE EXTENSION grants it numbers and ids
+  of all organizations, and nothing about a customer.
+
+| what | anonymous | backend | customer | `pg_monitor` |
+|---|---|---|---|---|
+| schema `seats` | use | use | use | use |
+| schema `seats_http` | use | use | | |
+| functions `claim_seat`, `claim_info` | call | call | | |
+| functions `assign_seat`, `assign_seats`, `resend_invitation` | | call | | |
+| functions `revoke_seat`, `revoke_seats`, `list_seats`, `get_seat` | | call | | |
+| functions `release_expired_seats`, `purge_expired_sessions`, `purge_events` | | call | | |
+| functions `token_route`, `organization_route` | | call | | |
+| functions `authenticate`, `end_session` | | call | call | |
+| function `stats` | | call | | call |
+| functions `seats_http.claim_seat`, `seats_http.get_claim_info` | call | call | | |
+| functions `seats_http.assign_seat`, `seats_http.list_seats` | | call | | |
+| functions `seats_http.revoke_seat`, `seats_http.resend_invitation` | | call | | |
+| function `check_session` | call | call | call | |
+| function `current_customer_id` (PUBLIC's) | call | call | call | call |
+| functions `rotate_jwt_key`, `postgrest_config`, `grant_access` | | | | |
+| functions `keep_modified_at`, `keep_purchase`, `end_purchase` | | | | |
+| functions `seats_changed`, `refuse_truncate` | | | | |
+| tables `organizations`, `products`, `customers` | | read, write | | |
+| tables `subscriptions`, `orders` | | read, write | | |
+| view `my_seats` | | | read | |
+| view `usage` | | read | | read |
+| columns of `customer_seats`: `created_at`, `modified_at`, `id`, `status` | | | read its own | |
+| columns of `customer_seats`: `subscription_id`, `order_id`, `customer_id` | | | read its own | |
+| columns of `customer_seats`: `customer_email`, `seat_metadata` | | | read its own | |
+| columns of `customer_seats`: `invitation_token_expires_at` | | | read its own | |
+| columns of `customer_seats`: `claimed_at`, `revoked_at` | | | read its own | |
+| columns of `customer_seats`: `organization_id`, `expiry_watched` | | | | |
+| columns of `customer_seats`: `invitation_token_hash`, `claim_key_hash` | | | | |
+| tables `customer_sessions`, `events`, `jwt_keys` | | | | |
+| sequence `events_id_seq` | | | | |
+
+A test compares this table with the rights in the catalog.
+
+`customer_seats` has row security. If you grant SELECT on columns of it to another role, that role
+sees no rows until you add a policy (`CREATE POLICY ... TO that_role USING (true)`).
+
+The functions run with the rights of their owner, the superuser who installed the extension. They
+need none of these rights: [let a plain role own the
+objects](operations.md#a-plain-role-as-the-owner), above all before you [add
+triggers](security.md#owner-and-triggers) to `seats.customers`.$$;
+
+\echo
+SELECT E'## Functions for PostgREST\n\n'
+	|| pg_temp.wrap(obj_description('seats_http'::regnamespace, 'pg_namespace') || '. [HTTP](http.md) has examples.')
+	|| E'\n\n' || pg_temp.functions('seats_http');
+
+\echo
+SELECT E'## Types\n\n`to_json` of each composite type has its fields in this order.\n\n' || string_agg(CASE typtype
+	WHEN 'e' THEN format(E'### %s\n\n%s\n\nValues: %s.', typname, pg_temp.wrap(obj_description(oid, 'pg_type') || '.'),
 		(SELECT string_agg('`' || enumlabel || '`', ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = pg_type.oid))
-	ELSE format(E'### %s\n\n%s.\n\n| field | type | |\n|---|---|---|\n%s', typname, obj_description(oid, 'pg_type'),
+	ELSE format(E'### %s\n\n%s\n\n%s', typname, pg_temp.wrap(obj_description(oid, 'pg_type') || '.'),
 		pg_temp.columns(typrelid)) END, E'\n\n' ORDER BY typname)
 FROM pg_type
 WHERE typnamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
 	AND (typtype = 'e' OR typtype = 'c' AND (SELECT relkind FROM pg_class WHERE oid = typrelid) = 'c');
 
 \echo
-SELECT E'## Tables\n\n' || string_agg(
-	format(E'### %s\n\n%s.\n\n| column | type | |\n|---|---|---|\n%s\n\n| rule | | |\n|---|---|---|\n%s', relname,
-		obj_description(oid, 'pg_class'), pg_temp.columns(oid),
-		(SELECT string_agg(pg_temp.cells('`' || name || '`', '`' || regexp_replace(definition, '\s+', ' ', 'g') || '`', comment), E'\n' ORDER BY kind, name)
-			FROM pg_temp.rules(pg_class.oid))),
-	E'\n\n' ORDER BY oid)
-FROM pg_class
-WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r';
-
-\echo
 SELECT E'## Views\n\n' || string_agg(
-	format(E'### %s\n\n%s.%s\n\n| column | type | |\n|---|---|---|\n%s', relname, obj_description(oid, 'pg_class'),
-		coalesce(' For ' || pg_temp.roles(relacl, 'SELECT') || '.', ' For the owner.'), pg_temp.columns(oid)),
+	format(E'### %s\n\n%s\n\n%s', relname, pg_temp.wrap(obj_description(oid, 'pg_class') || '. '
+			|| CASE relname WHEN 'usage' THEN $$A SELECT reads the seats of the purchases that it asks for, and
+				only if it asks for `pending`, `expired` or `claimed`. Members of `pg_monitor` may read it, too. $$ ELSE '' END
+			|| coalesce('For ' || pg_temp.roles(relacl, 'SELECT') || '.', 'For the owner.')),
+		pg_temp.columns(oid)),
 	E'\n\n' ORDER BY relname)
 FROM pg_class
 WHERE relnamespace = 'seats'::regnamespace AND relkind = 'v';
 
 \echo
-LOAD 'seats';
-SELECT E'## Settings\n\n| setting | default | values | who | |\n|---|---|---|---|---|\n' || string_agg(
-	pg_temp.cells('`' || name || '`', '`' || boot_val || '`',
-		coalesce(array_to_string(enumvals, ', '), CASE vartype WHEN 'bool' THEN 'on, off' ELSE '' END
-			|| coalesce(min_val || ' to ' || max_val || coalesce(' ' || unit, ''), '')),
-		context, concat_ws(' ', short_desc, extra_desc)), E'\n' ORDER BY name)
-FROM pg_settings
-WHERE name LIKE 'seats.%';
+SELECT E'## Tables\n\n' || $$The application writes `organizations`, `products`, `customers`, `subscriptions` and `orders`
+with plain SQL. The extension writes the others; read them, and do not write them.$$ || E'\n\n' || string_agg(
+	format(E'### %s\n\n%s\n\n%s\n\nConstraints, indexes, triggers and policies:\n\n%s', relname,
+		pg_temp.wrap(obj_description(oid, 'pg_class') || '.'), pg_temp.columns(oid),
+		(SELECT string_agg(pg_temp.wrap(format('- `%s`: %s. `%s`', name, comment, definition), '  '), E'\n' ORDER BY kind, name)
+			FROM pg_temp.rules(pg_class.oid))),
+	E'\n\n' ORDER BY oid)
+FROM pg_class
+WHERE relnamespace = 'seats'::regnamespace AND relkind = 'r';

@@ -57,7 +57,7 @@ FROM seats.claim_seat(:'invitation_token') AS answer \gset
 :pretty;
 
 \echo
-\echo '5. She clicks again. A token claims once; whoever comes later is told why not. SQLSTATE is'
+\echo '5. She clicks again. A token claims once; a later call is told why it fails. SQLSTATE is'
 \echo '   PT and the HTTP status, DETAIL a word for programs, HINT a sentence for people.'
 \echo
 \set ECHO queries
@@ -118,7 +118,7 @@ SELECT seats.claim_seat(:'mistyped_token');
 SELECT * FROM seats.authenticate(:'session_token');
 \set ECHO none
 
-\echo '9. What was bought, and who has it. The third seat goes to two addresses at once, which is refused:'
+\echo '9. What was bought, and who has it. Two addresses at once are too many for the third seat:'
 \echo '   assign_seats() gives all or none, and the hint names the addresses for which none is left.'
 \echo
 \set ECHO queries
@@ -142,4 +142,4 @@ FROM seats.list_seats(:'subscription') AS l, unnest(l.seats) AS s;
 SELECT e.id, e.type, c.email, e.occurred_at
 FROM seats.events AS e JOIN seats.customers AS c ON c.id = e.customer_id ORDER BY e.id;
 \set ECHO none
-\echo 'Next: make playground opens psql with sample data, and README.md has a tour.'
+\echo 'Next: make playground opens psql with sample data, and docs/tour.md is a tour.'

@@ -1,7 +1,7 @@
 -- seats 1.0 to 1.1.
 --
--- Every change here is in seats--1.1.sql too, in the same words where that is possible. test/t/040_upgrade.pl compares the
--- catalogs that the two leave behind.
+-- Every change here is also in seats--1.1.sql, in the same words where possible. test/t/040_upgrade.pl compares the catalogs
+-- that the two produce.
 
 \echo Use "ALTER EXTENSION seats UPDATE TO '1.1'" to load this file. \quit
 
@@ -10,11 +10,11 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Addresses ----------------------------------------------------------------------------------------------
 
--- First of all: where customers have addresses that 1.1 does not take, nothing else is worth doing.
--- No address has a character of Unicode's categories Cc, Cf, Zs, Zl and Zp, one that is Default_Ignorable_Code_Point, U+2800, or one of
--- <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, since whoever writes a customer would
--- need the right to. In a regular expression \u and \U name a character by its code in the database's encoding. LATIN1 and UTF8 have
--- Unicode's; for another encoding those characters of the list are named that it has.
+-- This comes first, because the update fails if customers have addresses that 1.1 does not accept.
+-- An address contains no character of Unicode's categories Cc, Cf, Zs, Zl and Zp, no Default_Ignorable_Code_Point, not U+2800, and
+-- none of <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, because every role that
+-- writes customers would need the right to call it. In a regular expression, \u and \U name a character by its code in the
+-- database's encoding. LATIN1 and UTF8 have Unicode's codes; for another encoding, the list has the characters that it contains.
 DO $block$
 DECLARE
 	forbidden text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890-\u0891\u08E2\u115F-\u1160\u1680$re$
@@ -36,7 +36,7 @@ BEGIN
 				others := others || chr(92) || 'U'
 					|| lpad(encode(convert_to(unistr(chr(92) || '+' || lpad(code, 6, '0')), getdatabaseencoding()), 'hex'), 8, '0');
 			EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire OR feature_not_supported THEN
-				-- The encoding has no such character.
+				-- The encoding does not have this character.
 			END;
 		END LOOP;
 		forbidden := others;
@@ -48,7 +48,7 @@ BEGIN
 END
 $block$;
 
--- An error names no address: it may be logged.
+-- The errors name no address, because they may be logged.
 DO $$
 DECLARE
 	rule text := (SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
@@ -77,10 +77,10 @@ ALTER TABLE seats.customers VALIDATE CONSTRAINT customers_email_check;
 
 DROP INDEX seats.customers_email_key;
 CREATE UNIQUE INDEX customers_email_key ON seats.customers (organization_id, lower(email COLLATE "C"));
-COMMENT ON COLUMN seats.customers.email IS 'E-mail address, unique in its organization whatever the case of its ASCII letters, or null';
+COMMENT ON COLUMN seats.customers.email IS 'E-mail address, or null; unique in the organization, ignoring the case of ASCII letters';
 COMMENT ON CONSTRAINT customers_email_check ON seats.customers IS
-'An address that assign_seat() takes: at most 320 characters, one @ with something on both sides, no space, no control or invisible character, none of <>()[]\,;:"';
-COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, whatever the case of its ASCII letters, names one customer of an organization';
+'An address that assign_seat() accepts: at most 320 characters, one @ with something on both sides, no space, no control or invisible character, none of <>()[]\,;:"';
+COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, ignoring the case of ASCII letters, names one customer in its organization';
 
 
 -- Functions ----------------------------------------------------------------------------------------------
@@ -97,24 +97,24 @@ AS 'MODULE_PATHNAME', 'seats_assign_seats';
 
 -- Purchases -----------------------------------------------------------------------------------------------
 
--- What a statement writes is checked once all triggers have run, also those that the owner adds.
+-- Rows are checked once all triggers have run, including those that the owner adds.
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.orders
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER check_purchase ON seats.subscriptions IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
-COMMENT ON TRIGGER check_purchase ON seats.orders IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
+COMMENT ON TRIGGER check_purchase ON seats.subscriptions IS 'Rejects fewer seats than are assigned, and a value of assigned_seats that another trigger has changed';
+COMMENT ON TRIGGER check_purchase ON seats.orders IS 'Rejects fewer seats than are assigned, and a value of assigned_seats that another trigger has changed';
 
 CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.orders
 	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER check_deleted_purchase ON seats.subscriptions IS 'Refuses seats that another trigger has kept from being deleted';
-COMMENT ON TRIGGER check_deleted_purchase ON seats.orders IS 'Refuses seats that another trigger has kept from being deleted';
-COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Keeps assigned_seats from others and sets modified_at';
-COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Keeps assigned_seats from others and sets modified_at';
+COMMENT ON TRIGGER check_deleted_purchase ON seats.subscriptions IS 'Fails if another trigger has kept seats from being deleted';
+COMMENT ON TRIGGER check_deleted_purchase ON seats.orders IS 'Fails if another trigger has kept seats from being deleted';
+COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Restores assigned_seats if a statement writes it, and sets modified_at';
+COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Restores assigned_seats if a statement writes it, and sets modified_at';
 COMMENT ON FUNCTION seats.keep_purchase() IS
-'Trigger on subscriptions and orders: before a change keeps assigned_seats from others and sets modified_at, after it refuses fewer seats than are assigned';
+'Trigger on subscriptions and orders: before a change, restores assigned_seats and sets modified_at; after it, rejects fewer seats than are assigned';
 
 
 -- Keys of sessions ------------------------------------------------------------------------------------------
@@ -127,5 +127,222 @@ AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 
 -- Privileges ----------------------------------------------------------------------------------------------
 
--- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+-- The policy on customer_seats calls it for every role that reads the table. It reads only the caller's setting.
 GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
+
+
+-- Comments ------------------------------------------------------------------------------------------------
+
+-- Objects of 1.0 whose comment has changed.
+COMMENT ON SCHEMA seats IS
+'Seat-based pricing: subscriptions and orders with their seats, the customers who hold seats, and the functions that assign, claim and revoke them';
+COMMENT ON TYPE seats.seat_status IS
+'State of a seat: pending (invited, even if the invitation has expired), claimed, or revoked (the row may be reused)';
+COMMENT ON TYPE seats.customer_seat IS 'A seat as callers see it; to_json() turns it into CustomerSeat of the HTTP contract';
+COMMENT ON COLUMN seats.customer_seat.modified_at IS 'When the seat last changed; null if it has not';
+COMMENT ON COLUMN seats.customer_seat.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.customer_seat.order_id IS 'The seat''s order; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.customer_seat.customer_id IS 'The customer who holds the seat; null once revoked';
+COMMENT ON COLUMN seats.customer_seat.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON TYPE seats.customer_seat_claim_response IS
+'Result of claim_seat(); to_json() turns it into CustomerSeatClaimResponse of the HTTP contract';
+COMMENT ON COLUMN seats.customer_seat_claim_response.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
+COMMENT ON TYPE seats.seat_invitation IS
+'Result of assign_seat(), assign_seats() and resend_invitation(): the seat, and the token to send to its customer';
+COMMENT ON COLUMN seats.seat_invitation.invitation_token IS 'Invitation token in clear, returned once; null if the seat was claimed at once';
+COMMENT ON TYPE seats.seat_claim_info IS 'Result of claim_info(): what an invitation is for';
+COMMENT ON COLUMN seats.seat_claim_info.organization_name IS 'Name of the organization that sells the product';
+COMMENT ON COLUMN seats.seat_claim_info.customer_email IS 'Invited e-mail address; empty if the customer has none';
+COMMENT ON COLUMN seats.seat_claim_info.can_claim IS 'Whether claim_seat() accepts the token now';
+COMMENT ON TYPE seats.seats_list IS 'Result of list_seats(): the seats of one subscription or order';
+COMMENT ON COLUMN seats.seats_list.seats IS 'All seats, including revoked ones, ordered by (created_at, id)';
+COMMENT ON COLUMN seats.seats_list.available_seats IS 'Number of seats that can still be assigned';
+COMMENT ON COLUMN seats.seats_list.total_seats IS 'Number of seats bought';
+COMMENT ON TYPE seats.customer_session IS 'Result of authenticate(): the customer that a session token belongs to';
+COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s current e-mail address, or null';
+COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session expires';
+COMMENT ON TYPE seats.seat_stats IS 'Result of stats(): counters of this database, and what house-keeping has left to do';
+COMMENT ON COLUMN seats.seat_stats.counted_since IS
+'Start of counting for the fields up to failures: the first use of the database after the server started; all of them are null if shared memory has no room';
+COMMENT ON COLUMN seats.seat_stats.assigned IS 'Seats assigned with an invitation';
+COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat()';
+COMMENT ON COLUMN seats.seat_stats.revoked IS 'Seats revoked, by any function or because their subscription or order ended';
+COMMENT ON COLUMN seats.seat_stats.resent IS 'Invitations renewed by resend_invitation()';
+COMMENT ON COLUMN seats.seat_stats.failures IS
+'How often each of the extension''s errors was raised or answered, by reason; validation_error stands for PT422';
+COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'Customer sessions that have not expired; an estimate above 10,000';
+COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'Expired sessions that purge_expired_sessions() has yet to delete, counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.expired_invitations IS
+'Seats, claimed or not, whose invitation has expired and that release_expired_seats() has yet to look at, counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the oldest event that is still stored happened';
+COMMENT ON COLUMN seats.organizations.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.organizations.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.organizations.slug IS 'Name used in URLs';
+COMMENT ON COLUMN seats.organizations.seat_based_pricing_enabled IS 'Whether the organization may use seats; if false, functions raise PT403';
+COMMENT ON COLUMN seats.organizations.invitation_ttl IS
+'How long the organization''s invitations are valid, at most 10 years; null means seats.invitation_ttl';
+COMMENT ON CONSTRAINT organizations_invitation_ttl_check ON seats.organizations IS
+'The time that invitations are valid is more than zero and at most 10 years';
+COMMENT ON COLUMN seats.products.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.products.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
+COMMENT ON CONSTRAINT products_organization_key ON seats.products IS 'Target of foreign keys that include the organization';
+COMMENT ON TABLE seats.customers IS 'The customers of an organization: those who pay and those who hold seats';
+COMMENT ON COLUMN seats.customers.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.customers.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.customers.organization_id IS 'The customer''s organization';
+COMMENT ON COLUMN seats.customers.external_id IS 'The application''s own id for the customer, or null; unique in the organization';
+COMMENT ON CONSTRAINT customers_organization_key ON seats.customers IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT customers_external_id_key ON seats.customers IS 'An external id names one customer in its organization';
+COMMENT ON TABLE seats.subscriptions IS 'Purchases of seats that renew';
+COMMENT ON COLUMN seats.subscriptions.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.subscriptions.modified_at IS 'When the application last changed the row, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product; it belongs to the same organization';
+COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it belongs to the same organization';
+COMMENT ON COLUMN seats.subscriptions.seats IS 'Number of seats bought';
+COMMENT ON COLUMN seats.subscriptions.status IS
+'Seats can be assigned while trialing, active or past_due; turning canceled, unpaid or incomplete_expired revokes them';
+COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
+COMMENT ON CONSTRAINT subscriptions_organization_key ON seats.subscriptions IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The product belongs to the same organization';
+COMMENT ON CONSTRAINT subscriptions_customer_fkey ON seats.subscriptions IS 'The customer belongs to the same organization';
+COMMENT ON CONSTRAINT subscriptions_seats_check ON seats.subscriptions IS 'The number of seats is never negative';
+COMMENT ON TABLE seats.orders IS 'Purchases of seats that are paid for once';
+COMMENT ON COLUMN seats.orders.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.orders.modified_at IS 'When the application last changed the row, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.orders.product_id IS 'The product; it belongs to the same organization';
+COMMENT ON COLUMN seats.orders.customer_id IS 'The customer who paid; it belongs to the same organization';
+COMMENT ON COLUMN seats.orders.seats IS 'Number of seats bought';
+COMMENT ON COLUMN seats.orders.status IS 'Seats can be assigned while paid or partially_refunded; turning refunded or void revokes them';
+COMMENT ON COLUMN seats.orders.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
+COMMENT ON CONSTRAINT orders_organization_key ON seats.orders IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT orders_product_fkey ON seats.orders IS 'The product belongs to the same organization';
+COMMENT ON CONSTRAINT orders_customer_fkey ON seats.orders IS 'The customer belongs to the same organization';
+COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'The number of seats is never negative';
+COMMENT ON TABLE seats.customer_seats IS 'The seats that were assigned; only the extension''s functions write this table';
+COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of the seat''s subscription or order, and of its customer';
+COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry follows from invitation_token_expires_at and is never written';
+COMMENT ON COLUMN seats.customer_seats.expiry_watched IS
+'Whether release_expired_seats() looks at the seat once its invitation has expired; a claim does not clear it';
+COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null if it has not';
+COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.customer_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.customer_seats.customer_id IS 'The customer who holds the seat; null once revoked';
+COMMENT ON COLUMN seats.customer_seats.invitation_token_hash IS
+'SHA-256 of the invitation token; kept after the claim, so that a later claim gets the right error; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when the seat is revoked';
+COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the claim''s idempotency key; null if there was no key';
+COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'An invitation token belongs to one seat';
+COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer, for my_seats and when a customer is deleted';
+COMMENT ON INDEX seats.customer_seats_expiry_idx IS 'Finds the seats whose invitation has expired';
+COMMENT ON CONSTRAINT customer_seats_subscription_fkey ON seats.customer_seats IS
+'The subscription belongs to the same organization; deleting it deletes its seats';
+COMMENT ON CONSTRAINT customer_seats_order_fkey ON seats.customer_seats IS
+'The order belongs to the same organization; deleting it deletes its seats';
+COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS
+'The customer belongs to the same organization and cannot be deleted while holding the seat';
+COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS 'A seat belongs to either a subscription or an order';
+COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS
+'The status agrees with the other columns; for example, a seat is revoked if and only if revoked_at is set';
+COMMENT ON TABLE seats.customer_sessions IS 'Customer sessions, opened by claims; only the extension''s functions write this table';
+COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who claimed the seat';
+COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session expires';
+COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A session token belongs to one session';
+COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions of a seat, to end them with it';
+COMMENT ON INDEX seats.customer_sessions_expires_at_idx IS 'Finds the sessions that have expired';
+COMMENT ON TABLE seats.events IS
+'What happened to seats: one row for each change, written in the transaction of the change, and kept when the seat is deleted';
+COMMENT ON COLUMN seats.events.id IS 'Number in the order of recording, which is not the order of commits';
+COMMENT ON COLUMN seats.events.customer_id IS 'The customer who held the seat';
+COMMENT ON COLUMN seats.events.occurred_at IS 'When the change happened, the same time as in the seat and the session';
+COMMENT ON COLUMN seats.events.metadata IS
+'role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
+COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of events';
+COMMENT ON TABLE seats.jwt_keys IS
+'The keys that sign JWT sessions, written by rotate_jwt_key(); pg_dump leaves them out, and a restored database gets a new one';
+COMMENT ON COLUMN seats.jwt_keys.kid IS 'Identifies the key in the header of a JWT';
+COMMENT ON COLUMN seats.jwt_keys.secret IS 'The key for HMAC-SHA256, at least 32 bytes';
+COMMENT ON COLUMN seats.jwt_keys.created_at IS 'When the key was created; the newest key signs';
+COMMENT ON CONSTRAINT jwt_keys_secret_check ON seats.jwt_keys IS 'A key is at least as long as the hash';
+COMMENT ON CONSTRAINT jwt_keys_created_at_key ON seats.jwt_keys IS 'No two keys are equally new';
+COMMENT ON FUNCTION seats.claim_seat(text, text) IS
+'Claims the pending seat of an invitation token and opens a customer session; raises PT400, PT403, PT422';
+COMMENT ON FUNCTION seats.claim_info(text) IS
+'Returns what an invitation is for and whether it can be claimed; changes nothing; raises PT400, PT403, PT422';
+COMMENT ON FUNCTION seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boolean) IS
+'Assigns a free seat of a subscription or order to a customer, and returns the seat and its invitation token; raises PT400, PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.assign_seats(uuid, uuid, text[], jsonb) IS
+'Assigns a free seat to each of several e-mail addresses, all or none, and returns the seats and invitation tokens in the order of the addresses; raises PT400, PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.resend_invitation(uuid) IS
+'Gives a pending seat a new invitation token and a new expiry, and returns them; the old token no longer works; raises PT400, PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.revoke_seat(uuid) IS
+'Revokes a seat and ends its sessions; a seat that is already revoked is returned unchanged; raises PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.revoke_seats(uuid, uuid) IS
+'Revokes all seats of a subscription or order, ends their sessions, and returns how many seats were revoked; raises PT404, PT422';
+COMMENT ON FUNCTION seats.list_seats(uuid, uuid) IS 'Lists the seats of a subscription or order, including revoked ones; raises PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.get_seat(uuid) IS 'Returns one seat, in any state; raises PT403, PT404, PT422';
+COMMENT ON FUNCTION seats.authenticate(text) IS 'Returns the customer that a session token belongs to; raises PT401, PT422';
+COMMENT ON FUNCTION seats.end_session(text) IS 'Signs out: ends the session of a token, and returns whether there was one; raises PT422';
+COMMENT ON FUNCTION seats.check_session() IS
+'PostgREST''s db-pre-request function: rejects requests with the JWT of a session that has ended or expired, and accepts all others; raises PT401';
+COMMENT ON FUNCTION seats.postgrest_config() IS
+'PostgREST''s db-pre-config function: sets pgrst.jwt_secret to the keys of JWT sessions, a JWK set, for this transaction; whoever may call it can read the keys';
+COMMENT ON FUNCTION seats.rotate_jwt_key() IS
+'Creates a new key for JWT sessions, deletes the keys that no session can need any more, tells PostgREST to reload them, and returns the id of the new key';
+COMMENT ON FUNCTION seats.release_expired_seats(interval) IS
+'Revokes a bounded number of pending seats whose invitation expired at least that long ago, skips locked ones, and returns how many were revoked; raises PT422';
+COMMENT ON FUNCTION seats.purge_expired_sessions() IS 'Deletes at most 10,000 expired sessions, skips locked ones, and returns how many were deleted';
+COMMENT ON FUNCTION seats.purge_events(interval) IS
+'Deletes those of the first 10,000 events that happened at least that long ago, skips locked ones, and returns how many were deleted; raises PT422';
+COMMENT ON FUNCTION seats.token_route(text) IS
+'Returns the number by which a router finds the shard of a token; it equals organization_route() of the organization that issued the token; raises PT400';
+COMMENT ON FUNCTION seats.organization_route(uuid) IS
+'Returns the number by which a router finds the shard of an organization: the first four bytes, big-endian, of the SHA-256 of its id';
+COMMENT ON SCHEMA seats_http IS
+'The operations on seats for PostgREST. The functions answer as the HTTP contract requires: they set the status in response.status, and return errors as JSON';
+COMMENT ON FUNCTION seats_http.claim_seat(bytea) IS 'The same, for an unparsed body: malformed JSON is answered with 422';
+COMMENT ON FUNCTION seats_http.get_claim_info(text) IS
+'GET /v1/customer-seats/claim/{invitation_token}: returns what the invitation is for; answers 200, 400, 403, 422';
+COMMENT ON FUNCTION seats_http.assign_seat(jsonb) IS
+'POST /v1/customer-seats, by its body: assigns a free seat to a customer, and returns the seat with its invitation token; answers 200, 400, 403, 404, 422';
+COMMENT ON FUNCTION seats_http.assign_seat(bytea) IS 'The same, for an unparsed body: malformed JSON is answered with 422';
+COMMENT ON FUNCTION seats_http.revoke_seat(text) IS
+'DELETE /v1/customer-seats/{seat_id}: revokes a seat and ends its sessions; answers 200, 403, 404, 422';
+COMMENT ON FUNCTION seats_http.resend_invitation(text) IS
+'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, and returns both; answers 200, 400, 403, 404, 422';
+COMMENT ON FUNCTION seats.current_customer_id() IS
+'Returns the customer that the JWT of PostgREST''s request names as its subject (sub in request.jwt.claims), or null';
+COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats';
+COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null if it has not';
+COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.my_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.my_seats.status IS 'pending or claimed; a revoked seat belongs to no customer';
+COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer who holds the seat';
+COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat belongs to no customer';
+COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON VIEW seats.usage IS 'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free';
+COMMENT ON COLUMN seats.usage.status IS 'Status of the subscription or order, which decides whether free seats can be assigned';
+COMMENT ON COLUMN seats.usage.purchased IS 'Number of seats bought';
+COMMENT ON COLUMN seats.usage.pending IS 'Assigned seats whose invitation can be claimed now';
+COMMENT ON COLUMN seats.usage.expired IS 'Assigned seats whose invitation has expired';
+COMMENT ON COLUMN seats.usage.claimed IS 'Number of claimed seats';
+COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned';
+COMMENT ON FUNCTION seats.stats() IS
+'Returns how often seats of this database were assigned, claimed, revoked and sent again since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
+COMMENT ON FUNCTION seats.keep_modified_at() IS 'Trigger: sets modified_at if an update changes something';
+COMMENT ON FUNCTION seats.end_purchase() IS 'Trigger on subscriptions and orders: revokes the seats when one ends';
+COMMENT ON FUNCTION seats.seats_changed() IS
+'Trigger on customer_seats: updates assigned_seats, and ends the sessions of seats that are no longer claimed';
+COMMENT ON FUNCTION seats.refuse_truncate() IS 'Trigger: rejects TRUNCATE, which would leave assigned_seats wrong';
+COMMENT ON TRIGGER keep_modified_at ON seats.organizations IS 'Sets modified_at if an update changes something';
+COMMENT ON TRIGGER keep_modified_at ON seats.products IS 'Sets modified_at if an update changes something';
+COMMENT ON TRIGGER keep_modified_at ON seats.customers IS 'Sets modified_at if an update changes something';
+COMMENT ON TRIGGER seats_inserted ON seats.customer_seats IS 'Adds new seats to assigned_seats';
+COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Updates assigned_seats, and ends the sessions of seats that are no longer claimed';
+COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Subtracts deleted seats from assigned_seats, and ends their sessions';
+COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'Rejects TRUNCATE, which would leave assigned_seats wrong';
+COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
+'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats; call it as the owner of the extension';

@@ -1,23 +1,22 @@
 -- seats 1.1: seat-based pricing inside the database.
 --
--- Order: types, the records that the application keeps, the records that the extension keeps, functions,
--- those for HTTP, triggers, privileges, dump configuration. Every name is qualified, and every expression is
--- resolved under the search path set here, so that nothing in another schema can take the place of what is
--- meant.
+-- Order: types, the application's tables, the extension's tables, functions, functions for HTTP, triggers,
+-- privileges, dump configuration. Every name is qualified, and every expression is resolved under the search
+-- path set here, so that no object in another schema can be used instead.
 
 \echo Use "CREATE EXTENSION seats" to load this file. \quit
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
--- PostgreSQL takes a schema that is there already. Its owner could drop what is in it, and a role that may create in
--- it could put functions of the same names beside ours. pg_restore leaves such a schema, empty, where the dump
--- names a plain role as its owner. So a new schema takes its place, and the extension moves there.
+-- CREATE EXTENSION uses a schema that exists already. Its owner could drop the objects in it, and a role that may
+-- create in it could add functions of the same names. pg_restore leaves such a schema, empty, if the dump names a
+-- plain role as its owner. So a new schema takes its place, and the extension moves there.
 --
 -- Changing the owner would not be safe. Until this transaction commits, other sessions still see the old owner, and
--- a CREATE command that has checked the right to create does not check it again, so that its object could appear at any
--- time. Of the old schema nothing is left but its OID: newer minor releases refuse the object then, older ones
--- leave it out of reach. One that is visible keeps the schema from being dropped; a transaction that has created one
--- and is still open holds a lock on the schema, or on the role that owns the object.
+-- a CREATE command that has checked the right to create does not check it again, so its object could appear at any
+-- time. Of the old schema only the OID remains: newer minor releases then reject the object, and older ones leave it
+-- out of reach. A visible object keeps the schema from being dropped; a transaction that has created one and is still
+-- open holds a lock on the schema, or on the role that owns the object.
 DO $$
 BEGIN
 	IF EXISTS (
@@ -41,7 +40,7 @@ BEGIN
 		END IF;
 		ALTER SCHEMA seats RENAME TO seats_replaced;
 		CREATE SCHEMA seats;
-		-- As CREATE EXTENSION leaves it: the schema is no member, and the extension depends on it.
+		-- As after CREATE EXTENSION: the schema is not a member, and the extension depends on it.
 		ALTER EXTENSION seats DROP SCHEMA seats;
 		UPDATE pg_depend SET refobjid = 'seats'::regnamespace
 		WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'seats_replaced'::regnamespace
@@ -77,14 +76,14 @@ END
 $$;
 
 COMMENT ON SCHEMA seats IS
-'Seat-based pricing: subscriptions and orders with seats, the customers who hold them, and the functions that assign, claim and revoke them';
+'Seat-based pricing: subscriptions and orders with their seats, the customers who hold seats, and the functions that assign, claim and revoke them';
 
 
 -- Types -----------------------------------------------------------------------------------------------
 
 CREATE TYPE seats.seat_status AS ENUM ('pending', 'claimed', 'revoked');
 COMMENT ON TYPE seats.seat_status IS
-'Life of a seat: pending (invitation sent; an expired one is still pending), claimed, revoked (its row may be given again)';
+'State of a seat: pending (invited, even if the invitation has expired), claimed, or revoked (the row may be reused)';
 
 CREATE TYPE seats.customer_seat AS (
 	created_at timestamptz,
@@ -101,37 +100,37 @@ CREATE TYPE seats.customer_seat AS (
 	seat_metadata jsonb
 );
 COMMENT ON TYPE seats.customer_seat IS
-'A seat as callers see it; to_json of it is CustomerSeat of the HTTP contract';
+'A seat as callers see it; to_json() turns it into CustomerSeat of the HTTP contract';
 COMMENT ON COLUMN seats.customer_seat.created_at IS 'When the seat was first assigned';
-COMMENT ON COLUMN seats.customer_seat.modified_at IS 'When the seat last changed; null until then';
+COMMENT ON COLUMN seats.customer_seat.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.customer_seat.id IS 'Identifies the seat';
-COMMENT ON COLUMN seats.customer_seat.subscription_id IS 'The subscription that the seat belongs to, or null';
-COMMENT ON COLUMN seats.customer_seat.order_id IS 'The order that the seat belongs to, or null';
+COMMENT ON COLUMN seats.customer_seat.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.customer_seat.order_id IS 'The seat''s order; null if it belongs to a subscription';
 COMMENT ON COLUMN seats.customer_seat.status IS 'pending, claimed or revoked';
-COMMENT ON COLUMN seats.customer_seat.customer_id IS 'The customer whose seat it is; null once revoked';
+COMMENT ON COLUMN seats.customer_seat.customer_id IS 'The customer who holds the seat; null once revoked';
 COMMENT ON COLUMN seats.customer_seat.customer_email IS 'The customer''s e-mail address when the seat was assigned; null once revoked';
-COMMENT ON COLUMN seats.customer_seat.invitation_token_expires_at IS 'When the invitation expires or expired; null for a seat claimed at once';
+COMMENT ON COLUMN seats.customer_seat.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seat.claimed_at IS 'When the seat was claimed';
 COMMENT ON COLUMN seats.customer_seat.revoked_at IS 'When the seat was revoked';
-COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
+COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
 
 CREATE TYPE seats.customer_seat_claim_response AS (
 	seat seats.customer_seat,
 	customer_session_token text
 );
 COMMENT ON TYPE seats.customer_seat_claim_response IS
-'Answer of claim_seat(); to_json of it is CustomerSeatClaimResponse of the HTTP contract';
+'Result of claim_seat(); to_json() turns it into CustomerSeatClaimResponse of the HTTP contract';
 COMMENT ON COLUMN seats.customer_seat_claim_response.seat IS 'The claimed seat';
-COMMENT ON COLUMN seats.customer_seat_claim_response.customer_session_token IS 'Session token in clear, given once; only its hash is kept';
+COMMENT ON COLUMN seats.customer_seat_claim_response.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
 
 CREATE TYPE seats.seat_invitation AS (
 	seat seats.customer_seat,
 	invitation_token text
 );
 COMMENT ON TYPE seats.seat_invitation IS
-'Answer of assign_seat(), assign_seats() and resend_invitation(): the seat and the token to be sent to its customer';
+'Result of assign_seat(), assign_seats() and resend_invitation(): the seat, and the token to send to its customer';
 COMMENT ON COLUMN seats.seat_invitation.seat IS 'The seat that the invitation is for';
-COMMENT ON COLUMN seats.seat_invitation.invitation_token IS 'Invitation token in clear, given once; null for a seat claimed at once';
+COMMENT ON COLUMN seats.seat_invitation.invitation_token IS 'Invitation token in clear, returned once; null if the seat was claimed at once';
 
 CREATE TYPE seats.seat_claim_info AS (
 	product_name text,
@@ -142,13 +141,13 @@ CREATE TYPE seats.seat_claim_info AS (
 	can_claim boolean
 );
 COMMENT ON TYPE seats.seat_claim_info IS
-'Answer of claim_info(): what an invitation is for';
+'Result of claim_info(): what an invitation is for';
 COMMENT ON COLUMN seats.seat_claim_info.product_name IS 'Name of the product that the seat gives access to';
 COMMENT ON COLUMN seats.seat_claim_info.product_id IS 'Identifies that product';
-COMMENT ON COLUMN seats.seat_claim_info.organization_name IS 'Name of the organization that sells it';
+COMMENT ON COLUMN seats.seat_claim_info.organization_name IS 'Name of the organization that sells the product';
 COMMENT ON COLUMN seats.seat_claim_info.organization_slug IS 'Slug of that organization';
-COMMENT ON COLUMN seats.seat_claim_info.customer_email IS 'Address that was invited, empty where there is none';
-COMMENT ON COLUMN seats.seat_claim_info.can_claim IS 'Whether claim_seat() would accept the token now';
+COMMENT ON COLUMN seats.seat_claim_info.customer_email IS 'Invited e-mail address; empty if the customer has none';
+COMMENT ON COLUMN seats.seat_claim_info.can_claim IS 'Whether claim_seat() accepts the token now';
 
 CREATE TYPE seats.seats_list AS (
 	seats seats.customer_seat[],
@@ -156,10 +155,10 @@ CREATE TYPE seats.seats_list AS (
 	total_seats integer
 );
 COMMENT ON TYPE seats.seats_list IS
-'Answer of list_seats(): the seats of one subscription or order';
-COMMENT ON COLUMN seats.seats_list.seats IS 'All its seats, revoked ones too, by (created_at, id)';
-COMMENT ON COLUMN seats.seats_list.available_seats IS 'How many more can be assigned';
-COMMENT ON COLUMN seats.seats_list.total_seats IS 'How many were bought';
+'Result of list_seats(): the seats of one subscription or order';
+COMMENT ON COLUMN seats.seats_list.seats IS 'All seats, including revoked ones, ordered by (created_at, id)';
+COMMENT ON COLUMN seats.seats_list.available_seats IS 'Number of seats that can still be assigned';
+COMMENT ON COLUMN seats.seats_list.total_seats IS 'Number of seats bought';
 
 CREATE TYPE seats.customer_session AS (
 	customer_id uuid,
@@ -169,12 +168,12 @@ CREATE TYPE seats.customer_session AS (
 	expires_at timestamptz
 );
 COMMENT ON TYPE seats.customer_session IS
-'Answer of authenticate(): who a customer session token is for';
+'Result of authenticate(): the customer that a session token belongs to';
 COMMENT ON COLUMN seats.customer_session.customer_id IS 'The customer who claimed the seat';
 COMMENT ON COLUMN seats.customer_session.organization_id IS 'The organization that the customer belongs to';
 COMMENT ON COLUMN seats.customer_session.seat_id IS 'The seat whose claim opened the session';
-COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s e-mail address as it is now, or null';
-COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session ends by itself';
+COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s current e-mail address, or null';
+COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session expires';
 
 CREATE TYPE seats.seat_stats AS (
 	counted_since timestamptz,
@@ -189,20 +188,20 @@ CREATE TYPE seats.seat_stats AS (
 	oldest_event timestamptz
 );
 COMMENT ON TYPE seats.seat_stats IS
-'Answer of stats(): how often things happened in this database, and how much there is now';
-COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Since when the fields up to failures are counted: since the server started and the database was first used; null, as they are, where shared memory has no room for them';
-COMMENT ON COLUMN seats.seat_stats.assigned IS 'How many seats were assigned with an invitation';
-COMMENT ON COLUMN seats.seat_stats.claimed IS 'How many seats were claimed, by claim_seat() or at once by assign_seat()';
-COMMENT ON COLUMN seats.seat_stats.revoked IS 'How many seats were revoked, by whichever function, or with their subscription or order';
-COMMENT ON COLUMN seats.seat_stats.resent IS 'How many invitations were sent again';
-COMMENT ON COLUMN seats.seat_stats.failures IS 'How often each of the extension''s errors was raised or answered, by its reason; validation_error is PT422';
-COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'How many customer sessions have not expired; from 10,000 on an estimate';
-COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'How many expired ones purge_expired_sessions() has yet to delete, counted up to 10,000';
-COMMENT ON COLUMN seats.seat_stats.expired_invitations IS 'How many seats release_expired_seats() has yet to look at, since their invitations'' time is over, claimed before or not; counted up to 10,000';
-COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the first event happened that purge_events() has not deleted';
+'Result of stats(): counters of this database, and what house-keeping has left to do';
+COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Start of counting for the fields up to failures: the first use of the database after the server started; all of them are null if shared memory has no room';
+COMMENT ON COLUMN seats.seat_stats.assigned IS 'Seats assigned with an invitation';
+COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat()';
+COMMENT ON COLUMN seats.seat_stats.revoked IS 'Seats revoked, by any function or because their subscription or order ended';
+COMMENT ON COLUMN seats.seat_stats.resent IS 'Invitations renewed by resend_invitation()';
+COMMENT ON COLUMN seats.seat_stats.failures IS 'How often each of the extension''s errors was raised or answered, by reason; validation_error stands for PT422';
+COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'Customer sessions that have not expired; an estimate above 10,000';
+COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'Expired sessions that purge_expired_sessions() has yet to delete, counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.expired_invitations IS 'Seats, claimed or not, whose invitation has expired and that release_expired_seats() has yet to look at, counted up to 10,000';
+COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the oldest event that is still stored happened';
 
 
--- Records that the application keeps -------------------------------------------------------------------
+-- Tables that the application writes --------------------------------------------------------------------
 
 CREATE TABLE seats.organizations (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT organizations_pkey PRIMARY KEY,
@@ -217,15 +216,15 @@ CREATE TABLE seats.organizations (
 );
 COMMENT ON TABLE seats.organizations IS 'The companies that sell seats';
 COMMENT ON COLUMN seats.organizations.id IS 'Identifies the organization';
-COMMENT ON COLUMN seats.organizations.created_at IS 'When the row was made';
-COMMENT ON COLUMN seats.organizations.modified_at IS 'When the row last changed, kept by a trigger; null until then';
+COMMENT ON COLUMN seats.organizations.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.organizations.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
 COMMENT ON COLUMN seats.organizations.name IS 'Name shown to people who are invited';
-COMMENT ON COLUMN seats.organizations.slug IS 'Name used in addresses';
-COMMENT ON COLUMN seats.organizations.seat_based_pricing_enabled IS 'Whether the organization may use seats; off: PT403';
-COMMENT ON COLUMN seats.organizations.invitation_ttl IS 'How long the organization''s invitations live, more than zero and at most 10 years; null: seats.invitation_ttl';
+COMMENT ON COLUMN seats.organizations.slug IS 'Name used in URLs';
+COMMENT ON COLUMN seats.organizations.seat_based_pricing_enabled IS 'Whether the organization may use seats; if false, functions raise PT403';
+COMMENT ON COLUMN seats.organizations.invitation_ttl IS 'How long the organization''s invitations are valid, at most 10 years; null means seats.invitation_ttl';
 COMMENT ON CONSTRAINT organizations_pkey ON seats.organizations IS 'An id names one organization';
 COMMENT ON CONSTRAINT organizations_slug_key ON seats.organizations IS 'A slug names one organization';
-COMMENT ON CONSTRAINT organizations_invitation_ttl_check ON seats.organizations IS 'An invitation lives for more than no time and at most 10 years';
+COMMENT ON CONSTRAINT organizations_invitation_ttl_check ON seats.organizations IS 'The time that invitations are valid is more than zero and at most 10 years';
 
 CREATE TABLE seats.products (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT products_pkey PRIMARY KEY,
@@ -238,13 +237,13 @@ CREATE TABLE seats.products (
 );
 COMMENT ON TABLE seats.products IS 'What an organization sells';
 COMMENT ON COLUMN seats.products.id IS 'Identifies the product';
-COMMENT ON COLUMN seats.products.created_at IS 'When the row was made';
-COMMENT ON COLUMN seats.products.modified_at IS 'When the row last changed, kept by a trigger; null until then';
+COMMENT ON COLUMN seats.products.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.products.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
 COMMENT ON COLUMN seats.products.organization_id IS 'The organization that sells it';
 COMMENT ON COLUMN seats.products.name IS 'Name shown to people who are invited';
 COMMENT ON CONSTRAINT products_pkey ON seats.products IS 'An id names one product';
 COMMENT ON CONSTRAINT products_organization_fkey ON seats.products IS 'A product is sold by an organization that exists';
-COMMENT ON CONSTRAINT products_organization_key ON seats.products IS 'Lets others refer to a product together with its organization';
+COMMENT ON CONSTRAINT products_organization_key ON seats.products IS 'Target of foreign keys that include the organization';
 
 CREATE TABLE seats.customers (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customers_pkey PRIMARY KEY,
@@ -260,10 +259,10 @@ CREATE TABLE seats.customers (
 );
 CREATE UNIQUE INDEX customers_email_key ON seats.customers (organization_id, lower(email COLLATE "C"));
 
--- No address has a character of Unicode's categories Cc, Cf, Zs, Zl and Zp, one that is Default_Ignorable_Code_Point, U+2800, or one of
--- <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, since whoever writes a customer would
--- need the right to. In a regular expression \u and \U name a character by its code in the database's encoding. LATIN1 and UTF8 have
--- Unicode's; for another encoding those characters of the list are named that it has.
+-- An address contains no character of Unicode's categories Cc, Cf, Zs, Zl and Zp, no Default_Ignorable_Code_Point, not U+2800, and
+-- none of <>()[]\,;:" (src/email.c has the same list). The constraint calls no function of the extension, because every role that
+-- writes customers would need the right to call it. In a regular expression, \u and \U name a character by its code in the
+-- database's encoding. LATIN1 and UTF8 have Unicode's codes; for another encoding, the list has the characters that it contains.
 DO $block$
 DECLARE
 	forbidden text := $re$\u0001-\u0020"(),:;<>\[\\\]\u007F-\u00A0\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890-\u0891\u08E2\u115F-\u1160\u1680$re$
@@ -285,7 +284,7 @@ BEGIN
 				others := others || chr(92) || 'U'
 					|| lpad(encode(convert_to(unistr(chr(92) || '+' || lpad(code, 6, '0')), getdatabaseencoding()), 'hex'), 8, '0');
 			EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire OR feature_not_supported THEN
-				-- The encoding has no such character.
+				-- The encoding does not have this character.
 			END;
 		END LOOP;
 		forbidden := others;
@@ -298,21 +297,21 @@ END
 $block$;
 ALTER TABLE seats.customers VALIDATE CONSTRAINT customers_email_check;
 
-COMMENT ON TABLE seats.customers IS 'The people of an organization: those who pay and those who hold seats';
+COMMENT ON TABLE seats.customers IS 'The customers of an organization: those who pay and those who hold seats';
 COMMENT ON COLUMN seats.customers.id IS 'Identifies the customer';
-COMMENT ON COLUMN seats.customers.created_at IS 'When the row was made';
-COMMENT ON COLUMN seats.customers.modified_at IS 'When the row last changed, kept by a trigger; null until then';
-COMMENT ON COLUMN seats.customers.organization_id IS 'The organization whose customer it is';
-COMMENT ON COLUMN seats.customers.email IS 'E-mail address, unique in its organization whatever the case of its ASCII letters, or null';
-COMMENT ON COLUMN seats.customers.external_id IS 'The application''s own id of the customer, unique in its organization, or null';
+COMMENT ON COLUMN seats.customers.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.customers.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.customers.organization_id IS 'The customer''s organization';
+COMMENT ON COLUMN seats.customers.email IS 'E-mail address, or null; unique in the organization, ignoring the case of ASCII letters';
+COMMENT ON COLUMN seats.customers.external_id IS 'The application''s own id for the customer, or null; unique in the organization';
 COMMENT ON COLUMN seats.customers.name IS 'The customer''s name, or null';
 COMMENT ON CONSTRAINT customers_pkey ON seats.customers IS 'An id names one customer';
 COMMENT ON CONSTRAINT customers_organization_fkey ON seats.customers IS 'A customer belongs to an organization that exists';
-COMMENT ON CONSTRAINT customers_organization_key ON seats.customers IS 'Lets others refer to a customer together with its organization';
-COMMENT ON CONSTRAINT customers_external_id_key ON seats.customers IS 'An external id names one customer of an organization';
+COMMENT ON CONSTRAINT customers_organization_key ON seats.customers IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT customers_external_id_key ON seats.customers IS 'An external id names one customer in its organization';
 COMMENT ON CONSTRAINT customers_email_check ON seats.customers IS
-'An address that assign_seat() takes: at most 320 characters, one @ with something on both sides, no space, no control or invisible character, none of <>()[]\,;:"';
-COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, whatever the case of its ASCII letters, names one customer of an organization';
+'An address that assign_seat() accepts: at most 320 characters, one @ with something on both sides, no space, no control or invisible character, none of <>()[]\,;:"';
+COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, ignoring the case of ASCII letters, names one customer in its organization';
 
 CREATE TABLE seats.subscriptions (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT subscriptions_pkey PRIMARY KEY,
@@ -334,22 +333,22 @@ CREATE TABLE seats.subscriptions (
 	CONSTRAINT subscriptions_customer_fkey
 		FOREIGN KEY (organization_id, customer_id) REFERENCES seats.customers (organization_id, id)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE seats.subscriptions IS 'Seats that are paid for again and again';
+COMMENT ON TABLE seats.subscriptions IS 'Purchases of seats that renew';
 COMMENT ON COLUMN seats.subscriptions.id IS 'Identifies the subscription';
-COMMENT ON COLUMN seats.subscriptions.created_at IS 'When the row was made';
-COMMENT ON COLUMN seats.subscriptions.modified_at IS 'When the application last changed the row, kept by a trigger; null until then';
+COMMENT ON COLUMN seats.subscriptions.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.subscriptions.modified_at IS 'When the application last changed the row, set by a trigger; null if it has not';
 COMMENT ON COLUMN seats.subscriptions.organization_id IS 'The organization that sells it';
-COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product, of the same organization';
-COMMENT ON COLUMN seats.subscriptions.customer_id IS 'Who pays, a customer of the same organization';
-COMMENT ON COLUMN seats.subscriptions.seats IS 'How many seats were bought';
-COMMENT ON COLUMN seats.subscriptions.status IS 'Seats are assigned while trialing, active or past_due; turning canceled, unpaid or incomplete_expired revokes them';
-COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'How many of its seats are pending or claimed; kept by the extension alone';
+COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product; it belongs to the same organization';
+COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it belongs to the same organization';
+COMMENT ON COLUMN seats.subscriptions.seats IS 'Number of seats bought';
+COMMENT ON COLUMN seats.subscriptions.status IS 'Seats can be assigned while trialing, active or past_due; turning canceled, unpaid or incomplete_expired revokes them';
+COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
 COMMENT ON CONSTRAINT subscriptions_pkey ON seats.subscriptions IS 'An id names one subscription';
 COMMENT ON CONSTRAINT subscriptions_organization_fkey ON seats.subscriptions IS 'A subscription belongs to an organization that exists';
-COMMENT ON CONSTRAINT subscriptions_organization_key ON seats.subscriptions IS 'Lets seats refer to a subscription together with its organization';
-COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The product is of the same organization';
-COMMENT ON CONSTRAINT subscriptions_customer_fkey ON seats.subscriptions IS 'The customer is of the same organization';
-COMMENT ON CONSTRAINT subscriptions_seats_check ON seats.subscriptions IS 'Nobody buys fewer than no seats';
+COMMENT ON CONSTRAINT subscriptions_organization_key ON seats.subscriptions IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The product belongs to the same organization';
+COMMENT ON CONSTRAINT subscriptions_customer_fkey ON seats.subscriptions IS 'The customer belongs to the same organization';
+COMMENT ON CONSTRAINT subscriptions_seats_check ON seats.subscriptions IS 'The number of seats is never negative';
 COMMENT ON CONSTRAINT subscriptions_status_check ON seats.subscriptions IS 'The statuses that a subscription can have';
 
 CREATE TABLE seats.orders (
@@ -372,30 +371,31 @@ CREATE TABLE seats.orders (
 	CONSTRAINT orders_customer_fkey
 		FOREIGN KEY (organization_id, customer_id) REFERENCES seats.customers (organization_id, id)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE seats.orders IS 'Seats that were paid for once';
+COMMENT ON TABLE seats.orders IS 'Purchases of seats that are paid for once';
 COMMENT ON COLUMN seats.orders.id IS 'Identifies the order';
-COMMENT ON COLUMN seats.orders.created_at IS 'When the row was made';
-COMMENT ON COLUMN seats.orders.modified_at IS 'When the application last changed the row, kept by a trigger; null until then';
+COMMENT ON COLUMN seats.orders.created_at IS 'When the row was inserted';
+COMMENT ON COLUMN seats.orders.modified_at IS 'When the application last changed the row, set by a trigger; null if it has not';
 COMMENT ON COLUMN seats.orders.organization_id IS 'The organization that sold it';
-COMMENT ON COLUMN seats.orders.product_id IS 'The product, of the same organization';
-COMMENT ON COLUMN seats.orders.customer_id IS 'Who paid, a customer of the same organization';
-COMMENT ON COLUMN seats.orders.seats IS 'How many seats were bought';
-COMMENT ON COLUMN seats.orders.status IS 'Seats are assigned while paid or partially_refunded; turning refunded or void revokes them';
-COMMENT ON COLUMN seats.orders.assigned_seats IS 'How many of its seats are pending or claimed; kept by the extension alone';
+COMMENT ON COLUMN seats.orders.product_id IS 'The product; it belongs to the same organization';
+COMMENT ON COLUMN seats.orders.customer_id IS 'The customer who paid; it belongs to the same organization';
+COMMENT ON COLUMN seats.orders.seats IS 'Number of seats bought';
+COMMENT ON COLUMN seats.orders.status IS 'Seats can be assigned while paid or partially_refunded; turning refunded or void revokes them';
+COMMENT ON COLUMN seats.orders.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
 COMMENT ON CONSTRAINT orders_pkey ON seats.orders IS 'An id names one order';
 COMMENT ON CONSTRAINT orders_organization_fkey ON seats.orders IS 'An order belongs to an organization that exists';
-COMMENT ON CONSTRAINT orders_organization_key ON seats.orders IS 'Lets seats refer to an order together with its organization';
-COMMENT ON CONSTRAINT orders_product_fkey ON seats.orders IS 'The product is of the same organization';
-COMMENT ON CONSTRAINT orders_customer_fkey ON seats.orders IS 'The customer is of the same organization';
-COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'Nobody buys fewer than no seats';
+COMMENT ON CONSTRAINT orders_organization_key ON seats.orders IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT orders_product_fkey ON seats.orders IS 'The product belongs to the same organization';
+COMMENT ON CONSTRAINT orders_customer_fkey ON seats.orders IS 'The customer belongs to the same organization';
+COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'The number of seats is never negative';
 COMMENT ON CONSTRAINT orders_status_check ON seats.orders IS 'The statuses that an order can have';
 
 
--- Records that the extension keeps -----------------------------------------------------------------------
+-- Tables that the extension writes -----------------------------------------------------------------------
 
--- No index mentions a column that a claim changes, and pages keep room for new versions: a claim is a HOT
--- update. A revoked seat has no customer, so the two unique indexes on the customer allow it any number of
--- times, and find a revoked row to give again. They are partial, since each seat needs only one of them.
+-- No index mentions a column that a claim changes, and pages keep room for new versions, so a claim is a HOT
+-- update. The two unique indexes on the customer let a customer hold one seat of a purchase. A revoked seat has no
+-- customer, so there may be any number of them, and the same indexes find a revoked row to reuse. They are partial,
+-- because each seat needs only one of them.
 CREATE TABLE seats.customer_seats (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customer_seats_pkey PRIMARY KEY,
 	organization_id uuid NOT NULL,
@@ -444,37 +444,37 @@ CREATE UNIQUE INDEX customer_seats_order_customer_key
 CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id);
 CREATE INDEX customer_seats_expiry_idx
 	ON seats.customer_seats (invitation_token_expires_at) WHERE expiry_watched;
-COMMENT ON TABLE seats.customer_seats IS 'The seats that were given; written by the extension''s functions alone';
+COMMENT ON TABLE seats.customer_seats IS 'The seats that were assigned; only the extension''s functions write this table';
 COMMENT ON COLUMN seats.customer_seats.id IS 'Identifies the seat';
-COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of its subscription or order, and of its customer';
+COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of the seat''s subscription or order, and of its customer';
 COMMENT ON COLUMN seats.customer_seats.created_at IS 'When the seat was first assigned';
-COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry is derived from invitation_token_expires_at, never written';
-COMMENT ON COLUMN seats.customer_seats.expiry_watched IS 'Whether release_expired_seats() still has to look at the seat when its invitation has expired; a claim leaves it set';
-COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null until then';
-COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The subscription that the seat belongs to, or null';
-COMMENT ON COLUMN seats.customer_seats.order_id IS 'The order that the seat belongs to, or null';
-COMMENT ON COLUMN seats.customer_seats.customer_id IS 'The customer whose seat it is; null once revoked';
+COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry follows from invitation_token_expires_at and is never written';
+COMMENT ON COLUMN seats.customer_seats.expiry_watched IS 'Whether release_expired_seats() looks at the seat once its invitation has expired; a claim does not clear it';
+COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null if it has not';
+COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.customer_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.customer_seats.customer_id IS 'The customer who holds the seat; null once revoked';
 COMMENT ON COLUMN seats.customer_seats.customer_email IS 'The customer''s e-mail address when the seat was assigned; null once revoked';
-COMMENT ON COLUMN seats.customer_seats.invitation_token_hash IS 'SHA-256 of the invitation token; kept after the claim, so that a later one can be told why it fails; null for a seat claimed at once';
-COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the invitation expires or expired; null for a seat claimed at once';
-COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when it is revoked';
+COMMENT ON COLUMN seats.customer_seats.invitation_token_hash IS 'SHA-256 of the invitation token; kept after the claim, so that a later claim gets the right error; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
+COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when the seat is revoked';
 COMMENT ON COLUMN seats.customer_seats.revoked_at IS 'When the seat was revoked';
-COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
-COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the idempotency key of its claim; null where that had none';
+COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the claim''s idempotency key; null if there was no key';
 COMMENT ON CONSTRAINT customer_seats_pkey ON seats.customer_seats IS 'An id names one seat';
-COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'A token opens one seat';
+COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'An invitation token belongs to one seat';
 COMMENT ON INDEX seats.customer_seats_subscription_customer_key IS 'A customer holds at most one seat of a subscription; revoked seats have no customer';
 COMMENT ON INDEX seats.customer_seats_order_customer_key IS 'A customer holds at most one seat of an order; revoked seats have no customer';
-COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer: for my_seats, and when one is deleted';
-COMMENT ON INDEX seats.customer_seats_expiry_idx IS 'Finds the seats whose invitation expired';
-COMMENT ON CONSTRAINT customer_seats_subscription_fkey ON seats.customer_seats IS 'The subscription is of the same organization; deleting it removes its seats';
-COMMENT ON CONSTRAINT customer_seats_order_fkey ON seats.customer_seats IS 'The order is of the same organization; deleting it removes its seats';
-COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS 'The customer is of the same organization, and is not deleted while holding the seat';
-COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS 'A seat belongs to exactly one of a subscription or an order';
-COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS 'The status agrees with the other columns; in particular a seat is revoked exactly if revoked_at is set';
+COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer, for my_seats and when a customer is deleted';
+COMMENT ON INDEX seats.customer_seats_expiry_idx IS 'Finds the seats whose invitation has expired';
+COMMENT ON CONSTRAINT customer_seats_subscription_fkey ON seats.customer_seats IS 'The subscription belongs to the same organization; deleting it deletes its seats';
+COMMENT ON CONSTRAINT customer_seats_order_fkey ON seats.customer_seats IS 'The order belongs to the same organization; deleting it deletes its seats';
+COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS 'The customer belongs to the same organization and cannot be deleted while holding the seat';
+COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS 'A seat belongs to either a subscription or an order';
+COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS 'The status agrees with the other columns; for example, a seat is revoked if and only if revoked_at is set';
 
--- Sessions have no foreign keys: each would cost every claim a row lock. The trigger on customer_seats ends
--- the sessions of a seat that is no longer claimed.
+-- Sessions have no foreign keys, because each would cost every claim a row lock. The triggers on customer_seats
+-- end the sessions of seats that are no longer claimed.
 CREATE TABLE seats.customer_sessions (
 	token_hash bytea CONSTRAINT customer_sessions_pkey PRIMARY KEY,
 	seat_id uuid NOT NULL,
@@ -485,16 +485,16 @@ CREATE TABLE seats.customer_sessions (
 );
 CREATE INDEX customer_sessions_seat_id_idx ON seats.customer_sessions (seat_id);
 CREATE INDEX customer_sessions_expires_at_idx ON seats.customer_sessions (expires_at);
-COMMENT ON TABLE seats.customer_sessions IS 'Sessions that claims opened; written by the extension''s functions alone';
+COMMENT ON TABLE seats.customer_sessions IS 'Customer sessions, opened by claims; only the extension''s functions write this table';
 COMMENT ON COLUMN seats.customer_sessions.token_hash IS 'SHA-256 of the session token';
 COMMENT ON COLUMN seats.customer_sessions.seat_id IS 'The seat whose claim opened the session';
-COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who claimed it';
+COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who claimed the seat';
 COMMENT ON COLUMN seats.customer_sessions.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.customer_sessions.created_at IS 'When the session was opened';
-COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session ends by itself';
-COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A token opens one session';
-COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions to end with a seat';
-COMMENT ON INDEX seats.customer_sessions_expires_at_idx IS 'Finds the sessions that expired';
+COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session expires';
+COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A session token belongs to one session';
+COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions of a seat, to end them with it';
+COMMENT ON INDEX seats.customer_sessions_expires_at_idx IS 'Finds the sessions that have expired';
 
 CREATE TABLE seats.events (
 	id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT events_pkey PRIMARY KEY,
@@ -507,17 +507,17 @@ CREATE TABLE seats.events (
 	occurred_at timestamptz NOT NULL,
 	metadata jsonb NOT NULL DEFAULT '{}'
 );
-COMMENT ON TABLE seats.events IS 'What happened to seats, one row for each state change, written in the same transaction; stays when the seat is deleted';
-COMMENT ON COLUMN seats.events.id IS 'Order in which events were recorded; not the order of commits';
+COMMENT ON TABLE seats.events IS 'What happened to seats: one row for each change, written in the transaction of the change, and kept when the seat is deleted';
+COMMENT ON COLUMN seats.events.id IS 'Number in the order of recording, which is not the order of commits';
 COMMENT ON COLUMN seats.events.type IS 'customer_seat.assigned, .claimed, .revoked or .invitation_resent';
 COMMENT ON COLUMN seats.events.seat_id IS 'The seat that changed';
 COMMENT ON COLUMN seats.events.organization_id IS 'The organization of the seat';
-COMMENT ON COLUMN seats.events.customer_id IS 'The customer whose seat it was';
-COMMENT ON COLUMN seats.events.occurred_at IS 'The moment of the state change, the same as in the seat and the session';
-COMMENT ON COLUMN seats.events.metadata IS 'role: the PostgreSQL role; over PostgREST also address and user_agent, as far as the request has them; never a token';
+COMMENT ON COLUMN seats.events.customer_id IS 'The customer who held the seat';
+COMMENT ON COLUMN seats.events.occurred_at IS 'When the change happened, the same time as in the seat and the session';
+COMMENT ON COLUMN seats.events.metadata IS 'role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
 COMMENT ON SEQUENCE seats.events_id_seq IS 'Numbers the events';
 COMMENT ON CONSTRAINT events_pkey ON seats.events IS 'An id names one event';
-COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of event that there are';
+COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of events';
 
 CREATE TABLE seats.jwt_keys (
 	kid uuid DEFAULT gen_random_uuid() CONSTRAINT jwt_keys_pkey PRIMARY KEY,
@@ -526,7 +526,7 @@ CREATE TABLE seats.jwt_keys (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 		CONSTRAINT jwt_keys_created_at_key UNIQUE
 );
--- A key is drawn where it is kept, by pgcrypto wherever that is, and so passes through no statement.
+-- The default of the column draws the key, with pgcrypto in whichever schema, so no statement contains it.
 DO $$
 BEGIN
 	EXECUTE format('ALTER TABLE seats.jwt_keys ALTER secret SET DEFAULT %s.gen_random_bytes(32)',
@@ -534,33 +534,33 @@ BEGIN
 END
 $$;
 INSERT INTO seats.jwt_keys DEFAULT VALUES;
-COMMENT ON TABLE seats.jwt_keys IS 'The keys of sessions that are JWTs, written by rotate_jwt_key(); not dumped: a restored database has a new one';
-COMMENT ON COLUMN seats.jwt_keys.kid IS 'Names the key in the header of a JWT';
-COMMENT ON COLUMN seats.jwt_keys.secret IS 'The key of HMAC by SHA-256, at least 32 bytes';
-COMMENT ON COLUMN seats.jwt_keys.created_at IS 'From when on it signs; the newest one does';
+COMMENT ON TABLE seats.jwt_keys IS 'The keys that sign JWT sessions, written by rotate_jwt_key(); pg_dump leaves them out, and a restored database gets a new one';
+COMMENT ON COLUMN seats.jwt_keys.kid IS 'Identifies the key in the header of a JWT';
+COMMENT ON COLUMN seats.jwt_keys.secret IS 'The key for HMAC-SHA256, at least 32 bytes';
+COMMENT ON COLUMN seats.jwt_keys.created_at IS 'When the key was created; the newest key signs';
 COMMENT ON CONSTRAINT jwt_keys_pkey ON seats.jwt_keys IS 'An id names one key';
-COMMENT ON CONSTRAINT jwt_keys_secret_check ON seats.jwt_keys IS 'A key has at least as many bits as the hash';
-COMMENT ON CONSTRAINT jwt_keys_created_at_key ON seats.jwt_keys IS 'One key is the newest';
+COMMENT ON CONSTRAINT jwt_keys_secret_check ON seats.jwt_keys IS 'A key is at least as long as the hash';
+COMMENT ON CONSTRAINT jwt_keys_created_at_key ON seats.jwt_keys IS 'No two keys are equally new';
 
 
 -- Functions ----------------------------------------------------------------------------------------------
 
--- They run with the rights of the extension's owner, so that callers need no right on any table, and with a
--- pinned search path. None is strict: a null argument has an error of its own.
+-- They run with the rights of the extension's owner, so callers need no right on any table, and with a pinned
+-- search path. None is STRICT, because a null argument has its own error.
 
 CREATE FUNCTION seats.claim_seat(invitation_token text, idempotency_key text DEFAULT NULL)
 RETURNS seats.customer_seat_claim_response
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_claim_seat';
 COMMENT ON FUNCTION seats.claim_seat(text, text) IS
-'Claims the pending seat that an invitation token opens, and opens a customer session; raises PT400, PT403, PT422';
+'Claims the pending seat of an invitation token and opens a customer session; raises PT400, PT403, PT422';
 
 CREATE FUNCTION seats.claim_info(invitation_token text)
 RETURNS seats.seat_claim_info
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_claim_info';
 COMMENT ON FUNCTION seats.claim_info(text) IS
-'Tells what an invitation token is for and whether it can be claimed; changes nothing; raises PT400, PT403, PT422';
+'Returns what an invitation is for and whether it can be claimed; changes nothing; raises PT400, PT403, PT422';
 
 CREATE FUNCTION seats.assign_seat(
 	subscription_id uuid DEFAULT NULL,
@@ -574,7 +574,7 @@ RETURNS seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_assign_seat';
 COMMENT ON FUNCTION seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boolean) IS
-'Gives a free seat of a subscription or order to a customer and returns the invitation token, once; raises PT400, PT403, PT404, PT422';
+'Assigns a free seat of a subscription or order to a customer, and returns the seat and its invitation token; raises PT400, PT403, PT404, PT422';
 
 CREATE FUNCTION seats.assign_seats(
 	subscription_id uuid DEFAULT NULL,
@@ -585,122 +585,122 @@ RETURNS SETOF seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_assign_seats';
 COMMENT ON FUNCTION seats.assign_seats(uuid, uuid, text[], jsonb) IS
-'Gives a free seat to each of some e-mail addresses, all or none, and returns the invitation tokens in their order, once; raises PT400, PT403, PT404, PT422';
+'Assigns a free seat to each of several e-mail addresses, all or none, and returns the seats and invitation tokens in the order of the addresses; raises PT400, PT403, PT404, PT422';
 
 CREATE FUNCTION seats.resend_invitation(seat_id uuid)
 RETURNS seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_resend_invitation';
 COMMENT ON FUNCTION seats.resend_invitation(uuid) IS
-'Gives a pending seat a new invitation token, which is returned once, and a new expiry; the old token is unknown from then on; raises PT400, PT403, PT404, PT422';
+'Gives a pending seat a new invitation token and a new expiry, and returns them; the old token no longer works; raises PT400, PT403, PT404, PT422';
 
 CREATE FUNCTION seats.revoke_seat(seat_id uuid)
 RETURNS seats.customer_seat
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_revoke_seat';
 COMMENT ON FUNCTION seats.revoke_seat(uuid) IS
-'Ends a seat and its sessions; a seat revoked already is returned as it is; raises PT403, PT404, PT422';
+'Revokes a seat and ends its sessions; a seat that is already revoked is returned unchanged; raises PT403, PT404, PT422';
 
 CREATE FUNCTION seats.revoke_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
 RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_revoke_seats';
 COMMENT ON FUNCTION seats.revoke_seats(uuid, uuid) IS
-'Ends all seats of a subscription or order and their sessions, and returns how many; raises PT404, PT422';
+'Revokes all seats of a subscription or order, ends their sessions, and returns how many seats were revoked; raises PT404, PT422';
 
 CREATE FUNCTION seats.list_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
 RETURNS seats.seats_list
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_list_seats';
 COMMENT ON FUNCTION seats.list_seats(uuid, uuid) IS
-'Lists the seats of a subscription or order, revoked ones too; raises PT403, PT404, PT422';
+'Lists the seats of a subscription or order, including revoked ones; raises PT403, PT404, PT422';
 
 CREATE FUNCTION seats.get_seat(seat_id uuid)
 RETURNS seats.customer_seat
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_get_seat';
 COMMENT ON FUNCTION seats.get_seat(uuid) IS
-'Returns one seat, in whichever state; raises PT403, PT404, PT422';
+'Returns one seat, in any state; raises PT403, PT404, PT422';
 
 CREATE FUNCTION seats.authenticate(customer_session_token text)
 RETURNS seats.customer_session
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_authenticate';
 COMMENT ON FUNCTION seats.authenticate(text) IS
-'Tells who a customer session token is for; raises PT401, PT422';
+'Returns the customer that a session token belongs to; raises PT401, PT422';
 
 CREATE FUNCTION seats.end_session(customer_session_token text)
 RETURNS boolean
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_end_session';
 COMMENT ON FUNCTION seats.end_session(text) IS
-'Signs out: ends the session of a token; false when there was none; raises PT422';
+'Signs out: ends the session of a token, and returns whether there was one; raises PT422';
 
 CREATE FUNCTION seats.check_session()
 RETURNS void
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_check_session';
 COMMENT ON FUNCTION seats.check_session() IS
-'PostgREST''s db-pre-request: refuses the JWT of a session that was ended or expired; lets any other request pass; raises PT401';
+'PostgREST''s db-pre-request function: rejects requests with the JWT of a session that has ended or expired, and accepts all others; raises PT401';
 
 CREATE FUNCTION seats.postgrest_config()
 RETURNS void
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 COMMENT ON FUNCTION seats.postgrest_config() IS
-'PostgREST''s db-pre-config: gives it the keys of customer sessions as pgrst.jwt_secret, a JWK set, for this transaction; whoever may call it has the keys';
+'PostgREST''s db-pre-config function: sets pgrst.jwt_secret to the keys of JWT sessions, a JWK set, for this transaction; whoever may call it can read the keys';
 
 CREATE FUNCTION seats.rotate_jwt_key()
 RETURNS uuid
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_rotate_jwt_key';
 COMMENT ON FUNCTION seats.rotate_jwt_key() IS
-'Makes a new key for sessions that are JWTs, removes those that no session can need any more, has PostgREST read them anew; returns the new key''s id';
+'Creates a new key for JWT sessions, deletes the keys that no session can need any more, tells PostgREST to reload them, and returns the id of the new key';
 
 CREATE FUNCTION seats.release_expired_seats(older_than interval DEFAULT '0')
 RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_release_expired_seats';
 COMMENT ON FUNCTION seats.release_expired_seats(interval) IS
-'Revokes pending seats whose invitation expired at least so long ago, a bounded number, but those that are in use just now; returns how many; raises PT422';
+'Revokes a bounded number of pending seats whose invitation expired at least that long ago, skips locked ones, and returns how many were revoked; raises PT422';
 
 CREATE FUNCTION seats.purge_expired_sessions()
 RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_purge_expired_sessions';
 COMMENT ON FUNCTION seats.purge_expired_sessions() IS
-'Deletes at most 10,000 sessions that expired, but those that are in use just now; returns how many';
+'Deletes at most 10,000 expired sessions, skips locked ones, and returns how many were deleted';
 
 CREATE FUNCTION seats.purge_events(older_than interval)
 RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_purge_events';
 COMMENT ON FUNCTION seats.purge_events(interval) IS
-'Deletes those of the 10,000 first events that happened at least so long ago, but those that are in use just now; returns how many; raises PT422';
+'Deletes those of the first 10,000 events that happened at least that long ago, skips locked ones, and returns how many were deleted; raises PT422';
 
 CREATE FUNCTION seats.token_route(token text)
 RETURNS integer
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_token_route';
 COMMENT ON FUNCTION seats.token_route(text) IS
-'The number by which a router finds the shard of a token, the same as organization_route() of the organization that issued it; raises PT400';
+'Returns the number by which a router finds the shard of a token; it equals organization_route() of the organization that issued the token; raises PT400';
 
 CREATE FUNCTION seats.organization_route(organization_id uuid)
 RETURNS integer
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_organization_route';
 COMMENT ON FUNCTION seats.organization_route(uuid) IS
-'The number by which a router finds the shard of an organization: the first four bytes, big-endian, of the SHA-256 of its id';
+'Returns the number by which a router finds the shard of an organization: the first four bytes, big-endian, of the SHA-256 of its id';
 
 
 -- Over HTTP ----------------------------------------------------------------------------------------------
 
--- A schema of its own, so that PostgREST can be given this one alone. Were it there already, somebody else
--- might own it, so that is an error. All are VOLATILE, also those that only read: to set a status is an
--- effect, and PostgREST runs GET in a read-only transaction whatever a function is.
+-- These have a schema of their own, so that PostgREST can be given this one alone. If it exists already, another
+-- role might own it, so that is an error. All functions are VOLATILE, even those that only read, because setting the
+-- status is an effect; PostgREST runs GET in a read-only transaction anyway.
 CREATE SCHEMA seats_http;
 COMMENT ON SCHEMA seats_http IS
-'The operations on seats for PostgREST, one function each, which answer as the HTTP contract says: status in response.status, errors as JSON';
+'The operations on seats for PostgREST. The functions answer as the HTTP contract requires: they set the status in response.status, and return errors as JSON';
 
 CREATE FUNCTION seats_http.claim_seat(jsonb)
 RETURNS json
@@ -714,28 +714,28 @@ RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_claim_seat_bytes';
 COMMENT ON FUNCTION seats_http.claim_seat(bytea) IS
-'The same, with a body that is parsed here, so that what is no JSON is answered with 422';
+'The same, for an unparsed body: malformed JSON is answered with 422';
 
 CREATE FUNCTION seats_http.get_claim_info(invitation_token text DEFAULT NULL)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_get_claim_info';
 COMMENT ON FUNCTION seats_http.get_claim_info(text) IS
-'GET /v1/customer-seats/claim/{invitation_token}: tells what the invitation is for; answers 200, 400, 403, 422';
+'GET /v1/customer-seats/claim/{invitation_token}: returns what the invitation is for; answers 200, 400, 403, 422';
 
 CREATE FUNCTION seats_http.assign_seat(jsonb)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_assign_seat';
 COMMENT ON FUNCTION seats_http.assign_seat(jsonb) IS
-'POST /v1/customer-seats, by its body: gives a free seat to a customer, and the invitation token beside it; answers 200, 400, 403, 404, 422';
+'POST /v1/customer-seats, by its body: assigns a free seat to a customer, and returns the seat with its invitation token; answers 200, 400, 403, 404, 422';
 
 CREATE FUNCTION seats_http.assign_seat(bytea)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_assign_seat_bytes';
 COMMENT ON FUNCTION seats_http.assign_seat(bytea) IS
-'The same, with a body that is parsed here, so that what is no JSON is answered with 422';
+'The same, for an unparsed body: malformed JSON is answered with 422';
 
 CREATE FUNCTION seats_http.list_seats(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
 RETURNS json
@@ -749,31 +749,31 @@ RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_revoke_seat';
 COMMENT ON FUNCTION seats_http.revoke_seat(text) IS
-'DELETE /v1/customer-seats/{seat_id}: ends a seat and its sessions; answers 200, 403, 404, 422';
+'DELETE /v1/customer-seats/{seat_id}: revokes a seat and ends its sessions; answers 200, 403, 404, 422';
 
 CREATE FUNCTION seats_http.resend_invitation(seat_id text DEFAULT NULL)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_http_resend_invitation';
 COMMENT ON FUNCTION seats_http.resend_invitation(text) IS
-'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, beside the seat; answers 200, 400, 403, 404, 422';
+'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, and returns both; answers 200, 400, 403, 404, 422';
 
 
--- What a customer sees -----------------------------------------------------------------------------------
+-- Customers' own seats -----------------------------------------------------------------------------------
 
 CREATE FUNCTION seats.current_customer_id()
 RETURNS uuid
 LANGUAGE C STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_current_customer_id';
 COMMENT ON FUNCTION seats.current_customer_id() IS
-'The customer that the JWT of PostgREST''s request names as its subject (request.jwt.claims), or null';
+'Returns the customer that the JWT of PostgREST''s request names as its subject (sub in request.jwt.claims), or null';
 
--- Row security is for customers: whoever else may read a column of seats at all owns the table. The
--- subselect makes the function be called once for a statement, and its value be looked up in an index.
+-- Row security is for customers; otherwise only the owner of the table can read a column of it. With the
+-- subselect, the function is called once in a statement, and its value is looked up in an index.
 ALTER TABLE seats.customer_seats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_seats ON seats.customer_seats FOR SELECT
 	USING (customer_id = (SELECT seats.current_customer_id()));
-COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees the seats that are its own';
+COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats';
 
 CREATE VIEW seats.my_seats WITH (security_invoker = true, security_barrier = true) AS
 SELECT created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
@@ -782,24 +782,24 @@ FROM seats.customer_seats
 WHERE customer_id = (SELECT seats.current_customer_id());
 COMMENT ON VIEW seats.my_seats IS 'The pending and claimed seats of the customer that request.jwt.claims names as sub, with the fields of the type customer_seat';
 COMMENT ON COLUMN seats.my_seats.created_at IS 'When the seat was first assigned';
-COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null until then';
+COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.my_seats.id IS 'Identifies the seat';
-COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The subscription that the seat belongs to, or null';
-COMMENT ON COLUMN seats.my_seats.order_id IS 'The order that the seat belongs to, or null';
-COMMENT ON COLUMN seats.my_seats.status IS 'pending or claimed; a revoked seat is nobody''s';
-COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer whose seat it is';
+COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
+COMMENT ON COLUMN seats.my_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.my_seats.status IS 'pending or claimed; a revoked seat belongs to no customer';
+COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer who holds the seat';
 COMMENT ON COLUMN seats.my_seats.customer_email IS 'The customer''s e-mail address when the seat was assigned';
-COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires or expired; null for a seat claimed at once';
+COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.my_seats.claimed_at IS 'When the seat was claimed';
-COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat is nobody''s';
-COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'The caller''s own keys, at most 10 in 1 KB';
+COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat belongs to no customer';
+COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
 
 
--- What is to be watched ----------------------------------------------------------------------------------
+-- Monitoring ---------------------------------------------------------------------------------------------
 
--- The view reads seats with its owner's rights, past their row security: whoever may see how many there are
--- needs no right to see whose they are. A purchase always has exactly one row of counts, so the LEFT JOIN gives what a
--- plain one would, but where no column of it is asked for, the planner leaves it out and reads no seat.
+-- The view reads seats with its owner's rights, past their row security, so counts can be read without access to
+-- the rows. A purchase always has exactly one row of counts, so the LEFT JOIN returns the same as a plain join; but if
+-- a query selects none of its columns, the planner leaves it out and reads no seats.
 CREATE VIEW seats.usage AS
 SELECT p.id AS subscription_id, NULL::uuid AS order_id, p.organization_id, p.status, p.seats AS purchased,
 	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats AS free
@@ -820,23 +820,23 @@ LEFT JOIN LATERAL (
 		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
 	FROM seats.customer_seats AS s
 	WHERE s.order_id = p.id AND s.customer_id IS NOT NULL) AS c ON true;
-COMMENT ON VIEW seats.usage IS 'What was bought of each subscription and order, and what became of it: purchased = pending + expired + claimed + free';
+COMMENT ON VIEW seats.usage IS 'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free';
 COMMENT ON COLUMN seats.usage.subscription_id IS 'The subscription, or null';
 COMMENT ON COLUMN seats.usage.order_id IS 'The order, or null';
 COMMENT ON COLUMN seats.usage.organization_id IS 'The organization that sells it';
-COMMENT ON COLUMN seats.usage.status IS 'Status of the subscription or order, which says whether free seats can be assigned';
-COMMENT ON COLUMN seats.usage.purchased IS 'How many seats were bought';
-COMMENT ON COLUMN seats.usage.pending IS 'How many are assigned, with an invitation that can be claimed now';
-COMMENT ON COLUMN seats.usage.expired IS 'How many are assigned, with an invitation that expired';
-COMMENT ON COLUMN seats.usage.claimed IS 'How many are claimed';
-COMMENT ON COLUMN seats.usage.free IS 'How many are not assigned';
+COMMENT ON COLUMN seats.usage.status IS 'Status of the subscription or order, which decides whether free seats can be assigned';
+COMMENT ON COLUMN seats.usage.purchased IS 'Number of seats bought';
+COMMENT ON COLUMN seats.usage.pending IS 'Assigned seats whose invitation can be claimed now';
+COMMENT ON COLUMN seats.usage.expired IS 'Assigned seats whose invitation has expired';
+COMMENT ON COLUMN seats.usage.claimed IS 'Number of claimed seats';
+COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned';
 
 CREATE FUNCTION seats.stats()
 RETURNS seats.seat_stats
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_stats';
 COMMENT ON FUNCTION seats.stats() IS
-'Tells how often seats of this database were assigned, claimed, revoked and invited to again since the server started, how often that failed and why, how many sessions are open, and what is left to house-keeping; costs the same however many there are';
+'Returns how often seats of this database were assigned, claimed, revoked and sent again since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
 
 
 -- Triggers -----------------------------------------------------------------------------------------------
@@ -846,35 +846,35 @@ RETURNS trigger
 LANGUAGE C SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_keep_modified_at';
 COMMENT ON FUNCTION seats.keep_modified_at() IS
-'Trigger: sets modified_at where an update changes something';
+'Trigger: sets modified_at if an update changes something';
 
 CREATE FUNCTION seats.keep_purchase()
 RETURNS trigger
 LANGUAGE C SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_keep_purchase';
 COMMENT ON FUNCTION seats.keep_purchase() IS
-'Trigger on subscriptions and orders: before a change keeps assigned_seats from others and sets modified_at, after it refuses fewer seats than are assigned';
+'Trigger on subscriptions and orders: before a change, restores assigned_seats and sets modified_at; after it, rejects fewer seats than are assigned';
 
 CREATE FUNCTION seats.end_purchase()
 RETURNS trigger
 LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_end_purchase';
 COMMENT ON FUNCTION seats.end_purchase() IS
-'Trigger on subscriptions and orders: revokes the seats of one that ends';
+'Trigger on subscriptions and orders: revokes the seats when one ends';
 
 CREATE FUNCTION seats.seats_changed()
 RETURNS trigger
 LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_changed';
 COMMENT ON FUNCTION seats.seats_changed() IS
-'Trigger on customer_seats: keeps assigned_seats right, and ends the sessions of seats that are no longer claimed';
+'Trigger on customer_seats: updates assigned_seats, and ends the sessions of seats that are no longer claimed';
 
 CREATE FUNCTION seats.refuse_truncate()
 RETURNS trigger
 LANGUAGE C SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_refuse_truncate';
 COMMENT ON FUNCTION seats.refuse_truncate() IS
-'Trigger: refuses TRUNCATE, which would leave counts wrong';
+'Trigger: rejects TRUNCATE, which would leave assigned_seats wrong';
 
 CREATE TRIGGER keep_modified_at BEFORE UPDATE ON seats.organizations
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_modified_at();
@@ -882,30 +882,30 @@ CREATE TRIGGER keep_modified_at BEFORE UPDATE ON seats.products
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_modified_at();
 CREATE TRIGGER keep_modified_at BEFORE UPDATE ON seats.customers
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_modified_at();
-COMMENT ON TRIGGER keep_modified_at ON seats.organizations IS 'Sets modified_at where an update changes something';
-COMMENT ON TRIGGER keep_modified_at ON seats.products IS 'Sets modified_at where an update changes something';
-COMMENT ON TRIGGER keep_modified_at ON seats.customers IS 'Sets modified_at where an update changes something';
+COMMENT ON TRIGGER keep_modified_at ON seats.organizations IS 'Sets modified_at if an update changes something';
+COMMENT ON TRIGGER keep_modified_at ON seats.products IS 'Sets modified_at if an update changes something';
+COMMENT ON TRIGGER keep_modified_at ON seats.customers IS 'Sets modified_at if an update changes something';
 
 CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.orders
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Keeps assigned_seats from others and sets modified_at';
-COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Keeps assigned_seats from others and sets modified_at';
+COMMENT ON TRIGGER keep_purchase ON seats.subscriptions IS 'Restores assigned_seats if a statement writes it, and sets modified_at';
+COMMENT ON TRIGGER keep_purchase ON seats.orders IS 'Restores assigned_seats if a statement writes it, and sets modified_at';
 
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER check_purchase AFTER INSERT OR UPDATE ON seats.orders
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER check_purchase ON seats.subscriptions IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
-COMMENT ON TRIGGER check_purchase ON seats.orders IS 'Refuses fewer seats than are assigned, and a count that another trigger has changed';
+COMMENT ON TRIGGER check_purchase ON seats.subscriptions IS 'Rejects fewer seats than are assigned, and a value of assigned_seats that another trigger has changed';
+COMMENT ON TRIGGER check_purchase ON seats.orders IS 'Rejects fewer seats than are assigned, and a value of assigned_seats that another trigger has changed';
 
 CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
 CREATE TRIGGER check_deleted_purchase AFTER DELETE ON seats.orders
 	FOR EACH ROW WHEN (OLD.assigned_seats > 0) EXECUTE FUNCTION seats.keep_purchase();
-COMMENT ON TRIGGER check_deleted_purchase ON seats.subscriptions IS 'Refuses seats that another trigger has kept from being deleted';
-COMMENT ON TRIGGER check_deleted_purchase ON seats.orders IS 'Refuses seats that another trigger has kept from being deleted';
+COMMENT ON TRIGGER check_deleted_purchase ON seats.subscriptions IS 'Fails if another trigger has kept seats from being deleted';
+COMMENT ON TRIGGER check_deleted_purchase ON seats.orders IS 'Fails if another trigger has kept seats from being deleted';
 
 CREATE TRIGGER end_purchase AFTER UPDATE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.end_purchase();
@@ -925,10 +925,10 @@ CREATE TRIGGER seats_deleted AFTER DELETE ON seats.customer_seats
 	FOR EACH STATEMENT EXECUTE FUNCTION seats.seats_changed();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON seats.customer_seats
 	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_truncate();
-COMMENT ON TRIGGER seats_inserted ON seats.customer_seats IS 'Counts new seats';
-COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Counts seats revoked or given again, and ends the sessions of seats no longer claimed';
-COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Counts deleted seats, and ends their sessions';
-COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'TRUNCATE would leave counts wrong';
+COMMENT ON TRIGGER seats_inserted ON seats.customer_seats IS 'Adds new seats to assigned_seats';
+COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Updates assigned_seats, and ends the sessions of seats that are no longer claimed';
+COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Subtracts deleted seats from assigned_seats, and ends their sessions';
+COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'Rejects TRUNCATE, which would leave assigned_seats wrong';
 
 
 -- Roles --------------------------------------------------------------------------------------------------
@@ -983,13 +983,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
-'Gives roles what they need and no more: anonymous claims seats, backend keeps the application''s records and calls everything, customer reads its own seats; run it as the owner';
+'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats; call it as the owner of the extension';
 
 
--- Privileges: nothing to PUBLIC but one function ------------------------------------------------------------
+-- Privileges: nothing to PUBLIC except one function ---------------------------------------------------------
 
--- Tables and sequences give PUBLIC nothing by themselves; functions do. They are named one by one, since
--- pgcrypto's may live in this schema too.
+-- PUBLIC has no default privileges on tables and sequences, but on functions. These are named one by one,
+-- because pgcrypto's functions may be in this schema, too.
 REVOKE ALL ON FUNCTION
 	seats.claim_seat(text, text),
 	seats.claim_info(text),
@@ -1028,10 +1028,10 @@ REVOKE ALL ON FUNCTION
 	seats.refuse_truncate()
 FROM PUBLIC;
 
--- The policy on customer_seats calls it whoever reads the table. It reads only the caller's own setting.
+-- The policy on customer_seats calls it for every role that reads the table. It reads only the caller's setting.
 GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
 
--- The default privileges of whoever installs it may let others create in new schemas.
+-- The default privileges of the installing role may let others create in new schemas.
 DO $$
 DECLARE
 	r record;
@@ -1052,7 +1052,7 @@ GRANT SELECT ON seats.usage TO pg_monitor;
 GRANT EXECUTE ON FUNCTION seats.stats() TO pg_monitor;
 
 
--- Dump the rows: pg_dump leaves out those of an extension's tables unless they are named -------------------
+-- Dump configuration: pg_dump saves the rows of an extension's tables only if they are named ---------------
 
 SELECT pg_extension_config_dump('seats.organizations', '');
 SELECT pg_extension_config_dump('seats.products', '');

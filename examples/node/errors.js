@@ -1,8 +1,8 @@
-// What goes wrong, as the HTTP contract's service tells it: an error that has a status and a body.
+// Errors as the HTTP contract's service answers them, with a status and a body.
 export const failure = (status, answer, headers) => Object.assign(new Error(), { status, answer, headers });
 export const invalid = (...detail) => failure(422, { detail });
 export const notJson = { loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' };
-// What the service calls a refusal by the database: by its reason, else by its SQLSTATE.
+// The service's names for the database's errors: by reason, else by SQLSTATE.
 const names = { PT400: 'InvalidInvitationToken', PT403: 'FeatureNotEnabled', PT404: 'ResourceNotFound',
   no_available_seats: 'SeatNotAvailable', subscription_not_active: 'SeatNotAvailable',
   order_not_paid: 'SeatNotAvailable', seat_already_assigned: 'SeatAlreadyAssigned',

@@ -1,4 +1,4 @@
-// The routes of the HTTP contract over the functions of schema seats. The README says what to set.
+// The routes of the HTTP contract over the functions of the schema seats. The README says what to set.
 // No address, body or message of an error is logged: tokens and other input may be in them.
 import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -16,7 +16,7 @@ const [anonymous, backend] = [SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL].map((conne
   new pg.Pool({ connectionString, max: 10, connectionTimeoutMillis: 2000, statement_timeout: 5000 })
     .on('error', (error) => log({ lost_connection: error.code })));
 
-// Who calls which function, where its arguments are, and in order what they are and of which kind.
+// For each route: the pool, the function, where the arguments are, and their names and types in order.
 const invitation = (call) => `(SELECT (seat).*, invitation_token FROM ${call})`;
 const [token, seat] = [{ invitation_token: 'string' }, { seat_id: 'UUID' }];
 const purchase = { subscription_id: 'UUID', order_id: 'UUID' };

@@ -1,7 +1,7 @@
-// The arguments of a request, and what is wrong with their types.
+// Reads the arguments of a request, and finds those of a wrong type.
 import { invalid } from './errors.js';
 
-// What arguments can be, and what type of fault it is when one is something else.
+// The types that arguments can have, and the fault of a value that has another.
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const kinds = {
   string: ['string_type', (value) => typeof value === 'string'],
@@ -9,7 +9,7 @@ const kinds = {
   dictionary: ['dict_type', (value) => value?.constructor === Object],
   boolean: ['bool_type', (value) => typeof value === 'boolean'],
 };
-// The arguments' values, null where there is none. All faults are told at once.
+// Returns the values of the arguments, null for a missing one. Reports all faults at once.
 export const valuesOf = (given, place, expected) => {
   const faults = Object.entries(expected)
     .filter(([name, kind]) => given[name] != null && !kinds[kind][1](given[name]))

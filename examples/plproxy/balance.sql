@@ -1,5 +1,5 @@
--- How evenly organizations and their claims fall on shards, by the route of random ids. In any database that has the
--- extension or is a front; it makes only temporary tables:
+-- Shows how evenly organizations and their claims are spread over shards, with random ids. Run it in any database that
+-- has the extension or is a front; it makes only temporary tables:
 --
 --   psql -q -d shop -v shards=1024 -v organizations=1000000 -f balance.sql
 --

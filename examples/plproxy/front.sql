@@ -3,8 +3,8 @@
 --
 --   psql -d front -f front.sql
 --
--- There are two schemas of functions. seats and seats_http have what callers call, and no tables. seats_front
--- has, for each, the call of the shard. Where the shards are says the foreign server seats: cluster.sql.
+-- The schemas seats and seats_http have the functions that callers call, and no tables. seats_front has,
+-- for each of them, a function that calls the shard. The foreign server seats says where the shards are.
 
 \set ON_ERROR_STOP on
 BEGIN;
@@ -145,8 +145,8 @@ COMMENT ON FUNCTION seats_front.claims_route() IS
 
 -- What calls have in common -------------------------------------------------------------------------------
 
--- A statement on a shard is a transaction of its own. What PostgREST says of its request, and that it is to
--- be read-only, are settings of the front's transaction: seats_shard.enter() sets them there.
+-- A statement on a shard is a transaction of its own. PostgREST's settings for the request, and whether the
+-- transaction is read-only, are passed along: seats_shard.enter() sets them on the shard.
 CREATE FUNCTION seats_front.request()
 RETURNS text[]
 LANGUAGE sql STABLE
@@ -168,7 +168,7 @@ END
 $$;
 COMMENT ON FUNCTION seats_front.set_status(text) IS 'Gives PostgREST the status that the shard''s transaction had';
 
--- A shard answers with the error of a call, and here it is raised again.
+-- A shard returns the error of a call as its result; this raises it again.
 CREATE FUNCTION seats_front.fail(failure text[])
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -203,8 +203,8 @@ END
 $$;
 COMMENT ON FUNCTION seats_front.wait() IS 'Waits a moment, and hears whether a shard has moved meanwhile';
 
--- An error that is no answer is PL/Proxy's, when it cannot talk to a shard; or one that the shard could not answer
--- with, as when the session there is ended, to which PL/Proxy adds words. 08P01 is what PgBouncer calls all of its own.
+-- Any other error is PL/Proxy's, when it cannot reach a shard, or one that the shard could not return, for
+-- example because its session was ended; PL/Proxy adds words to it. 08P01 is the code of all of PgBouncer's errors.
 CREATE FUNCTION seats_front.fail_to_call(state text, message text, detail text, hint text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -230,12 +230,13 @@ $$;
 COMMENT ON FUNCTION seats_front.fail_to_call(text, text, text, text) IS
 'Raises an error that is no answer of a shard: 08001, 08006, or the shard''s own without what PL/Proxy adds';
 
--- Makes both functions for one of the extension's: of its name, its parameters ("name type" or "name type DEFAULT
--- value"), its result and volatility, and the expression that gives the route. Where nothing among the parameters
--- tells that, organization_id comes before them. ALL is for what is done on all shards, and added up.
+-- Makes both functions for one of the extension's, from its name, its parameters ("name type" or "name type
+-- DEFAULT value"), its result, its volatility, and the expression for the route. If no parameter determines the
+-- route, organization_id is added as the first one. ALL is for functions that run on all shards and whose results
+-- are added up.
 --
--- Where a shard says that it has not got the organization, it is just moving: nothing was done, and the call is made
--- again for two seconds, in which the front should have heard of where it is.
+-- If a shard answers that it does not have the organization, the organization is just moving. Nothing was done, and
+-- the call is repeated for two seconds, in which the front should learn the new place.
 CREATE PROCEDURE seats_front.define(
 	function text,
 	parameters text[],
@@ -364,7 +365,7 @@ CALL seats_front.define('end_session', '{customer_session_token text}', 'boolean
 	'Signs out: ends the session of a token; false when there was none; raises PT422',
 	route => 'seats_front.route(customer_session_token)');
 
--- House-keeping is done everywhere.
+-- House-keeping runs on all shards.
 CALL seats_front.define('release_expired_seats', $${older_than interval DEFAULT '0'}$$, 'integer', 'VOLATILE',
 	'Calls it on all shards; returns how many seats it released; raises PT422', route => 'ALL');
 CALL seats_front.define('purge_expired_sessions', '{}', 'integer', 'VOLATILE',
@@ -511,7 +512,7 @@ COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
 -- Nothing to PUBLIC.
 REVOKE ALL ON ALL ROUTINES IN SCHEMA seats, seats_http, seats_front FROM PUBLIC;
 
--- The text of a statement can have a token in it: errors are logged without.
+-- The text of a statement can contain a token, so errors are logged without it.
 ALTER DATABASE :"DBNAME" SET log_min_error_statement = 'fatal';
 
 COMMIT;

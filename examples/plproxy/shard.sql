@@ -1,9 +1,9 @@
--- What a shard has beside the extension, so that fronts can call it. Run it as a superuser in each shard's
--- database, after CREATE EXTENSION seats, with the number of shards and this one's own, from 0:
+-- The functions by which fronts call a shard. Run this as a superuser in each shard's database, after CREATE
+-- EXTENSION seats, with the number of shards and the shard's own number, which starts at 0:
 --
 --   psql -d shop -v shards=4 -v shard=0 -f shard.sql
 --
--- Then create the roles that fronts log in as, and give each its part: SELECT seats_shard.grant_access(...).
+-- Then create the roles that fronts log in as, and give them their rights: SELECT seats_shard.grant_access(...).
 
 \set ON_ERROR_STOP on
 BEGIN;
@@ -26,9 +26,9 @@ COMMENT ON CONSTRAINT slice_shard_check ON seats_shard.slice IS 'A slice that th
 COMMENT ON INDEX seats_shard.slice_one_row IS 'There is one row';
 INSERT INTO seats_shard.slice VALUES (:shards, :shard);
 
--- Reading the slice locks it until the transaction ends (ACCESS SHARE). So whoever has locked it in ACCESS
--- EXCLUSIVE mode, which split.sh does, knows that no call is under way; and a call that waited for that goes
--- by what was committed then, since a statement takes its locks before its snapshot.
+-- Reading the slice locks it until the transaction ends (ACCESS SHARE). split.sh locks it in ACCESS EXCLUSIVE
+-- mode; once it has the lock, no call is under way. A call that waited for split.sh sees what was committed by
+-- then, since a statement takes its locks before its snapshot.
 CREATE FUNCTION seats_shard.enter(route integer, request text[] DEFAULT NULL)
 RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -53,8 +53,8 @@ $$;
 COMMENT ON FUNCTION seats_shard.enter(integer, text[]) IS
 'Begins a call: refuses a route of another shard, and gives this transaction the settings of the front''s: request.headers, request.jwt.claims, transaction_read_only; locks the slice, ACCESS SHARE; raises PT421';
 
--- PL/Proxy gives errors of a shard other words, and its connection up. So an error of a call is an answer: its
--- SQLSTATE, MESSAGE, DETAIL and HINT. What the call did is undone, with all locks but that of the slice.
+-- PL/Proxy changes the words of a shard's errors, and closes the connection. So the error of a call is returned as
+-- a result: SQLSTATE, MESSAGE, DETAIL and HINT. The call's changes and locks are undone, except the slice's lock.
 CREATE FUNCTION seats_shard.failure(state text, message text, detail text, hint text)
 RETURNS text[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -69,8 +69,8 @@ $$;
 COMMENT ON FUNCTION seats_shard.failure(text, text, text, text) IS
 'An error as an answer to a front; what is not one of the extension''s own is logged';
 
--- For each function of the extension one of the same name, which fronts call: with the front's settings, and
--- with errors as answers. It has no more rights than whoever calls it.
+-- For each function of the extension, a function of the same name for fronts. It applies the front's settings,
+-- returns errors as results, and has no more rights than its caller.
 CREATE FUNCTION seats_shard.my_seats()
 RETURNS SETOF seats.customer_seat
 LANGUAGE sql STABLE
@@ -148,8 +148,8 @@ DROP PROCEDURE seats_shard.define;
 
 -- Rows are where they belong -------------------------------------------------------------------------------
 
--- The application writes its records on the shard itself. Those of other shards are refused, and while an
--- organization moves, its writers wait.
+-- The application writes its records on the shard itself. Records of organizations on other shards are rejected,
+-- and while an organization moves, its writers wait.
 CREATE FUNCTION seats_shard.check_row()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -241,7 +241,8 @@ $$;
 COMMENT ON PROCEDURE seats_shard.hand_over(text) IS
 'Keeps the first half of this shard''s slice, when the subscriber has all rows of the other on its disk; holds all calls meanwhile, for at most 2 seconds once none is under way (lock_timeout says how long to wait for that); locks the slice, ACCESS EXCLUSIVE';
 
--- Without triggers and foreign keys, all rows of an organization going. Without a path of its own, since it commits.
+-- Triggers and foreign keys are off, because all rows of an organization are deleted. It has no search_path of its
+-- own, because it commits.
 CREATE PROCEDURE seats_shard.delete_others()
 LANGUAGE plpgsql
 AS $$

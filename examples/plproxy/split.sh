@@ -3,14 +3,14 @@
 #
 #   split.sh FRONT OLD NEW CONNECTION
 #
-# The first three are connection strings by which a superuser gets into the databases of the front, of the shard,
-# and of the new shard; NEW's server uses OLD's to subscribe. Passwords are in ~/.pgpass, here and on NEW's server.
+# The first three are connection strings of a superuser for the databases of the front, the shard, and the new
+# shard; NEW's server uses OLD's to subscribe. Passwords are in ~/.pgpass, here and on NEW's server.
 # CONNECTION is that of the new shard as it is to stand in the front's configuration, without a user.
 #
 # OLD needs wal_level = logical. NEW needs the extension, shard.sql with any slice, the roles and their rights, and
-# no organization. Have no house-keeping done on either until the script is done.
+# no organization. Run no house-keeping on either until the script is done.
 #
-#   LOCK_TIMEOUT=1s      how long calls may be held up by one that is under way, before it is tried again
+#   LOCK_TIMEOUT=1s      how long new calls may wait for the calls under way, before the script tries again
 #   TRIES=30             how often
 set -euo pipefail
 
@@ -27,7 +27,7 @@ connection=$4
 lock_timeout=${LOCK_TIMEOUT:-1s}
 tries=${TRIES:-30}
 
-# run CONNECTION [psql's options]: runs the statements of the standard input, and prints what they give.
+# run CONNECTION [psql's options]: runs the statements on standard input, and prints their results.
 run() {
 	PGOPTIONS='-c client_min_messages=warning' psql --no-psqlrc --quiet --tuples-only --no-align \
 		--field-separator=' ' --set=ON_ERROR_STOP=1 "${@:2}" "$1"
@@ -53,7 +53,7 @@ subscribe() {
 	trap unsubscribe EXIT
 }
 
-# What is to be undone, as long as the old shard has the organizations.
+# Undone while the old shard still has the organizations.
 unsubscribe() {
 	echo "split.sh: broken off; the old shard goes on with all its organizations. Drop the new one's database" >&2
 	run "$new" <<<"DROP SUBSCRIPTION IF EXISTS $subscription" || true
@@ -66,8 +66,8 @@ wait_for_copy() {
 	done
 }
 
-# From here on the old shard refuses half of its organizations. Fronts that do not know better ask again, for two
-# seconds.
+# From here on the old shard rejects half of its organizations. Fronts that do not know the new place yet repeat
+# their calls for two seconds.
 hand_over() {
 	local try
 	for ((try = 1; try <= tries; try++)); do

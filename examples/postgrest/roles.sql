@@ -1,7 +1,7 @@
--- Roles for PostgREST, with the rights that they need and no more. Run it once, as a superuser, in the
+-- Roles for PostgREST, with the rights that they need and no more. Run this once, as a superuser, in the
 -- database that has the extension: psql -d shop -f roles.sql
 
--- The role that PostgREST connects as. It can do nothing but become one of the others.
+-- The role that PostgREST connects as. It can only become one of the others.
 CREATE ROLE authenticator LOGIN NOINHERIT;
 CREATE ROLE anonymous;   -- whoever has an invitation
 CREATE ROLE backend;     -- the application
@@ -9,8 +9,8 @@ CREATE ROLE customer;    -- whoever has a customer session that is a JWT
 GRANT anonymous, backend, customer TO authenticator;
 SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', customer => 'customer');
 
--- PostgREST takes all keys from one place. Those of customer sessions are the extension's, which rotates
--- them; this one is the backend's, who signs its JWTs with it: {"role": "backend", "exp": ...}.
+-- PostgREST takes all keys from one place. The extension makes and rotates those of customer sessions. This one is
+-- the backend's, which signs its JWTs with it: {"role": "backend", "exp": ...}.
 CREATE SCHEMA gateway;
 CREATE TABLE gateway.backend_key (jwk jsonb NOT NULL);
 COMMENT ON TABLE gateway.backend_key IS 'The key of the backend''s JWTs: whoever has it can be any role that authenticator can';

@@ -6,7 +6,7 @@ SELECT test.make_organization(850, 4);
 -- What was counted before.
 CREATE TABLE test.stats_before AS SELECT * FROM seats.stats();
 SELECT counted_since <= now() AS since FROM test.stats_before;
--- Every reason of README's table of errors, and no other, is counted.
+-- Every reason in the reference's list of errors, and no other, is counted.
 SELECT jsonb_object_keys(failures) AS reason FROM seats.stats() ORDER BY 1;
 
 -- By how much the counts rose since this was called last.

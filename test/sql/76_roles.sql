@@ -1,4 +1,4 @@
--- grant_access(), and what a customer sees. The whole matrix of rights is compared with README's table in TAP.
+-- grant_access(), and what a customer sees. The whole matrix of rights is compared with the reference's table in TAP.
 CREATE ROLE "seats Anonymous";
 CREATE ROLE seats_backend;
 CREATE ROLE seats_customer;

@@ -1,4 +1,4 @@
-# README's table of roles is what grant_access() gives, and CREATE EXTENSION to PostgreSQL's role
+# The reference's table of roles is what grant_access() gives, and CREATE EXTENSION to PostgreSQL's role
 # pg_monitor: each role (anonymous, backend, customer, pg_monitor, a stranger) times each function,
 # table, view, column and sequence of the extension.
 use strict;
@@ -19,18 +19,18 @@ query(q{
 		customer => 'customer')
 });
 
-# What README's table says: for each object, such as "function claim_seat" or "column id", what
+# What the reference's table says: for each object, such as "function claim_seat" or "column id", what
 # each role may do.  A column is one of customer_seats.
 sub documented
 {
-	my ($table) = slurp_file("$FindBin::RealBin/../../README.md") =~
+	my ($table) = slurp_file("$FindBin::RealBin/../../docs/reference.md") =~
 	  /^\| what \| anonymous \| backend \| customer \| `pg_monitor` \|\n\|[-|]+\n((?:\|.*\n)+)/m;
 	my %said;
 
 	foreach my $row (split /\n/, $table)
 	{
 		my (undef, $what, @cells) = map { s/^ | $//gr } split /\|/, $row, -1;
-		$what =~ s/^of table `customer_seats` the //;
+		$what =~ s/^columns of `customer_seats`:/columns/;
 		my ($kind) = $what =~ /^(schema|function|column|table|view|sequence)s? `/
 		  or die "not understood: $row";
 		foreach my $name ($what =~ /`([\w.]+)`/g)
@@ -119,7 +119,7 @@ sub stray_columns
 }
 
 my $said = documented();
-cmp_ok(scalar keys %$said, '>', 40, "README's table names " . keys(%$said) . ' objects');
+cmp_ok(scalar keys %$said, '>', 40, "the reference's table names " . keys(%$said) . ' objects');
 foreach my $role (@roles)
 {
 	my $granted = granted($role);
@@ -131,7 +131,7 @@ foreach my $role (@roles)
 		{
 			map { $_ => $said->{$_}{$role} =~ s/^read its own$/read/r } keys %$said
 		},
-		"$role: may do what README says, with each of " . keys(%$granted) . ' objects');
+		"$role: may do what the reference says, with each of " . keys(%$granted) . ' objects');
 	is(stray_columns($role), '', "$role: no column of another table");
 }
 

@@ -8,6 +8,15 @@
  * cannot, it does nothing and its result says so; the caller then executes a statement.  The same
  * holds if another session has changed or locked the row, because the executor waits for it and
  * then rechecks the row.
+ *
+ * What the executor does for a row, and what does it here:
+ * - NOT NULL and CHECK constraints are evaluated by make_row(), from expressions prepared once.  A
+ *   row that fails goes to the executor, which raises the error.
+ * - New rows get an entry in each index, with the same check of uniqueness.  An update of a seat is
+ *   a HOT update as a rule; otherwise the executor's own function adds the entries.
+ * - An identity column takes the next value of its sequence.
+ * - Replica identity is checked by CheckCmdReplicaIdentity().
+ * - Triggers, foreign keys, rules and rights: direct_table.c finds that none has anything to do.
  */
 #include "postgres.h"
 

@@ -221,7 +221,7 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 	if (read_customers(arguments, customers, found) != count)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a customer with the given address was made and is not there"),
+				 errmsg("customer with the given address is missing after it was inserted"),
 				 errhint("Look for a trigger on seats.customers that changes addresses.")));
 	return customers;
 }
@@ -327,14 +327,14 @@ static void
 check_holding(Holding holding)
 {
 	static const char *const hints[] = {
-		[HOLDS_SEAT] = "The customer has claimed a seat of this subscription or order; "
-					   "nothing needs to be done.",
+		[HOLDS_SEAT] = "The customer has already claimed a seat of this subscription or "
+					   "order. Nothing needs to be done.",
 		[HOLDS_INVITATION] =
-			"The customer was invited to a seat of this subscription or order "
-			"already; if the invitation is lost, call resend_invitation().",
+			"The customer has already been invited to a seat of this subscription or "
+			"order. If the invitation was lost, call resend_invitation().",
 		[HOLDS_EXPIRED_INVITATION] =
 			"The customer's invitation to a seat of this subscription "
-			"or order has expired; call resend_invitation().",
+			"or order has expired. Call resend_invitation().",
 	};
 
 	if (holding != HOLDS_NOTHING)
@@ -376,11 +376,11 @@ check_holders(const Allocation *allocation)
 	if (places.len > 0)
 		raise_error_with_hint(
 			SEAT_ALREADY_ASSIGNED,
-			psprintf("Leave out %s: their customers have seats of this subscription or order "
-					 "already, or come earlier in the list.%s",
-					 places.data,
-					 expired ? " Where an invitation has expired, call resend_invitation()."
-							 : ""));
+			psprintf(
+				"Leave out %s. These customers already have seats of this subscription or "
+				"order, or appear earlier in the list.%s",
+				places.data,
+				expired ? " If an invitation has expired, call resend_invitation()." : ""));
 }
 
 /*
@@ -389,18 +389,18 @@ check_holders(const Allocation *allocation)
 static void
 check_free_seats(const Allocation *allocation)
 {
-	int free_seats = allocation->purchase.seats - allocation->purchase.assigned_seats;
+	int free_seats = Max(allocation->purchase.seats - allocation->purchase.assigned_seats, 0);
 	StringInfoData places;
 
 	if (allocation->count <= free_seats)
 		return;
 	initStringInfo(&places);
-	for (int i = Max(free_seats, 0); i < allocation->count; i++)
+	for (int i = free_seats; i < allocation->count; i++)
 		add_place(&places, i);
 	raise_error_with_hint(
 		NO_AVAILABLE_SEATS,
-		psprintf("Free seats: %d, addresses: %d. None is left for %s. Buy more "
-				 "seats, revoke some, or leave these out.",
+		psprintf("There are free seats for %d of %d addresses, and none for %s. Buy more "
+				 "seats, revoke some, or leave these addresses out.",
 				 free_seats, allocation->count, places.data));
 }
 

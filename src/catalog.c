@@ -414,7 +414,7 @@ refuse_missing(const KnownTable *table, const KnownColumn *column)
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of table seats.%s does not exist", column->name,
 					table->name),
-			 errhint("The extension seats needs this column. Undo the change of the table.")));
+			 errhint("The extension seats needs this column. Undo the change to the table.")));
 }
 
 /* Raises 42804: a column has another type. */
@@ -423,11 +423,10 @@ refuse_retyped(const KnownTable *table, const KnownColumn *column, Oid type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of table seats.%s is of type %s, but the extension seats "
-					"needs %s",
+			 errmsg("column \"%s\" of table seats.%s has type %s instead of %s",
 					column->name, table->name, format_type_be(type),
 					format_type_be(type_of(column))),
-			 errhint("Undo the change of the table.")));
+			 errhint("Undo the change to the table.")));
 }
 
 /* Raises 42804: a column is null, although the constraints of the table do not allow that. */
@@ -436,8 +435,8 @@ refuse_null_column(const char *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" is null where the extension seats needs a value", column),
-			 errhint("Give the column its values and constraints back.")));
+			 errmsg("null value in column \"%s\" that the extension seats requires", column),
+			 errhint("Restore the column's values and constraints.")));
 }
 
 /* Raises 42804: a column is generated, although the extension writes it or reads stored values. */
@@ -447,7 +446,7 @@ refuse_generated_column(const char *table, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("column \"%s\" of table seats.%s is a generated column", column, table),
-			 errhint("Undo the change of the table.")));
+			 errhint("Undo the change to the table.")));
 }
 
 /* Raises 42804: ids of seats are not unique, although the primary key makes them so. */
@@ -456,8 +455,8 @@ refuse_repeated_ids(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"id\" of table seats.customer_seats has a value more than once"),
-			 errhint("Give the column its values and constraints back.")));
+			 errmsg("column \"id\" of table seats.customer_seats contains duplicate values"),
+			 errhint("Restore the column's values and constraints.")));
 }
 
 /* Returns the number of a column; raises 42703 or 42804 unless the table has it with its type. */
@@ -609,8 +608,8 @@ check_address_index(Oid customers_id)
 	if (!found)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"email\" of table seats.customers has lost its unique index"),
-				 errhint("Give the column its values and constraints back.")));
+				 errmsg("unique index on column \"email\" of table seats.customers is missing"),
+				 errhint("Restore the column's values and constraints.")));
 }
 
 /* Locks a table as reading it does; returns its id, or InvalidOid if it does not exist. */
@@ -687,8 +686,8 @@ refuse_distributed_table(Oid table)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table seats.%s is distributed by Citus", get_rel_name(table)),
-			 errhint("Undistribute the table. To spread organizations over several servers, use "
-					 "the PL/Proxy front that the documentation of seats describes.")));
+			 errhint("Undistribute the table. The extension's documentation describes how to "
+					 "spread organizations over several servers with PL/Proxy.")));
 }
 
 /* ---- Triggers and rules of the owner ---- */
@@ -769,9 +768,9 @@ refuse_trigger_on(const char *table)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("a trigger or rule on seats.%s prevented a change or altered it", table),
-			 errhint("Look for a trigger that returns null or changes the extension's columns, "
-					 "or for a rule.")));
+			 errmsg("a trigger or rule on seats.%s prevented or altered a change", table),
+			 errhint("Look for a rule, or for a trigger that returns null or changes the "
+					 "extension's columns.")));
 }
 
 /*

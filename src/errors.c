@@ -37,35 +37,37 @@ static const struct
 	const char *service_name; /* in the HTTP contract's service, or NULL if it has none */
 } errors[] = {
 	[INVITATION_INVALID] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_invalid",
-							"Copy the whole token from the newest invitation, or ask for a "
-							"new one.",
+							"Copy the whole token from the latest invitation, or ask for a "
+							"new invitation.",
 							INVALID_TOKEN},
 	[INVITATION_EXPIRED] = {BAD_REQUEST, CANNOT_CLAIM, "invitation_expired",
 							"Ask whoever invited you to send the invitation again.",
 							INVALID_TOKEN},
 	[SEAT_ALREADY_CLAIMED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_already_claimed",
-							  "Sign in: the seat was claimed with this invitation before.",
+							  "Sign in. This invitation has already been used to claim the "
+							  "seat.",
 							  INVALID_TOKEN},
 	[SEAT_REVOKED] = {BAD_REQUEST, CANNOT_CLAIM, "seat_revoked",
 					  "Ask whoever invited you for a new seat.", INVALID_TOKEN},
 	[NO_AVAILABLE_SEATS] = {BAD_REQUEST, "No available seats", "no_available_seats",
-							"Buy more seats or revoke one first.", NOT_AVAILABLE},
+							"Buy more seats, or revoke a seat first.", NOT_AVAILABLE},
 	[SEAT_ALREADY_ASSIGNED] = {BAD_REQUEST, "Seat already assigned to this customer",
 							   "seat_already_assigned",
-							   "The customer has a seat of this subscription or order "
-							   "already.",
+							   "The customer already has a seat of this subscription or "
+							   "order.",
 							   "SeatAlreadyAssigned"},
-	[SEAT_NOT_PENDING] = {BAD_REQUEST, "Seat not pending", "seat_not_pending",
-						  "A claimed seat needs no invitation, and for a revoked one assign a "
-						  "seat anew.",
-						  "SeatNotPending"},
+	[SEAT_NOT_PENDING] =
+		{BAD_REQUEST, "Seat not pending", "seat_not_pending",
+		 "A claimed seat needs no invitation. To replace a revoked seat, assign "
+		 "a new one.",
+		 "SeatNotPending"},
 	[SUBSCRIPTION_NOT_ACTIVE] =
 		{BAD_REQUEST, "Subscription not active", "subscription_not_active",
-		 "Renew the subscription first: seats are assigned while it is "
+		 "Renew the subscription first. Seats can be assigned while it is "
 		 "trialing, active or past_due.",
 		 NOT_AVAILABLE},
 	[ORDER_NOT_PAID] = {BAD_REQUEST, "Order not paid", "order_not_paid",
-						"Have the order paid first: seats are assigned while it is paid or "
+						"Have the order paid first. Seats can be assigned while it is paid or "
 						"partially_refunded.",
 						NOT_AVAILABLE},
 	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
@@ -75,23 +77,22 @@ static const struct
 	[SEAT_BASED_PRICING_NOT_ENABLED] =
 		{FORBIDDEN, "Seat-based pricing not enabled for organization",
 		 "seat_based_pricing_not_enabled",
-		 "Set seat_based_pricing_enabled of the organization to "
-		 "true.",
-		 "FeatureNotEnabled"},
+		 "Set the organization's seat_based_pricing_enabled to true.", "FeatureNotEnabled"},
 	[SUBSCRIPTION_NOT_FOUND] = {MISSING, "Subscription not found", "subscription_not_found",
-								"Check the id of the subscription; that of an order goes "
-								"into order_id.",
+								"Check the id of the subscription. Pass the id of an order "
+								"as order_id.",
 								NOT_FOUND},
 	[ORDER_NOT_FOUND] = {MISSING, "Order not found", "order_not_found",
-						 "Check the id of the order; that of a subscription goes into "
+						 "Check the id of the order. Pass the id of a subscription as "
 						 "subscription_id.",
 						 NOT_FOUND},
 	[CUSTOMER_NOT_FOUND] = {MISSING, "Customer not found", "customer_not_found",
-							"Name a customer of the organization that sells the seats, or an "
-							"e-mail address to make one.",
+							"Pass a customer of the organization that sells the seats, or an "
+							"e-mail address to create one.",
 							"CustomerNotFound"},
 	[SEAT_NOT_FOUND] = {MISSING, "Seat not found", "seat_not_found",
-						"Check the id of the seat; list_seats() has those of a purchase.",
+						"Check the id of the seat. list_seats() returns the seats of a "
+						"subscription or order.",
 						NOT_FOUND},
 	[VALIDATION_ERROR] = {UNPROCESSABLE, "Validation Error", "validation_error",
 						  "Correct the arguments that the detail names.", NULL},
@@ -129,8 +130,8 @@ raise_validation_error(const char *faults, bool has_email)
 {
 	count_and_raise(
 		VALIDATION_ERROR, faults,
-		has_email ? "Correct the arguments that the detail names. An e-mail address has no "
-					"spaces, invisible characters, quotes or brackets."
+		has_email ? "Correct the arguments that the detail names. An e-mail address must "
+					"not contain spaces, invisible characters, quotes or brackets."
 				  : errors[VALIDATION_ERROR].hint);
 }
 

@@ -207,9 +207,9 @@ warn_unless_decoded(void)
 	warned = true;
 	ereport(WARNING,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("events of seats cannot be decoded"),
-			 errdetail("seats.event_sink is logical, but wal_level is not."),
-			 errhint("Set wal_level to logical.")));
+			 errmsg("events of the extension seats cannot be decoded"),
+			 errdetail("\"seats.event_sink\" is \"logical\", but \"wal_level\" is not."),
+			 errhint("Set \"wal_level\" to \"logical\".")));
 }
 
 /* Tells whether a column of a row has this id. */

@@ -347,8 +347,8 @@ key_to_sign(void)
 	if (rows.count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("there is no key to sign a customer session's JWT with"),
-				 errhint("Call seats.rotate_jwt_key() to make one."),
+				 errmsg("there is no key to sign the JWTs of customer sessions"),
+				 errhint("Call seats.rotate_jwt_key() to create one."),
 				 errhidestmt(true)));
 	return linitial(make_keys(&rows));
 }

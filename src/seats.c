@@ -32,7 +32,7 @@ PGDLLEXPORT void _PG_init(void);
  */
 int setting_invitation_ttl;
 
-/* How long a customer session lives, in seconds; it is never extended. */
+/* How long a customer session is valid, in seconds; it is never extended. */
 int setting_customer_session_ttl;
 
 /*
@@ -90,8 +90,8 @@ check_jwt_role(char **value, void **extra pg_attribute_unused(),
 	if (length > 0 && length < NAMEDATALEN)
 		return true;
 	GUC_check_errdetail(
-		"It must be the name of a role, of ASCII characters other than quotes, "
-		"backslashes and control characters.");
+		"The value must be a role name of printable ASCII characters other than double quotes and "
+		"backslashes.");
 	return false;
 }
 
@@ -100,50 +100,51 @@ static void
 define_settings(void)
 {
 	DefineCustomIntVariable("seats.invitation_ttl",
-							"How long an invitation can be claimed.",
-							"An organization's own invitation_ttl comes first.",
+							"Sets how long an invitation can be claimed.",
+							"An organization's own invitation_ttl takes precedence.",
 							&setting_invitation_ttl,
 							SECS_PER_DAY, 1, 10 * SECONDS_PER_YEAR,
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("seats.customer_session_ttl",
-							"How long a customer session lives.",
+							"Sets how long a customer session is valid.",
 							NULL,
 							&setting_customer_session_ttl,
 							SECS_PER_HOUR, 1, SECONDS_PER_YEAR,
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("seats.claim_retry_window",
-							"How long after a claim its answer can be asked for again.",
-							"It takes the idempotency key of the claim. Zero turns it off.",
+							"Sets how long a claim can be retried with its idempotency key.",
+							"Zero turns this off.",
 							&setting_claim_retry_window,
 							10 * SECS_PER_MINUTE, 0, SECS_PER_DAY,
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomEnumVariable("seats.event_sink",
-							 "Where events are recorded.",
-							 "A table, messages for logical decoding, or nowhere.",
+							 "Sets where events are recorded.",
+							 "In a table, as messages for logical decoding, or nowhere.",
 							 &setting_event_sink,
 							 EVENT_SINK_TABLE, event_sinks,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomEnumVariable("seats.session_token_format",
-							 "What the tokens of new customer sessions are.",
+							 "Sets the format of the tokens of new customer sessions.",
 							 "Opaque, or JWTs that PostgREST accepts.",
 							 &setting_session_token_format,
 							 SESSION_TOKEN_OPAQUE, session_token_formats,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomStringVariable("seats.jwt_role",
-							   "The role that PostgREST takes with a customer session's JWT.",
+							   "Sets the role that PostgREST uses for a customer session's JWT.",
 							   NULL,
 							   &setting_jwt_role,
 							   "customer",
 							   PGC_SUSET, 0,
 							   check_jwt_role, NULL, NULL);
 	DefineCustomBoolVariable("seats.direct_access",
-							 "Reads and writes rows past the executor where that gives the same.",
-							 "Off, every row goes through the executor.",
+							 "Reads and writes rows without the executor if the effect "
+							 "is the same.",
+							 "If off, the executor handles every row.",
 							 &setting_direct_access,
 							 true,
 							 PGC_SUSET, 0,

@@ -465,8 +465,8 @@ refuse_altered_type(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("a type of the extension seats was altered"),
-			 errhint("Undo the change of the type.")));
+			 errmsg("a type of the extension seats has been altered"),
+			 errhint("Undo the change to the type.")));
 }
 
 /* Copies the first columns of the first row; raises 42804 if they are not of these types. */
@@ -568,7 +568,7 @@ result_type(FunctionCallInfo fcinfo)
 	TupleDesc type;
 
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function must return a composite type");
+		elog(ERROR, "return type must be a row type");
 	return type;
 }
 

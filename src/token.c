@@ -204,8 +204,8 @@ find_function(FmgrInfo *function, const Extension *pgcrypto, const char *name,
 	if (!OidIsValid(oid) || getExtensionOfObject(ProcedureRelationId, oid) != pgcrypto->id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("extension \"pgcrypto\" lacks the function %s", name),
-				 errhint("Undo its being renamed, moved or replaced.")));
+				 errmsg("function %s of extension \"pgcrypto\" does not exist", name),
+				 errhint("Undo the change that renamed, moved or replaced it.")));
 	fmgr_info_cxt(oid, function, TopMemoryContext);
 	pfree(signature);
 }
@@ -352,8 +352,8 @@ token_refuse(SeatsError error, const text *token)
 		raise_error(error);
 	raise_error_with_hint(
 		error,
-		"There are characters in the token that no token has, such as spaces, line breaks, "
-		"quotes or angle brackets, perhaps invisible ones; pass it without them.");
+		"The token contains characters that tokens never contain, such as spaces, line breaks, "
+		"quotes, angle brackets or invisible characters. Remove them.");
 }
 
 /*

@@ -41,7 +41,7 @@ refuse_call(FunctionCallInfo fcinfo)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("function %s() is only for the triggers of the extension seats",
+			 errmsg("function %s() can only be called by triggers of the extension seats",
 					get_func_name(fcinfo->flinfo->fn_oid))));
 }
 
@@ -247,12 +247,12 @@ check_seats(Relation table, const PurchaseRow *row, int32 difference, bool endin
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("all %d seats are assigned", row->seats),
-				 errhint("Buy more seats or revoke one first."),
+				 errhint("Buy more seats, or revoke a seat first."),
 				 errtable(table)));
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("seats cannot be lowered to %d: %d are assigned", row->seats,
-					row->assigned_seats),
+			 errmsg("cannot reduce the number of seats to %d, because %d are assigned",
+					row->seats, row->assigned_seats),
 			 errhint("Revoke seats first."),
 			 errtable(table)));
 }
@@ -560,7 +560,7 @@ seats_refuse_truncate(PG_FUNCTION_ARGS pg_attribute_unused())
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot truncate seats.customer_seats"),
-			 errdetail("The counts of subscriptions and orders would be wrong."),
+			 errdetail("The numbers of assigned seats of subscriptions and orders would be wrong."),
 			 errhint("Use DELETE.")));
 	PG_RETURN_NULL();
 }

@@ -47,7 +47,7 @@ describe(`${program ?? 'a stand-in for PostgREST (not PostgREST itself)'}, schem
     await call('claim_seat', { invitation_token: token });
     assert.deepEqual(await call('claim_seat', { invitation_token: token }), { status: 400, body: {
       code: 'PT400', message, details: 'seat_already_claimed',
-      hint: 'Sign in: the seat was claimed with this invitation before.' } });
+      hint: 'Sign in. This invitation has already been used to claim the seat.' } });
     const { status, body } = await call('claim_seat', { invitation_token: (await shop.sellThenDisable()).token });
     assert.equal(status, 403);
     assert.equal(body.code, 'PT403');

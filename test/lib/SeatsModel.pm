@@ -741,7 +741,7 @@ sub update_purchase
 	my $changed = grep { $new{$_} ne $old->{$_} } keys %new;
 	my $ends = $ended{ $new{status} } && $new{status} ne $old->{status};
 
-	return $answer->{error} eq '23514' && $answer->{message} =~ /: $assigned are assigned/
+	return $answer->{error} eq '23514' && $answer->{message} =~ /because $assigned are assigned/
 	  if $new{seats} < $assigned && !$ends;
 	return 0 if $answer->{error};
 	my ($row, $modified_at) = $answer->{rows}[0] =~ /(.*)\|(.*)/;

@@ -301,7 +301,7 @@ sub check_life
 		[ 'nobody gets two seats', "SELECT seats.assign_seat('$shop', email => 'claimed\@example.com')",
 			'PT400 seat_already_assigned' ],
 		[ 'seats are not lowered below what is assigned', "UPDATE seats.orders SET seats = 1 WHERE id = '$shop'",
-			'23514 seats cannot be lowered to 1: 2 are assigned' ],
+			'23514 cannot reduce the number of seats to 1, because 2 are assigned' ],
 		[ 'the count is not written by hand', qq{
 				UPDATE seats.subscriptions SET assigned_seats = assigned_seats + 1 WHERE id = '$shop';
 				SELECT assigned_seats = (SELECT count(*) FROM seats.customer_seats

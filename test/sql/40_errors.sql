@@ -48,12 +48,12 @@ CREATE FUNCTION pg_temp.pasted(token text) RETURNS TABLE (n bigint, what text, p
 			left(token, 30) || E'=\r\n' || substr(token, 31), left(token, 30) || E'\n' || substr(token, 31), left(token, 30) || ' ' || substr(token, 31), left(token, 30), token || token])
 	WITH ORDINALITY AS v (what, pasted, n)
 $$;
-SELECT p.what, o.detail, o.hint LIKE '%characters in the token%' AS hint, position(left(:'pending_token', 16) IN o.hint) > 0 AS shown,
+SELECT p.what, o.detail, o.hint LIKE '%token contains characters%' AS hint, position(left(:'pending_token', 16) IN o.hint) > 0 AS shown,
 	(i.detail, i.hint, r.detail, r.hint) = (o.detail, o.hint, o.detail, o.hint) AS same_elsewhere
 FROM pg_temp.pasted(:'pending_token') AS p, test.outcome(format('SELECT seats.claim_seat(%L)', pasted)) AS o,
 	test.outcome(format('SELECT seats.claim_info(%L)', pasted)) AS i, test.outcome(format('SELECT seats.token_route(%L)', pasted)) AS r
 ORDER BY p.n;
-SELECT p.what, o.detail, o.hint LIKE '%characters in the token%' AS hint, position(left(:'session', 16) IN o.hint) > 0 AS shown, seats.end_session(pasted) AS ended
+SELECT p.what, o.detail, o.hint LIKE '%token contains characters%' AS hint, position(left(:'session', 16) IN o.hint) > 0 AS shown, seats.end_session(pasted) AS ended
 FROM pg_temp.pasted(:'session') AS p, test.outcome(format('SELECT seats.authenticate(%L)', pasted)) AS o ORDER BY p.n;
 DROP FUNCTION pg_temp.pasted;
 \x on

@@ -131,7 +131,7 @@ FROM test.forged, LATERAL test.outcome(format('SELECT seats.authenticate(%L)', t
 ORDER BY n;
 -- Where there are characters that no token has, the hint says so, of JWTs too.
 SELECT n, what FROM test.forged, LATERAL test.outcome(format('SELECT seats.authenticate(%L)', token)) AS a
-WHERE a.hint LIKE '%characters in the token%' ORDER BY n;
+WHERE a.hint LIKE '%token contains characters%' ORDER BY n;
 -- One character changed, at every position; the token cut, from the end and from the start.
 CREATE TABLE test.changed AS
 SELECT overlay(:'session' PLACING CASE substr(:'session', n, 1) WHEN 'A' THEN '0' ELSE 'A' END FROM n FOR 1) AS token

@@ -136,7 +136,7 @@ is(query('SELECT max(id) = count(*) FROM seats.events'), 't', "the events' numbe
 is(outcome("SELECT seats.assign_seat(order_id => '$order', email => 'third\@example.com')"),
 	'PT400 no_available_seats', 'a full order is full');
 is( outcome("UPDATE seats.subscriptions SET seats = 3 WHERE id = '$shop'"),
-	'23514 seats cannot be lowered to 3: 5 are assigned',
+	'23514 cannot reduce the number of seats to 3, because 5 are assigned',
 	'seats cannot be lowered below what was assigned');
 my $revoked = query(qq{
 	SELECT id FROM seats.customer_seats WHERE subscription_id = '$shop' AND status = 'revoked'

@@ -815,7 +815,7 @@ my ($status, $output, $errors) = $node->psql('postgres', qq{
 	SELECT (seat).status FROM seats.assign_seat('$shop', email => 'zed\@x');
 });
 is("$status $output", "0 pending\npending", 'without wal_level = logical a call succeeds');
-is(() = $errors =~ /WARNING:  events of seats cannot be decoded/g,
+is(() = $errors =~ /WARNING:  events of the extension seats cannot be decoded/g,
 	1, 'with one warning in a session');
 is(query($count), '1', 'and no row is added');
 

@@ -1555,7 +1555,7 @@ compare_scripts(
 	FROM seats.claim_seat(TOKEN1) AS a, seats.claim_seat(TOKEN2) AS b;
 }, "claimed|claimed\n$first_two", path => '');
 my $twice = "ERROR:  PT400: Invalid, expired, or already claimed token\n"
-  . "DETAIL:  seat_already_claimed\nHINT:  Sign in: the seat was claimed with this invitation before.";
+  . "DETAIL:  seat_already_claimed\nHINT:  Sign in. This invitation has already been used to claim the seat.";
 compare_scripts(
 	'the same seat twice in one statement', qq{
 	SELECT (a.seat).status, (b.seat).status
@@ -1685,7 +1685,7 @@ compare_scripts(
 },
 		qq({"a": 1}\n\nERROR:  PT403: Seat-based pricing not enabled for organization\n)
 	  . "DETAIL:  seat_based_pricing_not_enabled\n"
-	  . "HINT:  Set seat_based_pricing_enabled of the organization to true.\n"
+	  . "HINT:  Set the organization's seat_based_pricing_enabled to true.\n"
 	  . $none);
 my $expired = "ERROR:  PT400: Invalid, expired, or already claimed token\n"
   . "DETAIL:  invitation_expired\nHINT:  Ask whoever invited you to send the invitation again.";
@@ -1962,6 +1962,6 @@ survived(
 	'a product whose name is a number', qq{
 	ALTER TABLE seats.products ALTER name TYPE integer USING length(name);
 	SELECT seats.claim_info('$token');
-}, '42804 column "name" of table seats.products is of type integer, but the extension seats needs text');
+}, '42804 column "name" of table seats.products has type integer instead of text');
 
 done_testing();

@@ -79,7 +79,7 @@ foreach my $case ([ 'subscriptions', 'active', 'past_due' ], [ 'orders', 'paid',
 		is( saved($table, "INSERT INTO seats.$table " . $row->(assigned_seats => '0', seats => '60') . " ON CONFLICT (id) DO UPDATE SET $excluded"),
 			"1|60|$status|now", "$table: INSERT ON CONFLICT of a row that changed");
 		like(saved($table, "UPDATE seats.$table SET seats = 0, assigned_seats = 0 WHERE id = '$id'"),
-			qr/^23514 seats cannot be lowered to 0: 1 are assigned$/, "$table: seats cannot be lowered by a lowered count");
+			qr/^23514 cannot reduce the number of seats to 0, because 1 are assigned$/, "$table: seats cannot be lowered by a lowered count");
 		is(saved($table, "UPDATE seats.$table SET assigned_seats = 0 RETURNING assigned_seats"), "1\n$kept", "$table: RETURNING tells the right count");
 	}
 	is( outcome("BEGIN; INSERT INTO seats.$table (id, organization_id, product_id, customer_id, seats, status, assigned_seats)

@@ -166,14 +166,14 @@ SELECT seats.claim_seat('seats_inv_...');
 ```text
 ERROR:  Invalid, expired, or already claimed token
 DETAIL:  seat_already_claimed
-HINT:  Sign in: the seat was claimed with this invitation before.
+HINT:  Sign in. This invitation has already been used to claim the seat.
 ```
 
 ### PT400, claiming: "Invalid, expired, or already claimed token"
 
 - `invitation_invalid`: no such token. It was mistyped, or pasted with a space, quote or bracket
   (the hint says so), or a newer invitation replaced it, or the seat was given to another customer.
-  Copy the whole token from the newest invitation, or ask for a new one.
+  Copy the whole token from the latest invitation, or ask for a new one.
 - `invitation_expired`: ask for the invitation to be sent again (`resend_invitation`).
 - `seat_already_claimed`: the token was claimed before. Sign in.
 - `seat_revoked`: the seat was revoked. Ask for a new seat.

@@ -70,11 +70,14 @@ endif
 
 include $(PGXS)
 
-# Made anew for every run: the sources may have moved.
+# Right links are left alone: several runs may be going on at once. The sources may have moved.
 $(inputs):
-	rm -rf $@
-	$(MKDIR_P) $@
-	ln -s $(abspath $(here)/test/sql) $(abspath $(here)/test/specs) $(abspath $(here)/expected) $@
+	@$(MKDIR_P) $@
+	@for directory in test/sql test/specs expected; do \
+		target="$(abspath $(here))/$$directory"; \
+		link="$@/$${directory##*/}"; \
+		test "$$(readlink "$$link")" = "$$target" || ln -sfn "$$target" "$$link" || exit; \
+	done
 
 # PGXS does not track headers. There are few sources: any header rebuilds them all.
 # The absolute path keeps make from finding the sources' directory by VPATH instead.

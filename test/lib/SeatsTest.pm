@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 
 our @EXPORT = qw(ID start_node on_node in_database query outcome
-  create_shop assign claim table_counts table_rows check_storage);
+  create_shop assign claim table_counts table_rows check_storage seat_updates);
 
 # The id of the organization, its product, its paying customer, and its subscription alike.
 use constant ID => '00000000-0000-0000-0000-000000000001';
@@ -156,6 +156,25 @@ sub table_rows
 	return query(join '',
 		map { "SELECT '$_', t.* FROM seats.$_ AS t ORDER BY t::text;" }
 		  grep { !$without{$_} } tables());
+}
+
+# Returns how many updates of seats some statements make, each in its own transaction, and how many of
+# them are HOT. A session writes its statistics when it ends at the latest, so all others have to end
+# first, except for this many.
+sub seat_updates
+{
+	my ($others, @statements) = @_;
+
+	$node->poll_query_until($database, qq{
+		SELECT count(*) = $others FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()}) or die 'sessions do not end';
+	my @lines = split /\n/, query(join ";\n",
+		q{SELECT pg_stat_reset_single_table_counters('seats.customer_seats'::regclass)},
+		@statements,
+		'SELECT pg_stat_force_next_flush()',
+		q{SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'seats.customer_seats'::regclass});
+
+	return $lines[-1];
 }
 
 # Has amcheck, which the database must have, compare all indexes with their tables, and look at the

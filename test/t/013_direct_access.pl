@@ -486,6 +486,15 @@ compare(%$_)
 		shows => qr/39P01/
 	},
 	{
+		name => "another of the extension's functions, called as its trigger is",
+		alter => q{
+			CREATE TRIGGER mine AFTER UPDATE ON seats.customer_seats REFERENCING OLD TABLE AS old NEW TABLE AS new
+				FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_truncate()},
+		undo => 'DROP TRIGGER mine ON seats.customer_seats',
+		path => $seat,
+		shows => qr/0A000/
+	},
+	{
 		name => "the extension's trigger function replaced",
 		alter => q{
 			CREATE TABLE original AS SELECT pg_get_functiondef('seats.seats_changed()'::regprocedure);

@@ -247,7 +247,7 @@ BEGIN
 		invitation_ttl = pick(NULL, '1 second', '1 day', '10 years')::interval;
 	-- As if time went by.
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending' AND random() < 0.1;
-	UPDATE seats.customer_sessions SET expires_at = now() WHERE random() < 0.1;
+	UPDATE seats.customer_sessions SET expires_at = now() WHERE random() < 0.9;
 END $$;
 
 -- Calls functions so many times, with a transaction for each hundred.

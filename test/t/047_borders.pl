@@ -451,6 +451,21 @@ query("INSERT INTO pg_catalog.pg_dist_partition VALUES ('pg_class', 'h')");
 query('SET allow_system_table_mods = on; DROP TABLE pg_catalog.pg_dist_partition');
 is(outcome($distributed_calls{authenticate}), $seat, 'without the catalog all works');
 
+# Ids that are not unique ----------------------------------------------------------------------------------
+
+# Without its primary key the table may have an id twice: then more rows are locked to be used again than were asked for.
+query('CREATE DATABASE repeated');
+in_database('repeated');
+create_shop(10);
+query(qq{
+	SELECT seats.assign_seats('$id', NULL, '{a\@example.com,b\@example.com}');
+	SELECT seats.revoke_seats('$id');
+	ALTER TABLE seats.customer_seats DROP CONSTRAINT customer_seats_pkey;
+	UPDATE seats.customer_seats SET id = '$id'});
+is(outcome("SELECT seats.assign_seat('$id', email => 'c\@example.com')"),
+	'42804 column "id" of table seats.customer_seats contains duplicate values', 'an id that is there twice is refused');
+in_database('postgres');
+
 # Memory ---------------------------------------------------------------------------------------------------
 
 # Ends a purchase with so many seats in a session of its own; returns by how much its memory grew at most, in kB.

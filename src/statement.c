@@ -264,20 +264,33 @@ split_arguments(const Statement *statement, const NullableDatum *arguments, Datu
 	}
 }
 
-/* Executes a statement between SPI_connect() and SPI_finish(). */
-static Rows
-execute(Statement *statement, const NullableDatum *arguments, bool read_only)
+/*
+ * Makes a statement ready, converts its arguments, and announces it to the planner hook.  Returns
+ * the text of the statement that was being executed, to be restored afterwards.
+ */
+static const char *
+begin_executing(Statement *statement, const NullableDatum *arguments, Datum *values,
+				char *nulls)
 {
-	Datum values[STATEMENT_MAX_ARGUMENTS];
-	char nulls[STATEMENT_MAX_ARGUMENTS];
 	const char *outer;
-	int result;
 
 	split_arguments(statement, arguments, values, nulls);
 	make_ready(statement);
 	executed++;
 	outer = executing_sql;
 	executing_sql = statement->sql;
+	return outer;
+}
+
+/* Executes a statement between SPI_connect() and SPI_finish(). */
+static Rows
+execute(Statement *statement, const NullableDatum *arguments, bool read_only)
+{
+	Datum values[STATEMENT_MAX_ARGUMENTS];
+	char nulls[STATEMENT_MAX_ARGUMENTS];
+	const char *outer = begin_executing(statement, arguments, values, nulls);
+	int result;
+
 	result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
 	executing_sql = outer;
 	if (result < 0)
@@ -373,14 +386,9 @@ statement_open(Statement *statement, const NullableDatum *arguments)
 {
 	Datum values[STATEMENT_MAX_ARGUMENTS];
 	char nulls[STATEMENT_MAX_ARGUMENTS];
-	const char *outer;
+	const char *outer = begin_executing(statement, arguments, values, nulls);
 	Portal cursor;
 
-	split_arguments(statement, arguments, values, nulls);
-	make_ready(statement);
-	executed++;
-	outer = executing_sql;
-	executing_sql = statement->sql;
 	cursor = SPI_cursor_open(NULL, statement->plan, values, nulls, false);
 	executing_sql = outer;
 	return cursor;

@@ -188,6 +188,15 @@ push_jsonb_compat(JsonbInState *state, JsonbIteratorToken token, JsonbValue *val
 #endif
 }
 
+#if PG_VERSION_NUM >= 190000
+/* Calls a function that fills shared memory, in the form that 19 takes. */
+static inline void
+fill_memory_compat(void *memory, void *fill)
+{
+	((void (*)(void *)) fill)(memory);
+}
+#endif
+
 /*
  * Returns shared memory by its name.  The first caller has it allocated and filled by a function,
  * while others wait.  Raises errors of class 53 if there is no room for it.
@@ -196,14 +205,6 @@ push_jsonb_compat(JsonbInState *state, JsonbIteratorToken token, JsonbValue *val
  * spare part of the server's main shared memory, under AddinShmemInitLock, as contrib's pg_prewarm
  * does.
  */
-#if PG_VERSION_NUM >= 190000
-static inline void
-fill_memory_compat(void *memory, void *fill)
-{
-	((void (*)(void *)) fill)(memory);
-}
-#endif
-
 static inline void *
 named_memory_compat(const char *name, size_t size, void (*fill)(void *memory))
 {

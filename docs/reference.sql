@@ -259,7 +259,7 @@ INSERT INTO pg_temp.setting_notes VALUES
 ('seats.event_sink', 'See [Events](events.md).'),
 ('seats.session_token_format', 'Sessions that are already open stay valid. See [Sessions that are JWTs](http.md#sessions).'),
 ('seats.jwt_role', 'ASCII without quotes and backslashes.'),
-('seats.direct_access', 'See [Past the executor](architecture.md#past-the-executor); turn it off if you suspect a fault there.');
+('seats.direct_access', 'See [Direct access](architecture.md#direct-access); turn it off if you suspect a fault there.');
 
 SELECT $$## Settings
 

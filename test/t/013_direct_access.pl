@@ -1,4 +1,4 @@
-# Claims past the executor give what the statements give.  The tables are altered in every way we
+# Claims without the executor give what the statements give.  The tables are altered in every way we
 # could think of.  After each alteration a seat is claimed with direct access on and one with it
 # off: what was answered, raised and written must be the same, and what of it went through the
 # executor is what we expect.

@@ -450,7 +450,8 @@ SKIP:
 		my $offset = -s $node->logfile;
 		my $known;
 
-		@tokens = assign_many(2000);
+		# The last one is for afterwards: the sessions may have claimed all of theirs by then.
+		@tokens = assign_many(500 * $sessions + 1);
 		# All that follows goes into one file, in which there is something already.
 		query("SELECT pg_switch_wal(); SELECT pg_logical_emit_message(true, 'begun', '')");
 		$gate->query('SELECT pg_advisory_lock(1)');

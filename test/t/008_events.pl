@@ -561,8 +561,8 @@ sub agreeing_messages
 {
 	return query(qq{
 		SELECT count(*) FILTER (WHERE e.seat_id = s.id AND e.organization_id = s.organization_id
-				AND e.customer_id = s.customer_id AND e.metadata = '{"role": "$owner"}'
-				AND e.occurred_at = greatest(s.created_at, s.modified_at)), count(*)
+				AND e.customer_id = s.customer_id AND e.metadata = jsonb_build_object('role', '$owner', 'subscription_id', s.subscription_id)
+				AND to_jsonb(s) \@> to_jsonb(e.seat) AND e.occurred_at = greatest(s.created_at, s.modified_at)), count(*)
 		FROM ($read) AS e LEFT JOIN seats.customer_seats AS s ON s.id = e.seat_id
 		WHERE e.id IS NOT NULL
 	});

@@ -400,12 +400,13 @@ typedef struct SeatFields
 /* Seats that are deleted together with their purchases, for their events. */
 typedef struct Deletion
 {
-	PurchaseId purchase; /* of the seat that was looked at last */
-	bool with_purchase;	 /* that purchase no longer exists */
+	bool looked;		 /* at a purchase */
+	PurchaseId purchase; /* that was looked at last */
+	bool with_purchase;	 /* it no longer exists */
 	TimestampTz now;
 	AttrNumber numbers[SEAT_FIELD_COUNT]; /* of the columns that are fields of a seat */
 	AttrNumber organization_id;
-	MemoryContext context; /* of the events, or NULL: no purchase was looked at */
+	MemoryContext context; /* of the events, or NULL if there are none */
 	SeatEvent *events;
 	int count;
 } Deletion;
@@ -592,15 +593,16 @@ add_deleted(SeatChanges *changes, PurchaseId purchase, TupleTableSlot *seat)
 	SeatEvent *event;
 	MemoryContext caller;
 
-	if (deletion->context == NULL || purchase_compare(&deletion->purchase, &purchase) != 0)
+	if (!deletion->looked || purchase_compare(&deletion->purchase, &purchase) != 0)
 	{
-		if (deletion->context == NULL)
-			start_deletion(changes->table, deletion);
+		deletion->looked = true;
 		deletion->purchase = purchase;
 		deletion->with_purchase = !purchase_exists(purchase);
 	}
 	if (!deletion->with_purchase)
 		return;
+	if (deletion->context == NULL)
+		start_deletion(changes->table, deletion);
 	caller = MemoryContextSwitchTo(deletion->context);
 	if (deletion->events == NULL)
 		deletion->events = palloc(MAX_DELETED * sizeof(SeatEvent));

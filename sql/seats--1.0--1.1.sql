@@ -83,6 +83,78 @@ COMMENT ON CONSTRAINT customers_email_check ON seats.customers IS
 COMMENT ON INDEX seats.customers_email_key IS 'An e-mail address, ignoring the case of ASCII letters, names one customer in its organization';
 
 
+-- Types ---------------------------------------------------------------------------------------------------
+
+CREATE TYPE seats.opened_session AS (
+	session seats.customer_session,
+	customer_session_token text
+);
+COMMENT ON TYPE seats.opened_session IS
+'Result of open_session(): the session, and its token';
+COMMENT ON COLUMN seats.opened_session.session IS 'The session, as authenticate() returns it';
+COMMENT ON COLUMN seats.opened_session.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
+
+ALTER TYPE seats.seat_stats ADD ATTRIBUTE suspended bigint, ADD ATTRIBUTE resumed bigint;
+COMMENT ON COLUMN seats.seat_stats.suspended IS 'Seats suspended because their subscription turned paused or unpaid';
+COMMENT ON COLUMN seats.seat_stats.resumed IS 'Suspended seats that can be used again';
+
+
+-- Seats ---------------------------------------------------------------------------------------------------
+
+ALTER TABLE seats.customer_seats ADD COLUMN suspended_at timestamptz;
+ALTER TABLE seats.customer_seats
+	DROP CONSTRAINT customer_seats_status_check,
+	ADD CONSTRAINT customer_seats_status_check
+		CHECK (CASE status
+			WHEN 'pending' THEN customer_id IS NOT NULL
+				AND invitation_token_hash IS NOT NULL
+				AND invitation_token_expires_at IS NOT NULL
+				AND claimed_at IS NULL AND revoked_at IS NULL
+				AND (expiry_watched OR suspended_at IS NOT NULL)
+			WHEN 'claimed' THEN customer_id IS NOT NULL
+				AND claimed_at IS NOT NULL AND revoked_at IS NULL
+			ELSE revoked_at IS NOT NULL
+				AND customer_id IS NULL AND customer_email IS NULL AND suspended_at IS NULL
+			END);
+COMMENT ON COLUMN seats.customer_seats.suspended_at IS 'When the seat was suspended because its subscription is paused or unpaid; null if it is not';
+
+-- A revoked seat has no metadata, and a seat has its customer's current address. The trigger of 1.0 would compare the counts of the
+-- purchases of all these seats, and none of them changes.
+ALTER TABLE seats.customer_seats DISABLE TRIGGER seats_updated;
+UPDATE seats.customer_seats AS s SET seat_metadata = NULL WHERE s.status = 'revoked' AND s.seat_metadata IS NOT NULL;
+UPDATE seats.customer_seats AS s SET customer_email = c.email
+FROM seats.customers AS c
+WHERE c.id = s.customer_id AND s.customer_email IS DISTINCT FROM c.email COLLATE "C";
+ALTER TABLE seats.customer_seats ENABLE TRIGGER seats_updated;
+
+ALTER TABLE seats.subscriptions
+	DROP CONSTRAINT subscriptions_status_check,
+	ADD CONSTRAINT subscriptions_status_check
+		CHECK (status IN ('incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'));
+ALTER TABLE seats.orders
+	DROP CONSTRAINT orders_status_check,
+	ADD CONSTRAINT orders_status_check
+		CHECK (status IN ('pending', 'paid', 'refunded', 'partially_refunded', 'void', 'draft'));
+COMMENT ON CONSTRAINT subscriptions_status_check ON seats.subscriptions IS 'The statuses that a subscription can have';
+COMMENT ON CONSTRAINT orders_status_check ON seats.orders IS 'The statuses that an order can have';
+
+CREATE INDEX subscriptions_customer_id_idx ON seats.subscriptions (customer_id);
+CREATE INDEX orders_customer_id_idx ON seats.orders (customer_id);
+COMMENT ON INDEX seats.subscriptions_customer_id_idx IS 'Finds the subscriptions that a customer pays for, when the customer is erased or deleted';
+COMMENT ON INDEX seats.orders_customer_id_idx IS 'Finds the orders that a customer pays for, when the customer is erased or deleted';
+
+
+-- Events --------------------------------------------------------------------------------------------------
+
+ALTER TABLE seats.events ADD COLUMN seat seats.customer_seat;
+ALTER TABLE seats.events
+	DROP CONSTRAINT events_type_check,
+	ADD CONSTRAINT events_type_check
+		CHECK (type IN ('customer_seat.assigned', 'customer_seat.claimed', 'customer_seat.revoked', 'customer_seat.invitation_resent',
+			'customer_seat.suspended', 'customer_seat.resumed'));
+COMMENT ON COLUMN seats.events.seat IS 'The seat as the change left it, and as if revoked if its subscription or order was deleted; null in events of 1.0';
+
+
 -- Functions ----------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION seats.assign_seats(
@@ -93,6 +165,20 @@ CREATE OR REPLACE FUNCTION seats.assign_seats(
 RETURNS SETOF seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_assign_seats';
+
+CREATE FUNCTION seats.open_session(seat_id uuid)
+RETURNS seats.opened_session
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_open_session';
+COMMENT ON FUNCTION seats.open_session(uuid) IS
+'Opens a further session for the customer who holds a claimed seat; the application has made sure who asks; raises PT400, PT403, PT404, PT422';
+
+CREATE FUNCTION seats.erase_customer(customer_id uuid)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_erase_customer';
+COMMENT ON FUNCTION seats.erase_customer(uuid) IS
+'Revokes the seats of a customer, removes the person''s data from all tables, deletes the customer unless a subscription or order refers to it, and returns how many seats were revoked; raises PT404, PT422';
 
 
 -- Purchases -----------------------------------------------------------------------------------------------
@@ -117,6 +203,50 @@ COMMENT ON FUNCTION seats.keep_purchase() IS
 'Trigger on subscriptions and orders: before a change, restores assigned_seats and sets modified_at; after it, rejects fewer seats than are assigned';
 
 
+-- Customers -----------------------------------------------------------------------------------------------
+
+CREATE FUNCTION seats.follow_address()
+RETURNS trigger
+LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_follow_address';
+COMMENT ON FUNCTION seats.follow_address() IS
+'Trigger on customers: updates customer_email of the seats of customers whose address changed';
+
+-- A session that loaded the library of 1.0 keeps it after an update to 1.1. That library lacks follow_address() and suspends no
+-- seats, so it must not update these tables. Its purge_expired_sessions() raises 55000 before it does anything, since it does not
+-- know 1.1; that of 1.1 does nothing if a trigger calls it.
+CREATE FUNCTION seats.refuse_old_library()
+RETURNS trigger
+LANGUAGE C SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_purge_expired_sessions';
+COMMENT ON FUNCTION seats.refuse_old_library() IS
+'Trigger: rejects the statement in a session that still has the library of 1.0';
+
+CREATE TRIGGER follow_address AFTER UPDATE ON seats.customers
+	REFERENCING OLD TABLE AS old_customers NEW TABLE AS new_customers
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.follow_address();
+COMMENT ON TRIGGER follow_address ON seats.customers IS 'Updates customer_email of the seats of customers whose address changed';
+
+CREATE TRIGGER refuse_old_library BEFORE UPDATE ON seats.customers
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library AFTER UPDATE ON seats.subscriptions
+	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.refuse_old_library();
+COMMENT ON TRIGGER refuse_old_library ON seats.customers IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
+
+
+-- Customers' own seats -------------------------------------------------------------------------------------
+
+-- The view reads seats with its owner's rights: customers may not read suspended_at.
+ALTER POLICY own_seats ON seats.customer_seats
+	USING (customer_id = (SELECT seats.current_customer_id()) AND suspended_at IS NULL);
+CREATE OR REPLACE VIEW seats.my_seats WITH (security_barrier = true) AS
+SELECT created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
+	invitation_token_expires_at, claimed_at, revoked_at, seat_metadata
+FROM seats.customer_seats
+WHERE customer_id = (SELECT seats.current_customer_id()) AND suspended_at IS NULL;
+
+
 -- Keys of sessions ------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION seats.postgrest_config()
@@ -126,6 +256,64 @@ AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 
 
 -- Privileges ----------------------------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION seats.grant_access(
+	anonymous regrole DEFAULT NULL,
+	backend regrole DEFAULT NULL,
+	customer regrole DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	grantee regrole;
+BEGIN
+	FOREACH grantee IN ARRAY ARRAY[anonymous, backend, customer] LOOP
+		CONTINUE WHEN grantee IS NULL;
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE oid = grantee) THEN
+			RAISE undefined_object USING MESSAGE = 'role does not exist', HINT = 'Create the role first.';
+		END IF;
+		EXECUTE format('GRANT USAGE ON SCHEMA seats TO %s', grantee);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.check_session TO %s', grantee);
+	END LOOP;
+	IF anonymous IS NOT NULL THEN
+		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', anonymous);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
+			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info TO %s', anonymous);
+	END IF;
+	IF backend IS NOT NULL THEN
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON seats.organizations, seats.products, '
+			'seats.customers, seats.subscriptions, seats.orders TO %s', backend);
+		EXECUTE format('GRANT SELECT ON seats.usage TO %s', backend);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
+			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
+			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
+			'seats.authenticate, seats.end_session, seats.open_session, '
+			'seats.erase_customer, seats.release_expired_seats, '
+			'seats.purge_expired_sessions, seats.purge_events, '
+			'seats.token_route, seats.organization_route, seats.stats TO %s', backend);
+		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', backend);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION '
+			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info, '
+			'seats_http.assign_seat(jsonb), seats_http.assign_seat(bytea), seats_http.list_seats, '
+			'seats_http.revoke_seat, seats_http.resend_invitation TO %s', backend);
+	END IF;
+	IF customer IS NOT NULL THEN
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
+			'seats.current_customer_id TO %s', customer);
+		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
+		EXECUTE format('GRANT SELECT (created_at, modified_at, id, subscription_id, order_id, status, '
+			'customer_id, customer_email, invitation_token_expires_at, claimed_at, revoked_at, '
+			'seat_metadata) ON seats.customer_seats TO %s', customer);
+	END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION
+	seats.open_session(uuid),
+	seats.erase_customer(uuid),
+	seats.follow_address(),
+	seats.refuse_old_library()
+FROM PUBLIC;
 
 -- The policy on customer_seats calls it for every role that reads the table. It reads only the caller's setting.
 GRANT EXECUTE ON FUNCTION seats.current_customer_id() TO PUBLIC;
@@ -144,7 +332,7 @@ COMMENT ON COLUMN seats.customer_seat.subscription_id IS 'The seat''s subscripti
 COMMENT ON COLUMN seats.customer_seat.order_id IS 'The seat''s order; null if it belongs to a subscription';
 COMMENT ON COLUMN seats.customer_seat.customer_id IS 'The customer who holds the seat; null once revoked';
 COMMENT ON COLUMN seats.customer_seat.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
-COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB; null once revoked';
 COMMENT ON TYPE seats.customer_seat_claim_response IS
 'Result of claim_seat(); to_json() turns it into CustomerSeatClaimResponse of the HTTP contract';
 COMMENT ON COLUMN seats.customer_seat_claim_response.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
@@ -164,7 +352,7 @@ COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s curr
 COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session expires';
 COMMENT ON TYPE seats.seat_stats IS 'Result of stats(): counters of this database, and what house-keeping has left to do';
 COMMENT ON COLUMN seats.seat_stats.counted_since IS
-'Start of counting for the fields up to failures: the first use of the database after the server started; all of them are null if shared memory has no room';
+'Start of counting for the fields up to failures, suspended and resumed: the first use of the database after the server started; all of them are null if shared memory has no room';
 COMMENT ON COLUMN seats.seat_stats.assigned IS 'Seats assigned with an invitation';
 COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat()';
 COMMENT ON COLUMN seats.seat_stats.revoked IS 'Seats revoked, by any function or because their subscription or order ended';
@@ -201,7 +389,7 @@ COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product; it belongs to 
 COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it belongs to the same organization';
 COMMENT ON COLUMN seats.subscriptions.seats IS 'Number of seats bought';
 COMMENT ON COLUMN seats.subscriptions.status IS
-'Seats can be assigned while trialing, active or past_due; turning canceled, unpaid or incomplete_expired revokes them';
+'Seats can be assigned while trialing, active or past_due; turning paused or unpaid suspends them, turning canceled or incomplete_expired revokes them';
 COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
 COMMENT ON CONSTRAINT subscriptions_organization_key ON seats.subscriptions IS 'Target of foreign keys that include the organization';
 COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The product belongs to the same organization';
@@ -223,7 +411,7 @@ COMMENT ON TABLE seats.customer_seats IS 'The seats that were assigned; only the
 COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of the seat''s subscription or order, and of its customer';
 COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry follows from invitation_token_expires_at and is never written';
 COMMENT ON COLUMN seats.customer_seats.expiry_watched IS
-'Whether release_expired_seats() looks at the seat once its invitation has expired; a claim does not clear it';
+'Whether release_expired_seats() looks at the seat once its invitation has expired; neither a claim nor a suspension clears it';
 COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
 COMMENT ON COLUMN seats.customer_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
@@ -232,7 +420,7 @@ COMMENT ON COLUMN seats.customer_seats.invitation_token_hash IS
 'SHA-256 of the invitation token; kept after the claim, so that a later claim gets the right error; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when the seat is revoked';
-COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB; null once revoked';
 COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the claim''s idempotency key; null if there was no key';
 COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'An invitation token belongs to one seat';
 COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer, for my_seats and when a customer is deleted';
@@ -246,8 +434,9 @@ COMMENT ON CONSTRAINT customer_seats_customer_fkey ON seats.customer_seats IS
 COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS 'A seat belongs to either a subscription or an order';
 COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS
 'The status agrees with the other columns; for example, a seat is revoked if and only if revoked_at is set';
-COMMENT ON TABLE seats.customer_sessions IS 'Customer sessions, opened by claims; only the extension''s functions write this table';
-COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who claimed the seat';
+COMMENT ON TABLE seats.customer_sessions IS
+'Customer sessions, opened by claims and by open_session(); only the extension''s functions write this table';
+COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who holds the seat';
 COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session expires';
 COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A session token belongs to one session';
 COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions of a seat, to end them with it';
@@ -258,7 +447,7 @@ COMMENT ON COLUMN seats.events.id IS 'Number in the order of recording, which is
 COMMENT ON COLUMN seats.events.customer_id IS 'The customer who held the seat';
 COMMENT ON COLUMN seats.events.occurred_at IS 'When the change happened, the same time as in the seat and the session';
 COMMENT ON COLUMN seats.events.metadata IS
-'role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
+'subscription_id or order_id; reason, why a seat was revoked; role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
 COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of events';
 COMMENT ON TABLE seats.jwt_keys IS
 'The keys that sign JWT sessions, written by rotate_jwt_key(); pg_dump leaves them out, and a restored database gets a new one';
@@ -314,7 +503,7 @@ COMMENT ON FUNCTION seats_http.resend_invitation(text) IS
 'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, and returns both; answers 200, 400, 403, 404, 422';
 COMMENT ON FUNCTION seats.current_customer_id() IS
 'Returns the customer that the JWT of PostgREST''s request names as its subject (sub in request.jwt.claims), or null';
-COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats';
+COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats, and none that is suspended';
 COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
 COMMENT ON COLUMN seats.my_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
@@ -331,18 +520,36 @@ COMMENT ON COLUMN seats.usage.expired IS 'Assigned seats whose invitation has ex
 COMMENT ON COLUMN seats.usage.claimed IS 'Number of claimed seats';
 COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned';
 COMMENT ON FUNCTION seats.stats() IS
-'Returns how often seats of this database were assigned, claimed, revoked and sent again since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
+'Returns how often seats of this database were assigned, claimed, revoked, sent again, suspended and resumed since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
 COMMENT ON FUNCTION seats.keep_modified_at() IS 'Trigger: sets modified_at if an update changes something';
-COMMENT ON FUNCTION seats.end_purchase() IS 'Trigger on subscriptions and orders: revokes the seats when one ends';
+COMMENT ON FUNCTION seats.end_purchase() IS
+'Trigger on subscriptions and orders: revokes the seats when one ends, suspends them when one is paused or unpaid, and resumes them afterwards';
 COMMENT ON FUNCTION seats.seats_changed() IS
-'Trigger on customer_seats: updates assigned_seats, and ends the sessions of seats that are no longer claimed';
+'Trigger on customer_seats: updates assigned_seats, ends the sessions of seats that are suspended or no longer claimed, and records events of seats that are deleted with their subscription or order';
 COMMENT ON FUNCTION seats.refuse_truncate() IS 'Trigger: rejects TRUNCATE, which would leave assigned_seats wrong';
 COMMENT ON TRIGGER keep_modified_at ON seats.organizations IS 'Sets modified_at if an update changes something';
 COMMENT ON TRIGGER keep_modified_at ON seats.products IS 'Sets modified_at if an update changes something';
 COMMENT ON TRIGGER keep_modified_at ON seats.customers IS 'Sets modified_at if an update changes something';
 COMMENT ON TRIGGER seats_inserted ON seats.customer_seats IS 'Adds new seats to assigned_seats';
-COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Updates assigned_seats, and ends the sessions of seats that are no longer claimed';
-COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Subtracts deleted seats from assigned_seats, and ends their sessions';
+COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS
+'Updates assigned_seats, and ends the sessions of seats that are suspended or no longer claimed';
+COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS
+'Subtracts deleted seats from assigned_seats, ends their sessions, and records events if their subscription or order was deleted';
 COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'Rejects TRUNCATE, which would leave assigned_seats wrong';
 COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
 'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats; call it as the owner of the extension';
+COMMENT ON COLUMN seats.customer_seat.created_at IS 'When the seat was assigned';
+COMMENT ON COLUMN seats.customer_seat.customer_email IS 'The customer''s current e-mail address, or null; null once revoked';
+COMMENT ON COLUMN seats.customer_session.customer_id IS 'The customer who holds the seat';
+COMMENT ON COLUMN seats.customer_session.seat_id IS 'The seat that the session was opened for';
+COMMENT ON COLUMN seats.customer_seats.id IS 'Identifies the seat; a row that is given to another customer gets a new one';
+COMMENT ON COLUMN seats.customer_seats.created_at IS 'When the seat was assigned';
+COMMENT ON COLUMN seats.customer_seats.customer_email IS 'The customer''s e-mail address, kept by a trigger on customers; null once revoked';
+COMMENT ON COLUMN seats.customer_sessions.seat_id IS 'The seat that the session was opened for';
+COMMENT ON COLUMN seats.events.type IS 'customer_seat.assigned, .claimed, .revoked, .invitation_resent, .suspended or .resumed';
+COMMENT ON VIEW seats.my_seats IS
+'The pending and claimed seats, other than suspended ones, of the customer that request.jwt.claims names as sub, with the fields of the type customer_seat';
+COMMENT ON COLUMN seats.my_seats.created_at IS 'When the seat was assigned';
+COMMENT ON COLUMN seats.my_seats.customer_email IS 'The customer''s current e-mail address, or null';
+COMMENT ON TRIGGER end_purchase ON seats.subscriptions IS
+'Revokes the seats of a subscription that turns canceled or incomplete_expired, suspends them when it turns paused or unpaid, and resumes them when it is neither any more';

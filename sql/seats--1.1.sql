@@ -101,18 +101,18 @@ CREATE TYPE seats.customer_seat AS (
 );
 COMMENT ON TYPE seats.customer_seat IS
 'A seat as callers see it; to_json() turns it into CustomerSeat of the HTTP contract';
-COMMENT ON COLUMN seats.customer_seat.created_at IS 'When the seat was first assigned';
+COMMENT ON COLUMN seats.customer_seat.created_at IS 'When the seat was assigned';
 COMMENT ON COLUMN seats.customer_seat.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.customer_seat.id IS 'Identifies the seat';
 COMMENT ON COLUMN seats.customer_seat.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
 COMMENT ON COLUMN seats.customer_seat.order_id IS 'The seat''s order; null if it belongs to a subscription';
 COMMENT ON COLUMN seats.customer_seat.status IS 'pending, claimed or revoked';
 COMMENT ON COLUMN seats.customer_seat.customer_id IS 'The customer who holds the seat; null once revoked';
-COMMENT ON COLUMN seats.customer_seat.customer_email IS 'The customer''s e-mail address when the seat was assigned; null once revoked';
+COMMENT ON COLUMN seats.customer_seat.customer_email IS 'The customer''s current e-mail address, or null; null once revoked';
 COMMENT ON COLUMN seats.customer_seat.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seat.claimed_at IS 'When the seat was claimed';
 COMMENT ON COLUMN seats.customer_seat.revoked_at IS 'When the seat was revoked';
-COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seat.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB; null once revoked';
 
 CREATE TYPE seats.customer_seat_claim_response AS (
 	seat seats.customer_seat,
@@ -169,11 +169,20 @@ CREATE TYPE seats.customer_session AS (
 );
 COMMENT ON TYPE seats.customer_session IS
 'Result of authenticate(): the customer that a session token belongs to';
-COMMENT ON COLUMN seats.customer_session.customer_id IS 'The customer who claimed the seat';
+COMMENT ON COLUMN seats.customer_session.customer_id IS 'The customer who holds the seat';
 COMMENT ON COLUMN seats.customer_session.organization_id IS 'The organization that the customer belongs to';
-COMMENT ON COLUMN seats.customer_session.seat_id IS 'The seat whose claim opened the session';
+COMMENT ON COLUMN seats.customer_session.seat_id IS 'The seat that the session was opened for';
 COMMENT ON COLUMN seats.customer_session.customer_email IS 'The customer''s current e-mail address, or null';
 COMMENT ON COLUMN seats.customer_session.expires_at IS 'When the session expires';
+
+CREATE TYPE seats.opened_session AS (
+	session seats.customer_session,
+	customer_session_token text
+);
+COMMENT ON TYPE seats.opened_session IS
+'Result of open_session(): the session, and its token';
+COMMENT ON COLUMN seats.opened_session.session IS 'The session, as authenticate() returns it';
+COMMENT ON COLUMN seats.opened_session.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
 
 CREATE TYPE seats.seat_stats AS (
 	counted_since timestamptz,
@@ -185,11 +194,13 @@ CREATE TYPE seats.seat_stats AS (
 	open_sessions bigint,
 	expired_sessions bigint,
 	expired_invitations bigint,
-	oldest_event timestamptz
+	oldest_event timestamptz,
+	suspended bigint,
+	resumed bigint
 );
 COMMENT ON TYPE seats.seat_stats IS
 'Result of stats(): counters of this database, and what house-keeping has left to do';
-COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Start of counting for the fields up to failures: the first use of the database after the server started; all of them are null if shared memory has no room';
+COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Start of counting for the fields up to failures, suspended and resumed: the first use of the database after the server started; all of them are null if shared memory has no room';
 COMMENT ON COLUMN seats.seat_stats.assigned IS 'Seats assigned with an invitation';
 COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat()';
 COMMENT ON COLUMN seats.seat_stats.revoked IS 'Seats revoked, by any function or because their subscription or order ended';
@@ -199,6 +210,8 @@ COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'Customer sessions that have
 COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'Expired sessions that purge_expired_sessions() has yet to delete, counted up to 10,000';
 COMMENT ON COLUMN seats.seat_stats.expired_invitations IS 'Seats, claimed or not, whose invitation has expired and that release_expired_seats() has yet to look at, counted up to 10,000';
 COMMENT ON COLUMN seats.seat_stats.oldest_event IS 'When the oldest event that is still stored happened';
+COMMENT ON COLUMN seats.seat_stats.suspended IS 'Seats suspended because their subscription turned paused or unpaid';
+COMMENT ON COLUMN seats.seat_stats.resumed IS 'Suspended seats that can be used again';
 
 
 -- Tables that the application writes --------------------------------------------------------------------
@@ -325,7 +338,7 @@ CREATE TABLE seats.subscriptions (
 		CONSTRAINT subscriptions_seats_check CHECK (seats >= 0),
 	status text NOT NULL DEFAULT 'incomplete'
 		CONSTRAINT subscriptions_status_check
-		CHECK (status IN ('incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid')),
+		CHECK (status IN ('incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
 	assigned_seats integer NOT NULL DEFAULT 0,
 	CONSTRAINT subscriptions_organization_key UNIQUE (organization_id, id),
 	CONSTRAINT subscriptions_product_fkey
@@ -333,6 +346,7 @@ CREATE TABLE seats.subscriptions (
 	CONSTRAINT subscriptions_customer_fkey
 		FOREIGN KEY (organization_id, customer_id) REFERENCES seats.customers (organization_id, id)
 ) WITH (fillfactor = 80);
+CREATE INDEX subscriptions_customer_id_idx ON seats.subscriptions (customer_id);
 COMMENT ON TABLE seats.subscriptions IS 'Purchases of seats that renew';
 COMMENT ON COLUMN seats.subscriptions.id IS 'Identifies the subscription';
 COMMENT ON COLUMN seats.subscriptions.created_at IS 'When the row was inserted';
@@ -341,7 +355,7 @@ COMMENT ON COLUMN seats.subscriptions.organization_id IS 'The organization that 
 COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product; it belongs to the same organization';
 COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it belongs to the same organization';
 COMMENT ON COLUMN seats.subscriptions.seats IS 'Number of seats bought';
-COMMENT ON COLUMN seats.subscriptions.status IS 'Seats can be assigned while trialing, active or past_due; turning canceled, unpaid or incomplete_expired revokes them';
+COMMENT ON COLUMN seats.subscriptions.status IS 'Seats can be assigned while trialing, active or past_due; turning paused or unpaid suspends them, turning canceled or incomplete_expired revokes them';
 COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
 COMMENT ON CONSTRAINT subscriptions_pkey ON seats.subscriptions IS 'An id names one subscription';
 COMMENT ON CONSTRAINT subscriptions_organization_fkey ON seats.subscriptions IS 'A subscription belongs to an organization that exists';
@@ -350,6 +364,7 @@ COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The 
 COMMENT ON CONSTRAINT subscriptions_customer_fkey ON seats.subscriptions IS 'The customer belongs to the same organization';
 COMMENT ON CONSTRAINT subscriptions_seats_check ON seats.subscriptions IS 'The number of seats is never negative';
 COMMENT ON CONSTRAINT subscriptions_status_check ON seats.subscriptions IS 'The statuses that a subscription can have';
+COMMENT ON INDEX seats.subscriptions_customer_id_idx IS 'Finds the subscriptions that a customer pays for, when the customer is erased or deleted';
 
 CREATE TABLE seats.orders (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT orders_pkey PRIMARY KEY,
@@ -363,7 +378,7 @@ CREATE TABLE seats.orders (
 		CONSTRAINT orders_seats_check CHECK (seats >= 0),
 	status text NOT NULL DEFAULT 'pending'
 		CONSTRAINT orders_status_check
-		CHECK (status IN ('pending', 'paid', 'refunded', 'partially_refunded', 'void')),
+		CHECK (status IN ('pending', 'paid', 'refunded', 'partially_refunded', 'void', 'draft')),
 	assigned_seats integer NOT NULL DEFAULT 0,
 	CONSTRAINT orders_organization_key UNIQUE (organization_id, id),
 	CONSTRAINT orders_product_fkey
@@ -371,6 +386,7 @@ CREATE TABLE seats.orders (
 	CONSTRAINT orders_customer_fkey
 		FOREIGN KEY (organization_id, customer_id) REFERENCES seats.customers (organization_id, id)
 ) WITH (fillfactor = 80);
+CREATE INDEX orders_customer_id_idx ON seats.orders (customer_id);
 COMMENT ON TABLE seats.orders IS 'Purchases of seats that are paid for once';
 COMMENT ON COLUMN seats.orders.id IS 'Identifies the order';
 COMMENT ON COLUMN seats.orders.created_at IS 'When the row was inserted';
@@ -388,6 +404,7 @@ COMMENT ON CONSTRAINT orders_product_fkey ON seats.orders IS 'The product belong
 COMMENT ON CONSTRAINT orders_customer_fkey ON seats.orders IS 'The customer belongs to the same organization';
 COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'The number of seats is never negative';
 COMMENT ON CONSTRAINT orders_status_check ON seats.orders IS 'The statuses that an order can have';
+COMMENT ON INDEX seats.orders_customer_id_idx IS 'Finds the orders that a customer pays for, when the customer is erased or deleted';
 
 
 -- Tables that the extension writes -----------------------------------------------------------------------
@@ -413,6 +430,7 @@ CREATE TABLE seats.customer_seats (
 	revoked_at timestamptz,
 	seat_metadata jsonb,
 	claim_key_hash bytea,
+	suspended_at timestamptz,
 	CONSTRAINT customer_seats_invitation_token_hash_key UNIQUE (invitation_token_hash),
 	CONSTRAINT customer_seats_subscription_fkey
 		FOREIGN KEY (organization_id, subscription_id)
@@ -430,11 +448,12 @@ CREATE TABLE seats.customer_seats (
 			WHEN 'pending' THEN customer_id IS NOT NULL
 				AND invitation_token_hash IS NOT NULL
 				AND invitation_token_expires_at IS NOT NULL
-				AND claimed_at IS NULL AND revoked_at IS NULL AND expiry_watched
+				AND claimed_at IS NULL AND revoked_at IS NULL
+				AND (expiry_watched OR suspended_at IS NOT NULL)
 			WHEN 'claimed' THEN customer_id IS NOT NULL
 				AND claimed_at IS NOT NULL AND revoked_at IS NULL
 			ELSE revoked_at IS NOT NULL
-				AND customer_id IS NULL AND customer_email IS NULL
+				AND customer_id IS NULL AND customer_email IS NULL AND suspended_at IS NULL
 			END)
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX customer_seats_subscription_customer_key
@@ -445,22 +464,23 @@ CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id
 CREATE INDEX customer_seats_expiry_idx
 	ON seats.customer_seats (invitation_token_expires_at) WHERE expiry_watched;
 COMMENT ON TABLE seats.customer_seats IS 'The seats that were assigned; only the extension''s functions write this table';
-COMMENT ON COLUMN seats.customer_seats.id IS 'Identifies the seat';
+COMMENT ON COLUMN seats.customer_seats.id IS 'Identifies the seat; a row that is given to another customer gets a new one';
 COMMENT ON COLUMN seats.customer_seats.organization_id IS 'The organization of the seat''s subscription or order, and of its customer';
-COMMENT ON COLUMN seats.customer_seats.created_at IS 'When the seat was first assigned';
+COMMENT ON COLUMN seats.customer_seats.created_at IS 'When the seat was assigned';
 COMMENT ON COLUMN seats.customer_seats.status IS 'pending, claimed or revoked; expiry follows from invitation_token_expires_at and is never written';
-COMMENT ON COLUMN seats.customer_seats.expiry_watched IS 'Whether release_expired_seats() looks at the seat once its invitation has expired; a claim does not clear it';
+COMMENT ON COLUMN seats.customer_seats.expiry_watched IS 'Whether release_expired_seats() looks at the seat once its invitation has expired; neither a claim nor a suspension clears it';
 COMMENT ON COLUMN seats.customer_seats.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.customer_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
 COMMENT ON COLUMN seats.customer_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
 COMMENT ON COLUMN seats.customer_seats.customer_id IS 'The customer who holds the seat; null once revoked';
-COMMENT ON COLUMN seats.customer_seats.customer_email IS 'The customer''s e-mail address when the seat was assigned; null once revoked';
+COMMENT ON COLUMN seats.customer_seats.customer_email IS 'The customer''s e-mail address, kept by a trigger on customers; null once revoked';
 COMMENT ON COLUMN seats.customer_seats.invitation_token_hash IS 'SHA-256 of the invitation token; kept after the claim, so that a later claim gets the right error; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.customer_seats.claimed_at IS 'When the seat was claimed; kept when the seat is revoked';
 COMMENT ON COLUMN seats.customer_seats.revoked_at IS 'When the seat was revoked';
-COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
+COMMENT ON COLUMN seats.customer_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB; null once revoked';
 COMMENT ON COLUMN seats.customer_seats.claim_key_hash IS 'SHA-256 of the invitation token and the claim''s idempotency key; null if there was no key';
+COMMENT ON COLUMN seats.customer_seats.suspended_at IS 'When the seat was suspended because its subscription is paused or unpaid; null if it is not';
 COMMENT ON CONSTRAINT customer_seats_pkey ON seats.customer_seats IS 'An id names one seat';
 COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'An invitation token belongs to one seat';
 COMMENT ON INDEX seats.customer_seats_subscription_customer_key IS 'A customer holds at most one seat of a subscription; revoked seats have no customer';
@@ -474,7 +494,7 @@ COMMENT ON CONSTRAINT customer_seats_purchase_check ON seats.customer_seats IS '
 COMMENT ON CONSTRAINT customer_seats_status_check ON seats.customer_seats IS 'The status agrees with the other columns; for example, a seat is revoked if and only if revoked_at is set';
 
 -- Sessions have no foreign keys, because each would cost every claim a row lock. The triggers on customer_seats
--- end the sessions of seats that are no longer claimed.
+-- end the sessions of seats that are suspended or no longer claimed.
 CREATE TABLE seats.customer_sessions (
 	token_hash bytea CONSTRAINT customer_sessions_pkey PRIMARY KEY,
 	seat_id uuid NOT NULL,
@@ -485,10 +505,10 @@ CREATE TABLE seats.customer_sessions (
 );
 CREATE INDEX customer_sessions_seat_id_idx ON seats.customer_sessions (seat_id);
 CREATE INDEX customer_sessions_expires_at_idx ON seats.customer_sessions (expires_at);
-COMMENT ON TABLE seats.customer_sessions IS 'Customer sessions, opened by claims; only the extension''s functions write this table';
+COMMENT ON TABLE seats.customer_sessions IS 'Customer sessions, opened by claims and by open_session(); only the extension''s functions write this table';
 COMMENT ON COLUMN seats.customer_sessions.token_hash IS 'SHA-256 of the session token';
-COMMENT ON COLUMN seats.customer_sessions.seat_id IS 'The seat whose claim opened the session';
-COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who claimed the seat';
+COMMENT ON COLUMN seats.customer_sessions.seat_id IS 'The seat that the session was opened for';
+COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who holds the seat';
 COMMENT ON COLUMN seats.customer_sessions.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.customer_sessions.created_at IS 'When the session was opened';
 COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session expires';
@@ -500,21 +520,24 @@ CREATE TABLE seats.events (
 	id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT events_pkey PRIMARY KEY,
 	type text NOT NULL
 		CONSTRAINT events_type_check
-		CHECK (type IN ('customer_seat.assigned', 'customer_seat.claimed', 'customer_seat.revoked', 'customer_seat.invitation_resent')),
+		CHECK (type IN ('customer_seat.assigned', 'customer_seat.claimed', 'customer_seat.revoked', 'customer_seat.invitation_resent',
+			'customer_seat.suspended', 'customer_seat.resumed')),
 	seat_id uuid NOT NULL,
 	organization_id uuid NOT NULL,
 	customer_id uuid NOT NULL,
 	occurred_at timestamptz NOT NULL,
-	metadata jsonb NOT NULL DEFAULT '{}'
+	metadata jsonb NOT NULL DEFAULT '{}',
+	seat seats.customer_seat
 );
 COMMENT ON TABLE seats.events IS 'What happened to seats: one row for each change, written in the transaction of the change, and kept when the seat is deleted';
 COMMENT ON COLUMN seats.events.id IS 'Number in the order of recording, which is not the order of commits';
-COMMENT ON COLUMN seats.events.type IS 'customer_seat.assigned, .claimed, .revoked or .invitation_resent';
+COMMENT ON COLUMN seats.events.type IS 'customer_seat.assigned, .claimed, .revoked, .invitation_resent, .suspended or .resumed';
 COMMENT ON COLUMN seats.events.seat_id IS 'The seat that changed';
 COMMENT ON COLUMN seats.events.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.events.customer_id IS 'The customer who held the seat';
 COMMENT ON COLUMN seats.events.occurred_at IS 'When the change happened, the same time as in the seat and the session';
-COMMENT ON COLUMN seats.events.metadata IS 'role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
+COMMENT ON COLUMN seats.events.metadata IS 'subscription_id or order_id; reason, why a seat was revoked; role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
+COMMENT ON COLUMN seats.events.seat IS 'The seat as the change left it, and as if revoked if its subscription or order was deleted; null in events of 1.0';
 COMMENT ON SEQUENCE seats.events_id_seq IS 'Numbers the events';
 COMMENT ON CONSTRAINT events_pkey ON seats.events IS 'An id names one event';
 COMMENT ON CONSTRAINT events_type_check ON seats.events IS 'The types of events';
@@ -657,6 +680,20 @@ AS 'MODULE_PATHNAME', 'seats_rotate_jwt_key';
 COMMENT ON FUNCTION seats.rotate_jwt_key() IS
 'Creates a new key for JWT sessions, deletes the keys that no session can need any more, tells PostgREST to reload them, and returns the id of the new key';
 
+CREATE FUNCTION seats.open_session(seat_id uuid)
+RETURNS seats.opened_session
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_open_session';
+COMMENT ON FUNCTION seats.open_session(uuid) IS
+'Opens a further session for the customer who holds a claimed seat; the application has made sure who asks; raises PT400, PT403, PT404, PT422';
+
+CREATE FUNCTION seats.erase_customer(customer_id uuid)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_erase_customer';
+COMMENT ON FUNCTION seats.erase_customer(uuid) IS
+'Revokes the seats of a customer, removes the person''s data from all tables, deletes the customer unless a subscription or order refers to it, and returns how many seats were revoked; raises PT404, PT422';
+
 CREATE FUNCTION seats.release_expired_seats(older_than interval DEFAULT '0')
 RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -772,23 +809,24 @@ COMMENT ON FUNCTION seats.current_customer_id() IS
 -- subselect, the function is called once in a statement, and its value is looked up in an index.
 ALTER TABLE seats.customer_seats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_seats ON seats.customer_seats FOR SELECT
-	USING (customer_id = (SELECT seats.current_customer_id()));
-COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats';
+	USING (customer_id = (SELECT seats.current_customer_id()) AND suspended_at IS NULL);
+COMMENT ON POLICY own_seats ON seats.customer_seats IS 'A customer sees only its own seats, and none that is suspended';
 
-CREATE VIEW seats.my_seats WITH (security_invoker = true, security_barrier = true) AS
+-- The view reads seats with its owner's rights: customers may not read suspended_at.
+CREATE VIEW seats.my_seats WITH (security_barrier = true) AS
 SELECT created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
 	invitation_token_expires_at, claimed_at, revoked_at, seat_metadata
 FROM seats.customer_seats
-WHERE customer_id = (SELECT seats.current_customer_id());
-COMMENT ON VIEW seats.my_seats IS 'The pending and claimed seats of the customer that request.jwt.claims names as sub, with the fields of the type customer_seat';
-COMMENT ON COLUMN seats.my_seats.created_at IS 'When the seat was first assigned';
+WHERE customer_id = (SELECT seats.current_customer_id()) AND suspended_at IS NULL;
+COMMENT ON VIEW seats.my_seats IS 'The pending and claimed seats, other than suspended ones, of the customer that request.jwt.claims names as sub, with the fields of the type customer_seat';
+COMMENT ON COLUMN seats.my_seats.created_at IS 'When the seat was assigned';
 COMMENT ON COLUMN seats.my_seats.modified_at IS 'When the seat last changed; null if it has not';
 COMMENT ON COLUMN seats.my_seats.id IS 'Identifies the seat';
 COMMENT ON COLUMN seats.my_seats.subscription_id IS 'The seat''s subscription; null if it belongs to an order';
 COMMENT ON COLUMN seats.my_seats.order_id IS 'The seat''s order; null if it belongs to a subscription';
 COMMENT ON COLUMN seats.my_seats.status IS 'pending or claimed; a revoked seat belongs to no customer';
 COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer who holds the seat';
-COMMENT ON COLUMN seats.my_seats.customer_email IS 'The customer''s e-mail address when the seat was assigned';
+COMMENT ON COLUMN seats.my_seats.customer_email IS 'The customer''s current e-mail address, or null';
 COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.my_seats.claimed_at IS 'When the seat was claimed';
 COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat belongs to no customer';
@@ -836,7 +874,7 @@ RETURNS seats.seat_stats
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_stats';
 COMMENT ON FUNCTION seats.stats() IS
-'Returns how often seats of this database were assigned, claimed, revoked and sent again since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
+'Returns how often seats of this database were assigned, claimed, revoked, sent again, suspended and resumed since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
 
 
 -- Triggers -----------------------------------------------------------------------------------------------
@@ -860,14 +898,31 @@ RETURNS trigger
 LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_end_purchase';
 COMMENT ON FUNCTION seats.end_purchase() IS
-'Trigger on subscriptions and orders: revokes the seats when one ends';
+'Trigger on subscriptions and orders: revokes the seats when one ends, suspends them when one is paused or unpaid, and resumes them afterwards';
 
 CREATE FUNCTION seats.seats_changed()
 RETURNS trigger
 LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_changed';
 COMMENT ON FUNCTION seats.seats_changed() IS
-'Trigger on customer_seats: updates assigned_seats, and ends the sessions of seats that are no longer claimed';
+'Trigger on customer_seats: updates assigned_seats, ends the sessions of seats that are suspended or no longer claimed, and records events of seats that are deleted with their subscription or order';
+
+CREATE FUNCTION seats.follow_address()
+RETURNS trigger
+LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_follow_address';
+COMMENT ON FUNCTION seats.follow_address() IS
+'Trigger on customers: updates customer_email of the seats of customers whose address changed';
+
+-- A session that loaded the library of 1.0 keeps it after an update to 1.1. That library lacks follow_address() and suspends no
+-- seats, so it must not update these tables. Its purge_expired_sessions() raises 55000 before it does anything, since it does not
+-- know 1.1; that of 1.1 does nothing if a trigger calls it.
+CREATE FUNCTION seats.refuse_old_library()
+RETURNS trigger
+LANGUAGE C SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_purge_expired_sessions';
+COMMENT ON FUNCTION seats.refuse_old_library() IS
+'Trigger: rejects the statement in a session that still has the library of 1.0';
 
 CREATE FUNCTION seats.refuse_truncate()
 RETURNS trigger
@@ -885,6 +940,18 @@ CREATE TRIGGER keep_modified_at BEFORE UPDATE ON seats.customers
 COMMENT ON TRIGGER keep_modified_at ON seats.organizations IS 'Sets modified_at if an update changes something';
 COMMENT ON TRIGGER keep_modified_at ON seats.products IS 'Sets modified_at if an update changes something';
 COMMENT ON TRIGGER keep_modified_at ON seats.customers IS 'Sets modified_at if an update changes something';
+
+CREATE TRIGGER follow_address AFTER UPDATE ON seats.customers
+	REFERENCING OLD TABLE AS old_customers NEW TABLE AS new_customers
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.follow_address();
+COMMENT ON TRIGGER follow_address ON seats.customers IS 'Updates customer_email of the seats of customers whose address changed';
+
+CREATE TRIGGER refuse_old_library BEFORE UPDATE ON seats.customers
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library AFTER UPDATE ON seats.subscriptions
+	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.refuse_old_library();
+COMMENT ON TRIGGER refuse_old_library ON seats.customers IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
 
 CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();
@@ -911,7 +978,7 @@ CREATE TRIGGER end_purchase AFTER UPDATE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.end_purchase();
 CREATE TRIGGER end_purchase AFTER UPDATE ON seats.orders
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.end_purchase();
-COMMENT ON TRIGGER end_purchase ON seats.subscriptions IS 'Revokes the seats of a subscription that turns canceled, unpaid or incomplete_expired';
+COMMENT ON TRIGGER end_purchase ON seats.subscriptions IS 'Revokes the seats of a subscription that turns canceled or incomplete_expired, suspends them when it turns paused or unpaid, and resumes them when it is neither any more';
 COMMENT ON TRIGGER end_purchase ON seats.orders IS 'Revokes the seats of an order that turns refunded or void';
 
 CREATE TRIGGER seats_inserted AFTER INSERT ON seats.customer_seats
@@ -926,8 +993,8 @@ CREATE TRIGGER seats_deleted AFTER DELETE ON seats.customer_seats
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON seats.customer_seats
 	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_truncate();
 COMMENT ON TRIGGER seats_inserted ON seats.customer_seats IS 'Adds new seats to assigned_seats';
-COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Updates assigned_seats, and ends the sessions of seats that are no longer claimed';
-COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Subtracts deleted seats from assigned_seats, and ends their sessions';
+COMMENT ON TRIGGER seats_updated ON seats.customer_seats IS 'Updates assigned_seats, and ends the sessions of seats that are suspended or no longer claimed';
+COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS 'Subtracts deleted seats from assigned_seats, ends their sessions, and records events if their subscription or order was deleted';
 COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'Rejects TRUNCATE, which would leave assigned_seats wrong';
 
 
@@ -963,7 +1030,8 @@ BEGIN
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
 			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
 			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
-			'seats.authenticate, seats.end_session, seats.release_expired_seats, '
+			'seats.authenticate, seats.end_session, seats.open_session, '
+			'seats.erase_customer, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
 			'seats.token_route, seats.organization_route, seats.stats TO %s', backend);
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', backend);
@@ -1003,6 +1071,8 @@ REVOKE ALL ON FUNCTION
 	seats.authenticate(text),
 	seats.end_session(text),
 	seats.check_session(),
+	seats.open_session(uuid),
+	seats.erase_customer(uuid),
 	seats.postgrest_config(),
 	seats.rotate_jwt_key(),
 	seats.release_expired_seats(interval),
@@ -1025,6 +1095,8 @@ REVOKE ALL ON FUNCTION
 	seats.keep_purchase(),
 	seats.end_purchase(),
 	seats.seats_changed(),
+	seats.follow_address(),
+	seats.refuse_old_library(),
 	seats.refuse_truncate()
 FROM PUBLIC;
 

@@ -3,8 +3,8 @@
  *		Assigning seats of a purchase, to one customer or to many e-mail addresses, and sending an
  *		invitation again.
  *
- * One seat and many are allocated by the same statements.  The rows of revoked seats are used again
- * before new ones are made.
+ * One seat and many are allocated by the same statements.  The rows of revoked seats are used again,
+ * with new ids, before new ones are made.
  */
 #include "postgres.h"
 
@@ -21,6 +21,7 @@
 #include "assign.h"
 #include "catalog.h"
 #include "compat.h"
+#include "customer.h"
 #include "errors.h"
 #include "event.h"
 #include "input.h"
@@ -31,14 +32,6 @@
 PG_FUNCTION_INFO_V1(seats_assign_seat);
 PG_FUNCTION_INFO_V1(seats_assign_seats);
 PG_FUNCTION_INFO_V1(seats_resend_invitation);
-
-/* A customer who gets a seat. */
-typedef struct Customer
-{
-	pg_uuid_t id;
-	NullableDatum email; /* as in the customer's row, which may differ in case */
-	bool repeated;		 /* an earlier one of several is the same */
-} Customer;
 
 /* A seat that was allocated, and the invitation to it. */
 typedef struct AllocatedSeat
@@ -62,191 +55,8 @@ typedef struct Allocation
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
 	AllocatedSeat *seats;  /* the result, in the order of the customers */
-	SeatIds *seat_ids;	   /* for the events */
+	SeatEvent *events;	   /* of the seats */
 } Allocation;
-
-/* ---- Customers ---- */
-
-/* How callers identify one customer, other than by e-mail address. */
-typedef enum CustomerIdentifierKind
-{
-	CUSTOMER_BY_EXTERNAL_ID,
-	CUSTOMER_BY_ID
-} CustomerIdentifierKind;
-
-/* KEY SHARE keeps a customer from being deleted until the seat refers to it. */
-#define FIND_CUSTOMER(column, type) \
-	{ \
-		.sql = "SELECT id, email FROM seats.customers " \
-			   "WHERE organization_id = $1 AND " column " = $2 FOR KEY SHARE", \
-		.nargs = 2, .argtypes = { \
-			UUIDOID, \
-			type \
-		} \
-	}
-
-static Statement find_customer[] = {
-	[CUSTOMER_BY_EXTERNAL_ID] = FIND_CUSTOMER("external_id", TEXTOID),
-	[CUSTOMER_BY_ID] = FIND_CUSTOMER("id", UUIDOID),
-};
-
-/*
- * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
- * database's locale or the column's collation.  The index customers_email_key has this expression.
- */
-#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
-
-/* Equal addresses follow each other.  Each is looked up, and then locked. */
-static Statement find_customers = {
-	.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 "
-		   "FROM (SELECT a.email, a.position "
-		   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (email, position) "
-		   "ORDER BY " LOWER(
-			   "a.email") ", a.position) AS a "
-						  "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c "
-						  "WHERE c.organization_id = $1 "
-						  "AND " LOWER("c.email") " = " LOWER(
-							  "a.email") " FOR KEY SHARE) AS c",
-	.nargs = 2,
-	.argtypes = {UUIDOID, TEXTARRAYOID},
-};
-
-/*
- * Another transaction may have made a customer meanwhile.  That one is locked here, in the order of
- * the addresses.  If it were locked later and deleted by then, it would have to be made out of
- * order.
- */
-static Statement make_customers = {
-	.sql =
-		"INSERT INTO seats.customers AS c (organization_id, email) "
-		"SELECT DISTINCT ON (" LOWER(
-			"a.email") ") $1, a.email "
-					   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
-						   "a.email") " "
-									  "ON CONFLICT (organization_id, " LOWER(
-										  "email") ") "
-												   "DO UPDATE SET email = c.email WHERE false",
-	.nargs = 2,
-	.argtypes = {UUIDOID, TEXTARRAYOID},
-};
-
-/*
- * Returns the customer of an organization that has an identifier; raises customer_not_found if
- * there is none.  The address lives until SPI_finish().
- *
- * Locks: the customer's row, FOR KEY SHARE.
- */
-static Customer
-customer_by_identifier(const pg_uuid_t *organization_id, CustomerIdentifierKind kind,
-					   Datum identifier)
-{
-	NullableDatum arguments[] = {
-		{UUIDPGetDatum(organization_id), false},
-		{identifier, false},
-	};
-	Rows rows = statement_execute(&find_customer[kind], arguments);
-	Customer customer = {0};
-
-	if (rows.count == 0)
-		raise_error(CUSTOMER_NOT_FOUND);
-	customer.id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	customer.email = rows_value(&rows, 0, 2);
-	return customer;
-}
-
-/* Reads the customers that have these addresses into their places; returns how many it found. */
-static int
-read_customers(const NullableDatum *arguments, Customer *customers, bool *found)
-{
-	Rows rows = statement_execute(&find_customers, arguments);
-	const pg_uuid_t *last = NULL;
-
-	for (uint64 i = 0; i < rows.count; i++)
-	{
-		int position = DatumGetInt32(rows_value(&rows, i, 3).value) - 1;
-		Customer *customer = &customers[position];
-
-		customer->id = *DatumGetUUIDP(rows_required(&rows, i, 1));
-		customer->email = rows_value(&rows, i, 2);
-		customer->repeated = last != NULL && memcmp(&customer->id, last, UUID_LEN) == 0;
-		found[position] = true;
-		last = &customer->id;
-	}
-	return (int) rows.count;
-}
-
-/* Returns an array of the addresses in an array that were not found. */
-static NullableDatum
-missing_addresses(Datum emails, int count, const bool *found)
-{
-	NullableDatum *missing = palloc0(count * sizeof(NullableDatum));
-	int missing_count = 0;
-	Datum *elements;
-
-	deconstruct_array(DatumGetArrayTypeP(emails), TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  NULL, &count);
-	for (int i = 0; i < count; i++)
-	{
-		if (!found[i])
-			missing[missing_count++].value = elements[i];
-	}
-	return datum_array(missing, missing_count, TEXTOID);
-}
-
-/*
- * Returns the customers of an organization that have these addresses, whatever their case, in the
- * order given; an unknown address makes a customer.  The result lives until SPI_finish().  Raises
- * 09000 if a trigger of the owner prevents a customer from being made.
- *
- * Locks: the customers' rows, FOR KEY SHARE.  Then it makes the missing ones, which waits for other
- * transactions that are making one with the same address, or locks what they made FOR NO KEY
- * UPDATE.  Both in the order of lower(email).  Calls wait for each other only if they make
- * customers, and a call that waits for an address has made none that comes after it.
- */
-static Customer *
-customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
-{
-	NullableDatum arguments[] = {
-		{UUIDPGetDatum(organization_id), false},
-		{emails, false},
-	};
-	Customer *customers = palloc(count * sizeof(Customer));
-	bool *found = palloc0(count * sizeof(bool));
-
-	if (read_customers(arguments, customers, found) == count)
-		return customers;
-	arguments[1] = missing_addresses(emails, count, found);
-	(void) statement_execute(&make_customers, arguments);
-	arguments[1].value = emails;
-	if (read_customers(arguments, customers, found) != count)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("customer with the given address is missing after it was inserted"),
-				 errhint("Look for a trigger on seats.customers that changes addresses.")));
-	return customers;
-}
-
-/* Returns the customer of assign_seat(), made if need be; raises customer_not_found. */
-static Customer *
-find_assigned(const Assignment *assignment, const pg_uuid_t *organization_id)
-{
-	Customer *customer;
-	NullableDatum email;
-
-	if (!assignment->email.isnull)
-	{
-		email = datum_array(&assignment->email, 1, TEXTOID);
-		return customers_by_email(organization_id, email.value, 1);
-	}
-	customer = palloc(sizeof(Customer));
-	if (!assignment->customer_id.isnull)
-		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_ID,
-										   assignment->customer_id.value);
-	else
-		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_EXTERNAL_ID,
-										   assignment->external_customer_id.value);
-	return customer;
-}
 
 /* ---- Whether seats may be allocated ---- */
 
@@ -445,10 +255,15 @@ static Statement lock_revoked[PURCHASE_KINDS] = {
 	"AND s.claimed_at IS NOT DISTINCT FROM $4 " \
 	"AND ($5 IS NULL OR s.seat_metadata @> $5)"
 
+/*
+ * Whoever has kept the id of a revoked seat must not do harm to the next holder, so a row that is
+ * used again gets a new id.
+ */
 #define UPDATE_SEATS_ARGUMENTS (SEATS_ARGUMENTS + 1)
 static Statement update_seats = {
 	.sql = "UPDATE seats.customer_seats AS s "
-		   "SET status = $1::seats.seat_status, modified_at = $2, "
+		   "SET id = pg_catalog.gen_random_uuid(), created_at = $2, modified_at = NULL, "
+		   "status = $1::seats.seat_status, "
 		   "invitation_token_expires_at = $3, claimed_at = $4, seat_metadata = $5, "
 		   "customer_id = a.customer_id, customer_email = a.customer_email, "
 		   "invitation_token_hash = a.invitation_token_hash, "
@@ -457,7 +272,8 @@ static Statement update_seats = {
 		   "AS a (customer_id, customer_email, invitation_token_hash, id, position) "
 		   "WHERE s.id = a.id "
 		   "RETURNING " SEAT_FIELDS ", s.invitation_token_hash, a.position::pg_catalog.int4, "
-		   "s.id = a.id AND s.modified_at = $2 AND s.revoked_at IS NULL AND " IS_ALLOCATED,
+		   "s.id <> a.id AND s.created_at = $2 AND s.modified_at IS NULL "
+		   "AND s.revoked_at IS NULL AND " IS_ALLOCATED,
 	.nargs = UPDATE_SEATS_ARGUMENTS,
 	.argtypes = {SEATS_ARGUMENT_TYPES, UUIDARRAYOID},
 	.table = "customer_seats",
@@ -581,18 +397,20 @@ keep_seat(Allocation *allocation, const Rows *rows, uint64 row, int position)
 {
 	const Customer *customer = &allocation->customers[position];
 	NullableDatum customer_id = rows_value(rows, row, SEAT_FIELD_CUSTOMER_ID);
-	SeatIds *ids = &allocation->seat_ids[position];
+	SeatEvent *event = &allocation->events[position];
 
 	if (customer_id.isnull ||
 		memcmp(DatumGetUUIDP(customer_id.value), &customer->id, UUID_LEN) != 0 ||
 		!is_same(rows_value(rows, row, SEAT_FIELD_CUSTOMER_EMAIL), customer->email) ||
 		!is_same(rows_value(rows, row, SEAT_FIELD_COUNT + 1), allocation->hashes[position]))
 		refuse_altered_row("customer_seats");
-	ids->id = *DatumGetUUIDP(rows_required(rows, row, SEAT_FIELD_ID));
-	ids->organization_id = allocation->purchase.organization_id;
-	ids->customer_id = customer->id;
-	allocation->seats[position].seat = rows_composite(rows, row, allocation->seat_type,
-													  SEAT_FIELD_COUNT, allocation->context);
+	event->ids.id = *DatumGetUUIDP(rows_required(rows, row, SEAT_FIELD_ID));
+	event->ids.organization_id = allocation->purchase.organization_id;
+	event->ids.customer_id = customer->id;
+	event->purchase = allocation->purchase.id;
+	event->seat = rows_composite(rows, row, allocation->seat_type, SEAT_FIELD_COUNT,
+								 allocation->context);
+	allocation->seats[position].seat = event->seat;
 }
 
 /*
@@ -668,8 +486,8 @@ confirm(Allocation *allocation)
 	Purchase purchase;
 	int count = allocation->count;
 	NullableDatum arguments[] = {
-		uuid_array(&allocation->seat_ids->id, sizeof(SeatIds), count),
-		uuid_array(&allocation->seat_ids->customer_id, sizeof(SeatIds), count),
+		uuid_array(&allocation->events->ids.id, sizeof(SeatEvent), count),
+		uuid_array(&allocation->events->ids.customer_id, sizeof(SeatEvent), count),
 		datum_array(allocation->hashes, count, BYTEAOID),
 		value_if(true, status_of(allocation)),
 	};
@@ -698,13 +516,14 @@ allocate(Allocation *allocation)
 	int count = allocation->count;
 
 	allocation->hashes = palloc(count * sizeof(NullableDatum));
-	allocation->seat_ids = palloc(count * sizeof(SeatIds));
+	allocation->events = palloc(count * sizeof(SeatEvent));
 	allocation->seats = MemoryContextAlloc(allocation->context, count * sizeof(AllocatedSeat));
 	issue_invitations(allocation);
 	allocation->now = GetCurrentTimestamp();
 	add_seats(allocation, reuse_seats(allocation));
-	event_record_all(allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
-					 allocation->seat_ids, count, allocation->now);
+	event_record_all((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
+								 .occurred_at = allocation->now},
+					 allocation->events, count);
 	if (owner_has_triggers())
 		confirm(allocation);
 }
@@ -742,6 +561,28 @@ metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
 	return fcinfo->args[argno];
 }
 
+/* Returns the customer of assign_seat(), made if need be; raises customer_not_found. */
+static Customer *
+find_assigned(const Assignment *assignment, const pg_uuid_t *organization_id)
+{
+	Customer *customer;
+	NullableDatum email;
+
+	if (!assignment->email.isnull)
+	{
+		email = datum_array(&assignment->email, 1, TEXTOID);
+		return customers_by_email(organization_id, email.value, 1);
+	}
+	customer = palloc(sizeof(Customer));
+	if (!assignment->customer_id.isnull)
+		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_ID,
+										   assignment->customer_id.value);
+	else
+		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_EXTERNAL_ID,
+										   assignment->external_customer_id.value);
+	return customer;
+}
+
 /* Assigns a free seat to a customer; see assign_seat().  Raises PT400, PT403 and PT404. */
 Datum
 assign_operation(TupleDesc type, const Assignment *assignment)
@@ -770,7 +611,7 @@ assign_operation(TupleDesc type, const Assignment *assignment)
  * immediately and there is no token.  Raises PT400, PT403, PT404 and PT422, and 25006 in a
  * read-only transaction.
  *
- * Locks: the subscription or order, then the customer FOR KEY SHARE (or makes it), then a revoked
+ * Locks: the subscription or order, then the customer FOR SHARE (or makes it), then a revoked
  * seat if there is one to use again.
  */
 Datum
@@ -829,7 +670,7 @@ assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *s
  * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
  *
  * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers
- * FOR KEY SHARE (or makes them); then revoked seats to use again, in the order of their ids.
+ * FOR SHARE (or makes them); then revoked seats to use again, in the order of their ids.
  */
 Datum
 seats_assign_seats(PG_FUNCTION_ARGS)
@@ -860,12 +701,13 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 /* The seat of an invitation that is sent again, once it is locked. */
 typedef struct Invitee
 {
-	SeatIds seat;
+	SeatEvent seat;
 	NullableDatum invitation_ttl; /* its organization's own interval, or null */
 } Invitee;
 
 static Statement lock_invitee = {
-	.sql = "SELECT s.organization_id, s.customer_id, s.status = 'pending' AS status "
+	.sql = "SELECT s.organization_id, s.customer_id, s.subscription_id, s.order_id, "
+		   "s.status = 'pending' AS status, s.suspended_at IS NOT NULL AS suspended_at "
 		   "FROM seats.customer_seats AS s WHERE s.id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -876,7 +718,8 @@ static Statement set_invited = {
 		"UPDATE seats.customer_seats AS s "
 		"SET invitation_token_hash = $2, invitation_token_expires_at = $3, modified_at = $4 "
 		"WHERE s.id = $1 RETURNING " SEAT_FIELDS ", "
-		"s.id = $1 AND s.status = 'pending' AND s.invitation_token_hash = $2 "
+		"s.id = $1 AND s.status = 'pending' AND s.suspended_at IS NULL "
+		"AND s.invitation_token_hash = $2 "
 		"AND s.invitation_token_expires_at = $3 AND s.modified_at = $4 "
 		"AND s.organization_id = $5 AND s.customer_id = $6",
 	.nargs = 6,
@@ -886,7 +729,7 @@ static Statement set_invited = {
 
 /* The seat as it is in the end, and whether the new token opens it. */
 static Statement confirm_invited = {
-	.sql = "SELECT " SEAT_FIELDS ", s.status = 'pending' "
+	.sql = "SELECT " SEAT_FIELDS ", s.status = 'pending' AND s.suspended_at IS NULL "
 		   "AND s.invitation_token_hash = $2 AND s.customer_id = $3 "
 		   "FROM seats.customer_seats AS s WHERE s.id = $1",
 	.nargs = 3,
@@ -896,7 +739,7 @@ static Statement confirm_invited = {
 
 /*
  * Locks a pending seat; raises the error if there is none, if its organization may not use seats,
- * or if it is not pending.
+ * or if it is not pending or suspended.
  *
  * Locks: the seat's row, FOR NO KEY UPDATE.
  */
@@ -910,41 +753,48 @@ lock_pending_seat(const pg_uuid_t *seat_id)
 
 	if (rows.count == 0)
 		raise_error(SEAT_NOT_FOUND);
-	invitee.seat.id = *seat_id;
-	invitee.seat.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	pending = DatumGetBool(rows_required(&rows, 0, 3));
+	invitee.seat.ids.id = *seat_id;
+	invitee.seat.ids.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	(void) purchase_of_seat(rows_value(&rows, 0, 3), rows_value(&rows, 0, 4),
+							&invitee.seat.purchase);
+	pending = DatumGetBool(rows_required(&rows, 0, 5));
 	if (pending)
-		invitee.seat.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
-	invitee.invitation_ttl = organization_allowed(&invitee.seat.organization_id);
+		invitee.seat.ids.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
+	invitee.invitation_ttl = organization_allowed(&invitee.seat.ids.organization_id);
 	if (!pending)
 		raise_error(SEAT_NOT_PENDING);
+	if (DatumGetBool(rows_required(&rows, 0, 6)))
+		raise_error(SEAT_SUSPENDED);
 	return invitee;
 }
 
 /*
  * Gives a locked seat the hash and the expiry of a new invitation, and records the event; returns
- * the seat's fields.
+ * the seat, in a memory context.
  */
-static Rows
-invite(const Invitee *invitee, const bytea *hash)
+static Datum
+invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 {
+	SeatEvent *seat = &invitee->seat;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz expires_at = invitation_expiry(now, invitee->invitation_ttl);
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&invitee->seat.id), false},
+		{UUIDPGetDatum(&seat->ids.id), false},
 		{PointerGetDatum(hash), false},
 		{TimestampTzGetDatum(expires_at), false},
 		{TimestampTzGetDatum(now), false},
-		{UUIDPGetDatum(&invitee->seat.organization_id), false},
-		{UUIDPGetDatum(&invitee->seat.customer_id), false},
+		{UUIDPGetDatum(&seat->ids.organization_id), false},
+		{UUIDPGetDatum(&seat->ids.customer_id), false},
 	};
 	NullableDatum outcome[] = {arguments[0], arguments[1], arguments[5]};
 	Rows rows = statement_change(&set_invited, arguments, 1);
 
-	event_record(EVENT_INVITATION_RESENT, &invitee->seat, now);
-	if (owner_has_triggers())
-		rows = statement_confirm(&confirm_invited, outcome, 1);
-	return rows;
+	seat->seat = rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
+	event_record((EventKind){.type = EVENT_INVITATION_RESENT, .occurred_at = now}, seat);
+	if (!owner_has_triggers())
+		return seat->seat;
+	rows = statement_confirm(&confirm_invited, outcome, 1);
+	return rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
 }
 
 /*
@@ -958,16 +808,13 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	Invitee invitee;
 	bytea *hash;
 	text *token;
-	Rows rows;
 	Datum seat;
 
 	SPI_connect();
 	invitee = lock_pending_seat(seat_id);
-	token = token_issue(TOKEN_INVITATION, organization_route(&invitee.seat.organization_id),
-						caller, &hash);
-	rows = invite(&invitee, hash);
-	seat = rows_composite(&rows, 0, TupleDescAttr(type, 0)->atttypid, SEAT_FIELD_COUNT,
-						  caller);
+	token = token_issue(TOKEN_INVITATION,
+						organization_route(&invitee.seat.ids.organization_id), caller, &hash);
+	seat = invite(&invitee, hash, caller);
 	SPI_finish();
 	return result_with_seat(type, seat, token);
 }

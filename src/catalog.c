@@ -47,8 +47,9 @@
 
 #include "catalog.h"
 
-/* Stands for the type seats.seat_status, whose id differs from database to database. */
-#define SEAT_STATUS_TYPE InvalidOid
+/* Stand for the extension's types, whose ids differ from database to database. */
+#define SEAT_STATUS_TYPE ((Oid) 1) /* seats.seat_status */
+#define SEAT_TYPE ((Oid) 2)		   /* seats.customer_seat */
 
 #define PURCHASE_TABLE(table) \
 	{ \
@@ -114,7 +115,8 @@ const KnownTable known_tables[] = {
 					 [SEAT_CLAIMED_AT] = {"claimed_at", TIMESTAMPTZOID},
 					 [SEAT_REVOKED_AT] = {"revoked_at", TIMESTAMPTZOID},
 					 [SEAT_METADATA] = {"seat_metadata", JSONBOID},
-					 [SEAT_CLAIM_KEY_HASH] = {"claim_key_hash", BYTEAOID}}},
+					 [SEAT_CLAIM_KEY_HASH] = {"claim_key_hash", BYTEAOID},
+					 [SEAT_SUSPENDED_AT] = {"suspended_at", TIMESTAMPTZOID}}},
 	[TABLE_CUSTOMER_SESSIONS] =
 		{.name = "customer_sessions",
 		 .column_count = SESSION_COLUMNS,
@@ -132,7 +134,8 @@ const KnownTable known_tables[] = {
 								  [EVENT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
 								  [EVENT_CUSTOMER_ID] = {"customer_id", UUIDOID},
 								  [EVENT_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID},
-								  [EVENT_METADATA] = {"metadata", JSONBOID}}},
+								  [EVENT_METADATA] = {"metadata", JSONBOID},
+								  [EVENT_SEAT] = {"seat", SEAT_TYPE}}},
 	[TABLE_JWT_KEYS] = {.name = "jwt_keys",
 						.column_count = JWT_KEY_COLUMNS,
 						.columns = {[JWT_KEY_ID] = {"kid", UUIDOID},
@@ -376,12 +379,33 @@ seats_table_id(const char *name)
 	return get_relname_relid(name, get_namespace_oid("seats", true));
 }
 
+/* Returns the id of one of the extension's types, or InvalidOid. */
+static Oid
+find_type(const char *name)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+						   ObjectIdGetDatum(get_namespace_oid("seats", true)));
+}
+
 /* Returns the id of the type seats.seat_status, or InvalidOid. */
 Oid
 seat_status_type(void)
 {
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("seat_status"),
-						   ObjectIdGetDatum(get_namespace_oid("seats", true)));
+	return find_type("seat_status");
+}
+
+/* Returns the id of the type seats.customer_seat, or InvalidOid. */
+Oid
+seat_type(void)
+{
+	return find_type("customer_seat");
+}
+
+/* Returns the id of the type seats.customer_seat[], or InvalidOid. */
+Oid
+seat_array_type(void)
+{
+	return get_array_type(seat_type());
 }
 
 /* Returns a value of the type seats.seat_status, given by its id, or InvalidOid. */
@@ -396,7 +420,15 @@ seat_status_value(Oid type, const char *name)
 static Oid
 type_of(const KnownColumn *column)
 {
-	return column->type == SEAT_STATUS_TYPE ? seat_status_type() : column->type;
+	switch (column->type)
+	{
+		case SEAT_STATUS_TYPE:
+			return seat_status_type();
+		case SEAT_TYPE:
+			return seat_type();
+		default:
+			return column->type;
+	}
 }
 
 /* Returns the type that a column of a table must have. */

@@ -120,6 +120,7 @@ typedef enum SeatColumn
 	SEAT_REVOKED_AT,
 	SEAT_METADATA,
 	SEAT_CLAIM_KEY_HASH,
+	SEAT_SUSPENDED_AT,
 	SEAT_COLUMNS
 } SeatColumn;
 
@@ -143,6 +144,7 @@ typedef enum EventColumn
 	EVENT_CUSTOMER_ID,
 	EVENT_OCCURRED_AT,
 	EVENT_METADATA,
+	EVENT_SEAT,
 	EVENT_COLUMNS
 } EventColumn;
 
@@ -168,6 +170,8 @@ extern const SeatColumn seat_fields[SEAT_FIELD_COUNT];
 
 /* Numbers of some of them, counted from 1 as in the rows of a statement. */
 #define SEAT_FIELD_ID 3
+#define SEAT_FIELD_SUBSCRIPTION_ID 4
+#define SEAT_FIELD_ORDER_ID 5
 #define SEAT_FIELD_CUSTOMER_ID 7
 #define SEAT_FIELD_CUSTOMER_EMAIL 8
 
@@ -193,6 +197,8 @@ extern const KnownTable known_tables[];
 extern bool table_is_known(const char *name);
 extern Oid seats_table_id(const char *name);
 extern Oid column_type(const KnownTable *table, int column);
+extern Oid seat_type(void);
+extern Oid seat_array_type(void);
 extern Oid seat_status_type(void);
 extern Oid seat_status_value(Oid type, const char *name);
 extern AttrNumber column_number(Relation relation, const char *name);

@@ -5,8 +5,8 @@
  * Nearly every claim is of a pending seat that nobody else is using, and claim_directly() does it
  * without the executor.  The seat is not locked first, which saves a WAL record: it is read,
  * checked and updated, unless another transaction is using it; the update is the lock.  In all
- * other cases (the seat is claimed, expired, locked or being changed, its table is not as the
- * extension made it, the isolation level is stricter) nothing is done there, and
+ * other cases (the seat is claimed, expired, suspended, locked or being changed, its table is not as
+ * the extension made it, the isolation level is stricter) nothing is done there, and
  * claim_by_statements() does the work.  It locks the row first, and waits.
  *
  * In both, expiry and organization are checked while the row is locked, because another transaction
@@ -49,9 +49,8 @@ typedef struct Claim
 	Oid seat_type;		   /* of the result */
 	MemoryContext context; /* of the result */
 	/* Set by the claim. */
-	SeatIds seat;
+	SeatEvent seat;	 /* its composite value is part of the result */
 	TimestampTz now; /* when the seat was claimed, or the claim answered again */
-	Datum result;	 /* the seat as a composite value */
 } Claim;
 
 /* ---- Without the executor ---- */
@@ -83,8 +82,9 @@ static bool
 is_claimable(const NullableDatum *values, TimestampTz now)
 {
 	return DatumGetObjectId(values[SEAT_STATUS].value) == direct_seat_status("pending") &&
-		!values[SEAT_ORGANIZATION_ID].isnull && !values[SEAT_CUSTOMER_ID].isnull &&
-		!values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull && expiry_of(values) > now;
+		values[SEAT_SUSPENDED_AT].isnull && !values[SEAT_ORGANIZATION_ID].isnull &&
+		!values[SEAT_CUSTOMER_ID].isnull && !values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull &&
+		expiry_of(values) > now;
 }
 
 /* Claims a seat that was found; returns false, with nothing done, if that needs statements. */
@@ -97,11 +97,13 @@ claim_row(Claim *claim, DirectRow *seat)
 	for (int i = 0; i < SEAT_COLUMNS; i++)
 		values[i] = direct_row_value(seat, i);
 	claim->now = GetCurrentTimestamp();
-	if (!OidIsValid(claimed) || !is_claimable(values, claim->now))
+	if (!OidIsValid(claimed) || !is_claimable(values, claim->now) ||
+		!purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
+						  &claim->seat.purchase))
 		return false;
-	claim->seat.id = *DatumGetUUIDP(values[SEAT_ID].value);
-	claim->seat.organization_id = *DatumGetUUIDP(values[SEAT_ORGANIZATION_ID].value);
-	claim->seat.customer_id = *DatumGetUUIDP(values[SEAT_CUSTOMER_ID].value);
+	claim->seat.ids.id = *DatumGetUUIDP(values[SEAT_ID].value);
+	claim->seat.ids.organization_id = *DatumGetUUIDP(values[SEAT_ORGANIZATION_ID].value);
+	claim->seat.ids.customer_id = *DatumGetUUIDP(values[SEAT_CUSTOMER_ID].value);
 
 	values[SEAT_STATUS].value = ObjectIdGetDatum(claimed);
 	values[SEAT_CLAIMED_AT] = (NullableDatum){TimestampTzGetDatum(claim->now), false};
@@ -112,7 +114,7 @@ claim_row(Claim *claim, DirectRow *seat)
 		return false;
 	if (expiry_of(values) <= GetCurrentTimestamp())
 		raise_error(INVITATION_EXPIRED);
-	claim->result = make_result(claim, seat, values);
+	claim->seat.seat = make_result(claim, seat, values);
 	return true;
 }
 
@@ -176,9 +178,9 @@ claim_directly(Claim *claim)
 	PopActiveSnapshot();
 	if (!done)
 		return false;
-	if (!is_allowed_directly(&claim->seat.organization_id))
-		(void) organization_allowed(&claim->seat.organization_id);
-	event_record(EVENT_CLAIMED, &claim->seat, claim->now);
+	if (!is_allowed_directly(&claim->seat.ids.organization_id))
+		(void) organization_allowed(&claim->seat.ids.organization_id);
+	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat);
 	return true;
 }
 
@@ -187,8 +189,9 @@ claim_directly(Claim *claim)
 /* The seat of an invitation, as it is once it is locked. */
 typedef struct Invitation
 {
-	SeatIds seat; /* its customer is set unless it is revoked */
+	SeatEvent seat; /* its customer is set unless it is revoked */
 	char *status;
+	bool suspended;
 	TimestampTz expires_at; /* of a pending seat */
 	TimestampTz claimed_at; /* of a claimed seat */
 	bytea *key_hash;		/* of the idempotency key of its claim, or NULL */
@@ -196,7 +199,8 @@ typedef struct Invitation
 
 static Statement lock_invitation = {
 	.sql = "SELECT s.id, s.organization_id, s.customer_id, s.status::pg_catalog.text, "
-		   "s.invitation_token_expires_at, s.claimed_at, s.claim_key_hash "
+		   "s.invitation_token_expires_at, s.claimed_at, s.claim_key_hash, "
+		   "s.subscription_id, s.order_id, s.suspended_at IS NOT NULL AS suspended_at "
 		   "FROM seats.customer_seats AS s "
 		   "WHERE s.invitation_token_hash = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
@@ -231,10 +235,11 @@ static Statement touch_claimed = {
 
 /* The seat as it is in the end, and whether it and the session are as the result says. */
 static Statement confirm_claimed = {
-	.sql = "SELECT " SEAT_FIELDS ", s.status = 'claimed' AND s.organization_id = $2 "
-		   "AND s.customer_id = $3 AND EXISTS (SELECT FROM seats.customer_sessions AS x "
-		   "WHERE x.token_hash = $4 AND x.seat_id = $1 AND x.customer_id = $3) "
-		   "FROM seats.customer_seats AS s WHERE s.id = $1",
+	.sql =
+		"SELECT " SEAT_FIELDS ", s.status = 'claimed' AND s.suspended_at IS NULL "
+		"AND s.organization_id = $2 AND s.customer_id = $3 AND EXISTS (SELECT FROM seats.customer_sessions AS x "
+		"WHERE x.token_hash = $4 AND x.seat_id = $1 AND x.customer_id = $3) "
+		"FROM seats.customer_seats AS s WHERE s.id = $1",
 	.nargs = 4,
 	.argtypes = {UUIDOID, UUIDOID, UUIDOID, BYTEAOID},
 	.table = "customer_seats",
@@ -257,11 +262,11 @@ lock_seat_of(const bytea *hash)
 
 	if (rows.count == 0)
 		raise_error(INVITATION_INVALID);
-	invitation.seat.id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	invitation.seat.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
+	invitation.seat.ids.id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	invitation.seat.ids.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
 	invitation.status = TextDatumGetCString(rows_required(&rows, 0, 4));
 	if (strcmp(invitation.status, "revoked") != 0)
-		invitation.seat.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 3));
+		invitation.seat.ids.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 3));
 	if (strcmp(invitation.status, "pending") == 0)
 		invitation.expires_at = DatumGetTimestampTz(rows_required(&rows, 0, 5));
 	if (strcmp(invitation.status, "claimed") == 0)
@@ -269,6 +274,9 @@ lock_seat_of(const bytea *hash)
 	key_hash = rows_value(&rows, 0, 7);
 	if (!key_hash.isnull)
 		invitation.key_hash = DatumGetByteaPP(key_hash.value);
+	(void) purchase_of_seat(rows_value(&rows, 0, 8), rows_value(&rows, 0, 9),
+							&invitation.seat.purchase);
+	invitation.suspended = DatumGetBool(rows_required(&rows, 0, 10));
 	return invitation;
 }
 
@@ -296,15 +304,17 @@ check_claimable(const Invitation *invitation, bool retry, TimestampTz now)
 		raise_error(SEAT_ALREADY_CLAIMED);
 	if (strcmp(invitation->status, "pending") == 0 && invitation->expires_at <= now)
 		raise_error(INVITATION_EXPIRED);
-	(void) organization_allowed(&invitation->seat.organization_id);
+	if (invitation->suspended)
+		raise_suspended_claim();
+	(void) organization_allowed(&invitation->seat.ids.organization_id);
 }
 
 /* Takes the seat that a statement returned as the result. */
 static void
 take_result(Claim *claim, Rows rows)
 {
-	claim->result = rows_composite(&rows, 0, claim->seat_type, SEAT_FIELD_COUNT,
-								   claim->context);
+	claim->seat.seat = rows_composite(&rows, 0, claim->seat_type, SEAT_FIELD_COUNT,
+									  claim->context);
 }
 
 /* Claims the locked seat, and records the event. */
@@ -312,15 +322,15 @@ static void
 claim_first(Claim *claim)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&claim->seat.id), false},
+		{UUIDPGetDatum(&claim->seat.ids.id), false},
 		{TimestampTzGetDatum(claim->now), false},
 		{PointerGetDatum(claim->key_hash), claim->key_hash == NULL},
-		{UUIDPGetDatum(&claim->seat.organization_id), false},
-		{UUIDPGetDatum(&claim->seat.customer_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.customer_id), false},
 	};
 
 	take_result(claim, statement_change(&set_claimed, arguments, 1));
-	event_record(EVENT_CLAIMED, &claim->seat, claim->now);
+	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat);
 }
 
 /*
@@ -333,12 +343,12 @@ static void
 claim_again(Claim *claim)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&claim->seat.id), false},
-		{UUIDPGetDatum(&claim->seat.organization_id), false},
-		{UUIDPGetDatum(&claim->seat.customer_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.id), false},
+		{UUIDPGetDatum(&claim->seat.ids.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.customer_id), false},
 	};
 
-	sessions_end(&claim->seat.id);
+	sessions_end(&claim->seat.ids.id);
 	take_result(claim, statement_change(&touch_claimed, arguments, 1));
 }
 
@@ -406,9 +416,9 @@ static void
 confirm(Claim *claim, const bytea *session_hash)
 {
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&claim->seat.id), false},
-		{UUIDPGetDatum(&claim->seat.organization_id), false},
-		{UUIDPGetDatum(&claim->seat.customer_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.id), false},
+		{UUIDPGetDatum(&claim->seat.ids.organization_id), false},
+		{UUIDPGetDatum(&claim->seat.ids.customer_id), false},
 		{PointerGetDatum(session_hash), false},
 	};
 
@@ -436,12 +446,13 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	SPI_connect();
 	if (!claim_directly(&claim))
 		claim_by_statements(&claim);
-	session_token = session_open(&claim.seat, route, claim.now, claim.context, &session_hash);
+	session_token = session_open(&claim.seat.ids, route, claim.now, claim.context,
+								 &session_hash);
 	/* No trigger runs without the executor. */
 	if (statements_executed() != before && owner_has_triggers())
 		confirm(&claim, session_hash);
 	SPI_finish();
-	return result_with_seat(type, claim.result, session_token);
+	return result_with_seat(type, claim.seat.seat, session_token);
 }
 
 /*
@@ -474,7 +485,8 @@ seats_claim_seat(PG_FUNCTION_ARGS)
 
 static Statement describe_invitation = {
 	.sql = "SELECT p.name, p.id, o.name, o.slug, COALESCE(s.customer_email, ''), "
-		   "s.status = 'pending' AND s.invitation_token_expires_at > $2, "
+		   "s.status = 'pending' AND s.invitation_token_expires_at > $2 "
+		   "AND s.suspended_at IS NULL, "
 		   "s.status = 'revoked' AS status, o.seat_based_pricing_enabled "
 		   "FROM seats.customer_seats AS s "
 		   "JOIN seats.organizations AS o ON o.id = s.organization_id "
@@ -517,6 +529,7 @@ enum
 {
 	OF_STATUS,
 	OF_EXPIRY,
+	OF_SUSPENSION,
 	OF_EMAIL,
 	OF_ORGANIZATION,
 	OF_SUBSCRIPTION,
@@ -527,6 +540,7 @@ enum
 static const int info_columns[OF_COUNT] = {
 	[OF_STATUS] = SEAT_STATUS,
 	[OF_EXPIRY] = SEAT_INVITATION_TOKEN_EXPIRES_AT,
+	[OF_SUSPENSION] = SEAT_SUSPENDED_AT,
 	[OF_EMAIL] = SEAT_CUSTOMER_EMAIL,
 	[OF_ORGANIZATION] = SEAT_ORGANIZATION_ID,
 	[OF_SUBSCRIPTION] = SEAT_SUBSCRIPTION_ID,
@@ -543,7 +557,7 @@ describe_seat(const NullableDatum *seat, TimestampTz now, ClaimInfo *info)
 
 	info->revoked = status == direct_seat_status("revoked");
 	info->fields[INFO_CAN_CLAIM].isnull = pending && expiry.isnull;
-	info->fields[INFO_CAN_CLAIM].value = BoolGetDatum(pending &&
+	info->fields[INFO_CAN_CLAIM].value = BoolGetDatum(pending && seat[OF_SUSPENSION].isnull &&
 													  DatumGetTimestampTz(expiry.value) > now);
 	info->fields[INFO_CUSTOMER_EMAIL].value = seat[OF_EMAIL].isnull ? CStringGetTextDatum("")
 																	: seat[OF_EMAIL].value;

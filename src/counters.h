@@ -8,8 +8,8 @@
 #include "datatype/timestamp.h"
 
 /* How many types of events and how many errors there are; event.c and errors.c check this. */
-#define COUNTED_EVENTS 4
-#define COUNTED_ERRORS 17
+#define COUNTED_EVENTS 6
+#define COUNTED_ERRORS 19
 
 /* The values of all counters, and since when they count. */
 typedef struct CounterValues

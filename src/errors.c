@@ -70,6 +70,16 @@ static const struct
 						"Have the order paid first. Seats can be assigned while it is paid or "
 						"partially_refunded.",
 						NOT_AVAILABLE},
+	/* A claim raises it with the message of all claims, and the service names it as all of them. */
+	[SEAT_SUSPENDED] =
+		{BAD_REQUEST, "Seat suspended", "seat_suspended",
+		 "The subscription is paused or unpaid. The seat can be used again once the "
+		 "subscription is active.",
+		 NOT_AVAILABLE},
+	[SEAT_NOT_CLAIMED] = {BAD_REQUEST, "Seat not claimed", "seat_not_claimed",
+						  "Only the holder of a claimed seat can sign in. Have the "
+						  "invitation claimed first.",
+						  NULL},
 	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
 						 "Sign in again.", NULL},
 	[SESSION_EXPIRED] = {UNAUTHORIZED, "Invalid or expired session token", "session_expired",
@@ -101,14 +111,14 @@ static const struct
 StaticAssertDecl(lengthof(errors) == COUNTED_ERRORS,
 				 "counters.h has a counter for each error");
 
-/* Counts an error and raises it with this detail and hint; does not return. */
+/* Counts an error and raises it with this message, detail and hint; does not return. */
 static _Noreturn void
-count_and_raise(SeatsError error, const char *detail, const char *hint)
+count_and_raise(SeatsError error, const char *message, const char *detail, const char *hint)
 {
 	counters_add_error(error);
 	ereport(ERROR,
 			(errcode(errors[error].sqlstate),
-			 errmsg_internal("%s", errors[error].message),
+			 errmsg_internal("%s", message),
 			 errdetail_internal("%s", detail),
 			 errhint("%s", hint),
 			 errhidestmt(true)));
@@ -118,7 +128,15 @@ count_and_raise(SeatsError error, const char *detail, const char *hint)
 void
 raise_error_with_hint(SeatsError error, const char *hint)
 {
-	count_and_raise(error, errors[error].reason, hint);
+	count_and_raise(error, errors[error].message, errors[error].reason, hint);
+}
+
+/* Raises seat_suspended for a claim; does not return. */
+void
+raise_suspended_claim(void)
+{
+	count_and_raise(SEAT_SUSPENDED, CANNOT_CLAIM, errors[SEAT_SUSPENDED].reason,
+					errors[SEAT_SUSPENDED].hint);
 }
 
 /*
@@ -129,7 +147,7 @@ void
 raise_validation_error(const char *faults, bool has_email)
 {
 	count_and_raise(
-		VALIDATION_ERROR, faults,
+		VALIDATION_ERROR, errors[VALIDATION_ERROR].message, faults,
 		has_email ? "Correct the arguments that the detail names. An e-mail address must "
 					"not contain spaces, invisible characters, quotes or brackets."
 				  : errors[VALIDATION_ERROR].hint);
@@ -159,9 +177,11 @@ error_service_name(const ErrorData *error)
 {
 	for (size_t i = 0; i < lengthof(errors) && error->detail != NULL; i++)
 	{
-		if (error->sqlerrcode == errors[i].sqlstate &&
-			strcmp(error->detail, errors[i].reason) == 0)
-			return errors[i].service_name;
+		if (error->sqlerrcode != errors[i].sqlstate ||
+			strcmp(error->detail, errors[i].reason) != 0)
+			continue;
+		return strcmp(error->message, CANNOT_CLAIM) == 0 ? INVALID_TOKEN
+														 : errors[i].service_name;
 	}
 	return NULL;
 }

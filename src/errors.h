@@ -16,6 +16,8 @@ typedef enum SeatsError
 	SEAT_NOT_PENDING,
 	SUBSCRIPTION_NOT_ACTIVE,
 	ORDER_NOT_PAID,
+	SEAT_SUSPENDED,
+	SEAT_NOT_CLAIMED,
 	SESSION_INVALID,
 	SESSION_EXPIRED,
 	SEAT_BASED_PRICING_NOT_ENABLED,
@@ -27,6 +29,7 @@ typedef enum SeatsError
 } SeatsError;
 
 extern _Noreturn void raise_error(SeatsError error);
+extern _Noreturn void raise_suspended_claim(void);
 extern const char *error_service_name(const ErrorData *error);
 extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
 extern _Noreturn void raise_validation_error(const char *faults, bool has_email);

@@ -3,8 +3,9 @@
  *		Events: the record of what happened to seats.
  *
  * Each state change records one event, in the same transaction, so a change that is rolled back
- * leaves none.  Its metadata tells who caused it: the PostgreSQL role and, over PostgREST, the
- * address and the user agent of the request.
+ * leaves none.  It has the seat as the change left it, so that whoever reads it needs no second look.
+ * Its metadata tells which purchase the seat belongs to, why it was revoked, and who caused the
+ * change: the PostgreSQL role and, over PostgREST, the address and the user agent of the request.
  *
  * Address and user agent are headers, so the sender of a request can write anything into them, a
  * token too.  An address is kept only if it can be one, and a user agent only if it cannot hold a
@@ -19,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -40,17 +42,25 @@ static const char *const type_names[] = {
 	[EVENT_CLAIMED] = "customer_seat.claimed",
 	[EVENT_REVOKED] = "customer_seat.revoked",
 	[EVENT_INVITATION_RESENT] = "customer_seat.invitation_resent",
+	[EVENT_SUSPENDED] = "customer_seat.suspended",
+	[EVENT_RESUMED] = "customer_seat.resumed",
 };
 
 StaticAssertDecl(lengthof(type_names) == COUNTED_EVENTS,
 				 "counters.h has a counter for each type of event");
 
+static const char *const reason_words[] = {
+	[REASON_REVOKED] = "revoked", [REASON_RELEASED] = "released", [REASON_ENDED] = "ended",
+	[REASON_DELETED] = "deleted", [REASON_ERASED] = "erased",
+};
+
 /* The arguments are the columns of the table except the first, which is the event's number. */
 #define INSERT_EVENT \
 	"INSERT INTO seats.events " \
-	"(type, seat_id, organization_id, customer_id, occurred_at, metadata) " \
-	"VALUES ($1, $2, $3, $4, $5, $6)"
-#define EVENT_TYPES_OF_COLUMNS TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID
+	"(type, seat_id, organization_id, customer_id, occurred_at, metadata, seat) " \
+	"VALUES ($1, $2, $3, $4, $5, $6, $7)"
+#define EVENT_TYPES_OF_COLUMNS \
+	TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID, STATEMENT_SEAT_TYPE
 
 static Statement insert_event = {
 	.sql = INSERT_EVENT,
@@ -58,7 +68,7 @@ static Statement insert_event = {
 	.argtypes = {EVENT_TYPES_OF_COLUMNS},
 };
 
-/* A trigger may change the metadata, for example to remove personal data. */
+/* A trigger may change the metadata and the seat, for example to remove personal data. */
 static Statement insert_event_returning = {
 	.sql = INSERT_EVENT " RETURNING type = $1 AND seat_id = $2 AND organization_id = $3 "
 						"AND customer_id = $4 AND occurred_at = $5",
@@ -67,19 +77,24 @@ static Statement insert_event_returning = {
 	.table = "events",
 };
 
-/* The arguments of statements about several events: common values, and arrays of ids. */
+/* The arguments of statements about several events: common values, and arrays. */
 #define EVENTS_ARGUMENTS 6
 #define EVENTS_ARGUMENT_TYPES \
-	TEXTOID, TIMESTAMPTZOID, JSONBOID, UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID
+	TEXTOID, TIMESTAMPTZOID, JSONBARRAYOID, UUIDARRAYOID, UUIDARRAYOID, \
+		STATEMENT_SEAT_ARRAY_TYPE
 
+/* The fields of a seat become columns, and are made a seat again. */
 #define FROM_EVENTS \
-	"FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) " \
-	"AS s (id, organization_id, customer_id)"
+	"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), " \
+	"pg_catalog.unnest($6)) AS s (event_metadata, event_organization_id, event_customer_id, " \
+	"created_at, modified_at, id, subscription_id, order_id, status, customer_id, " \
+	"customer_email, invitation_token_expires_at, claimed_at, revoked_at, seat_metadata)"
 
 #define INSERT_EVENTS \
 	"INSERT INTO seats.events " \
-	"(type, occurred_at, metadata, seat_id, organization_id, customer_id) " \
-	"SELECT $1, $2, $3, s.id, s.organization_id, s.customer_id " FROM_EVENTS
+	"(type, occurred_at, metadata, seat_id, organization_id, customer_id, seat) " \
+	"SELECT $1, $2, s.event_metadata, s.id, s.event_organization_id, s.event_customer_id, " \
+	"ROW(" SEAT_FIELDS ")::seats.customer_seat " FROM_EVENTS
 
 static Statement insert_events = {
 	.sql = INSERT_EVENTS,
@@ -101,8 +116,10 @@ static Statement emit_events = {
 		"SELECT pg_catalog.pg_logical_emit_message(true, 'seats', "
 		"pg_catalog.row_to_json(e)::pg_catalog.text) "
 		"FROM (SELECT pg_catalog.nextval('seats.events_id_seq'::pg_catalog.regclass) AS id, "
-		"$1 AS type, s.id AS seat_id, s.organization_id, s.customer_id, "
-		"$2 AS occurred_at, $3 AS metadata " FROM_EVENTS ") AS e",
+		"$1 AS type, s.id AS seat_id, s.event_organization_id AS organization_id, "
+		"s.event_customer_id AS customer_id, $2 AS occurred_at, "
+		"s.event_metadata AS metadata, ROW(" SEAT_FIELDS
+		")::seats.customer_seat AS seat " FROM_EVENTS ") AS e",
 	.nargs = EVENTS_ARGUMENTS,
 	.argtypes = {EVENTS_ARGUMENT_TYPES},
 };
@@ -161,36 +178,58 @@ clean_user_agent(char *user_agent)
 
 /* Adds a field to an object, unless its value is NULL. */
 static void
-add_field(JsonbInState *object, char *name, char *value)
+add_field(JsonbInState *object, const char *name, const char *value)
 {
 	JsonbValue json = {.type = jbvString};
 
 	if (value == NULL)
 		return;
-	json.val.string.val = name;
+	json.val.string.val = unconstify(char *, name);
 	json.val.string.len = (int) strlen(name);
 	push_jsonb_compat(object, WJB_KEY, &json);
-	json.val.string.val = value;
+	json.val.string.val = unconstify(char *, value);
 	json.val.string.len = (int) strlen(value);
 	push_jsonb_compat(object, WJB_VALUE, &json);
 }
 
-/* Returns the metadata of events that the current statement records. */
-static Jsonb *
-event_metadata(void)
+/* What the metadata of all events of one statement have in common. */
+typedef struct Caller
+{
+	char *role; /* the calling role, even within a SECURITY DEFINER function */
+	char *address;
+	char *user_agent;
+} Caller;
+
+/* Finds out who calls. */
+static Caller
+find_caller(void)
 {
 	static const char *const headers[] = {"x-forwarded-for", "user-agent"};
 	char *values[lengthof(headers)];
-	JsonbInState object = {0};
 
 	request_read_headers(headers, values, lengthof(headers));
+	return (Caller){
+		.role = GetUserNameFromId(GetOuterUserId(), true),
+		.address = client_address(values[0]),
+		.user_agent = clean_user_agent(values[1]),
+	};
+}
+
+/* Returns the metadata of an event. */
+static Datum
+make_metadata(const Caller *caller, RevokeReason reason, PurchaseId purchase)
+{
+	JsonbInState object = {0};
+	char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&purchase.id)));
+
 	push_jsonb_compat(&object, WJB_BEGIN_OBJECT, NULL);
-	/* The calling role, even within a SECURITY DEFINER function. */
-	add_field(&object, "role", GetUserNameFromId(GetOuterUserId(), true));
-	add_field(&object, "address", client_address(values[0]));
-	add_field(&object, "user_agent", clean_user_agent(values[1]));
+	add_field(&object, "role", caller->role);
+	add_field(&object, "address", caller->address);
+	add_field(&object, "user_agent", caller->user_agent);
+	add_field(&object, "reason", reason_words[reason]);
+	add_field(&object, purchase_column(purchase.kind), id);
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(object.result);
+	return JsonbPGetDatum(JsonbValueToJsonb(object.result));
 }
 
 /*
@@ -219,70 +258,101 @@ has_id(const Rows *rows, uint64 row, int column, const pg_uuid_t *id)
 	return memcmp(DatumGetUUIDP(rows_required(rows, row, column)), id, UUID_LEN) == 0;
 }
 
-/* Inserts an event for each seat; raises 09000 if a trigger of the owner alters one. */
+/* Inserts some events; raises 09000 if a trigger of the owner alters one. */
 static void
-insert_all(const SeatIds *seats, int count, const NullableDatum *arguments)
+insert_all(const SeatEvent *events, int count, const NullableDatum *arguments)
 {
 	Rows rows = statement_insert(&insert_events, &insert_events_returning, arguments, count);
 
 	for (uint64 i = 0; i < rows.count; i++)
 	{
-		if (!has_id(&rows, i, 1, &seats[i].id) ||
-			!has_id(&rows, i, 2, &seats[i].organization_id) ||
-			!has_id(&rows, i, 3, &seats[i].customer_id))
+		if (!has_id(&rows, i, 1, &events[i].ids.id) ||
+			!has_id(&rows, i, 2, &events[i].ids.organization_id) ||
+			!has_id(&rows, i, 3, &events[i].ids.customer_id))
 			refuse_trigger_on("events");
 	}
 	rows_free(&rows);
 }
 
+/* Returns the metadata of some events, as jsonb[]; those of one purchase have the same. */
+static NullableDatum
+metadata_array(EventKind kind, const SeatEvent *events, int count)
+{
+	Caller caller = find_caller();
+	NullableDatum *all = palloc0(count * sizeof(NullableDatum));
+
+	for (int i = 0; i < count; i++)
+	{
+		if (i > 0 && purchase_compare(&events[i].purchase, &events[i - 1].purchase) == 0)
+			all[i] = all[i - 1];
+		else
+			all[i].value = make_metadata(&caller, kind.reason, events[i].purchase);
+	}
+	return datum_array(all, count, JSONBOID);
+}
+
+/* Returns the seats of some events, as seats.customer_seat[]. */
+static NullableDatum
+seat_array(const SeatEvent *events, int count)
+{
+	NullableDatum *seats = palloc0(count * sizeof(NullableDatum));
+
+	for (int i = 0; i < count; i++)
+		seats[i].value = events[i].seat;
+	return datum_array(seats, count, seat_type());
+}
+
 /*
- * Records one event for each seat, all with the same time, as seats.event_sink says, and counts
- * them in any case.  Between SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the
- * owner prevents or alters an event.  Locks nothing that another session waits for.
+ * Records some events of one kind, as seats.event_sink says, and counts them in any case.  Between
+ * SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the owner prevents or alters an
+ * event.  Locks nothing that another session waits for.
  */
 void
-event_record_all(EventType type, const SeatIds *seats, int count, TimestampTz occurred_at)
+event_record_all(EventKind kind, const SeatEvent *events, int count)
 {
 	NullableDatum arguments[EVENTS_ARGUMENTS] = {0};
 
 	if (count == 0)
 		return;
-	counters_add_events(type, count);
+	counters_add_events(kind.type, count);
 	if (setting_event_sink == EVENT_SINK_NONE)
 		return;
-	arguments[0].value = CStringGetTextDatum(type_names[type]);
-	arguments[1].value = TimestampTzGetDatum(occurred_at);
-	arguments[2].value = JsonbPGetDatum(event_metadata());
-	arguments[3] = uuid_array(&seats->id, sizeof(SeatIds), count);
-	arguments[4] = uuid_array(&seats->organization_id, sizeof(SeatIds), count);
-	arguments[5] = uuid_array(&seats->customer_id, sizeof(SeatIds), count);
+	arguments[0].value = CStringGetTextDatum(type_names[kind.type]);
+	arguments[1].value = TimestampTzGetDatum(kind.occurred_at);
+	arguments[2] = metadata_array(kind, events, count);
+	arguments[3] = uuid_array(&events->ids.organization_id, sizeof(SeatEvent), count);
+	arguments[4] = uuid_array(&events->ids.customer_id, sizeof(SeatEvent), count);
+	arguments[5] = seat_array(events, count);
 	if (setting_event_sink == EVENT_SINK_LOGICAL)
 	{
 		warn_unless_decoded();
 		(void) statement_execute(&emit_events, arguments);
 	}
 	else
-		insert_all(seats, count, arguments);
+		insert_all(events, count, arguments);
 }
 
 /* Records one event; see event_record_all(). */
 void
-event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at)
+event_record(EventKind kind, const SeatEvent *event)
 {
 	NullableDatum values[EVENT_COLUMNS] = {0};
+	Caller caller;
 
 	if (setting_event_sink != EVENT_SINK_TABLE)
 	{
-		event_record_all(type, seat, 1, occurred_at);
+		event_record_all(kind, event, 1);
 		return;
 	}
-	counters_add_events(type, 1);
-	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[type]);
-	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&seat->id);
-	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&seat->organization_id);
-	values[EVENT_CUSTOMER_ID].value = UUIDPGetDatum(&seat->customer_id);
-	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(occurred_at);
-	values[EVENT_METADATA].value = JsonbPGetDatum(event_metadata());
+	counters_add_events(kind.type, 1);
+	caller = find_caller();
+	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[kind.type]);
+	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&event->ids.id);
+	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&event->ids.organization_id);
+	values[EVENT_CUSTOMER_ID].value = UUIDPGetDatum(&event->ids.customer_id);
+	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(kind.occurred_at);
+	values[EVENT_METADATA].value = make_metadata(&caller, kind.reason, event->purchase);
+	values[EVENT_SEAT].value = event->seat;
 	if (!direct_insert(&direct_events, values))
 		(void) statement_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
 								1);

@@ -8,12 +8,16 @@
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
+#include "purchase.h"
+
 typedef enum EventType
 {
 	EVENT_ASSIGNED,
 	EVENT_CLAIMED,
 	EVENT_REVOKED,
-	EVENT_INVITATION_RESENT
+	EVENT_INVITATION_RESENT,
+	EVENT_SUSPENDED,
+	EVENT_RESUMED
 } EventType;
 
 /* A seat, the organization that sold it, and the customer who has it. */
@@ -24,8 +28,34 @@ typedef struct SeatIds
 	pg_uuid_t customer_id;
 } SeatIds;
 
-extern void event_record(EventType type, const SeatIds *seat, TimestampTz occurred_at);
-extern void event_record_all(EventType type, const SeatIds *seats, int count,
-							 TimestampTz occurred_at);
+/* Why a seat was revoked. */
+typedef enum RevokeReason
+{
+	NO_REASON, /* another event */
+	REASON_REVOKED,
+	REASON_RELEASED, /* its invitation had expired */
+	REASON_ENDED,	 /* its purchase has ended */
+	REASON_DELETED,	 /* its purchase was deleted */
+	REASON_ERASED	 /* its customer was erased */
+} RevokeReason;
+
+/* What happened to some seats at once. */
+typedef struct EventKind
+{
+	EventType type;
+	RevokeReason reason;
+	TimestampTz occurred_at;
+} EventKind;
+
+/* A seat that something happened to. */
+typedef struct SeatEvent
+{
+	SeatIds ids; /* with the customer who had the seat */
+	PurchaseId purchase;
+	Datum seat; /* as it was left, of the type seats.customer_seat */
+} SeatEvent;
+
+extern void event_record(EventKind kind, const SeatEvent *event);
+extern void event_record_all(EventKind kind, const SeatEvent *events, int count);
 
 #endif

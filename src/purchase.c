@@ -23,9 +23,12 @@ static const char *const assignable_statuses[] = {
 };
 
 static const char *const ended_statuses[] = {
-	"canceled", "unpaid", "incomplete_expired", /* of a subscription */
-	"refunded", "void",							/* of an order */
+	"canceled", "incomplete_expired", /* of a subscription */
+	"refunded", "void",				  /* of an order */
 };
+
+/* Of a subscription: its seats are kept, but cannot be used. */
+static const char *const suspended_statuses[] = {"paused", "unpaid"};
 
 static Statement read_organization = {
 	.sql = "SELECT seat_based_pricing_enabled, invitation_ttl "
@@ -115,6 +118,13 @@ purchase_status_is_ended(const char *status)
 	return status_is_in(status, ended_statuses, lengthof(ended_statuses));
 }
 
+/* Tells whether a purchase with this status has its seats suspended. */
+bool
+purchase_status_is_suspended(const char *status)
+{
+	return status_is_in(status, suspended_statuses, lengthof(suspended_statuses));
+}
+
 /* Orders purchases, so that every statement locks them in the same order. */
 int
 purchase_compare(const PurchaseId *a, const PurchaseId *b)
@@ -129,6 +139,13 @@ const char *
 purchase_table(PurchaseKind kind)
 {
 	return kind == PURCHASE_ORDER ? "orders" : "subscriptions";
+}
+
+/* Returns the name of the column of seats that names a purchase of a kind. */
+const char *
+purchase_column(PurchaseKind kind)
+{
+	return kind == PURCHASE_ORDER ? "order_id" : "subscription_id";
 }
 
 /*
@@ -159,13 +176,17 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}};
 	Rows rows = statement_execute(&lock_purchase[id.kind], arguments);
+	const char *status;
 
 	if (rows.count == 0)
 		return false;
+	status = TextDatumGetCString(rows_required(&rows, 0, 2));
 	purchase->id = id;
 	purchase->organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	purchase->assignable = status_is_in(TextDatumGetCString(rows_required(&rows, 0, 2)),
-										assignable_statuses, lengthof(assignable_statuses));
+	purchase->assignable = status_is_in(status, assignable_statuses,
+										lengthof(assignable_statuses));
+	purchase->suspended = purchase_status_is_suspended(status);
+	purchase->ended = purchase_status_is_ended(status);
 	purchase->seats = DatumGetInt32(rows_required(&rows, 0, 3));
 	purchase->assigned_seats = DatumGetInt32(rows_required(&rows, 0, 4));
 	return true;
@@ -196,11 +217,69 @@ purchase_has_live_seat(PurchaseId id)
 	return returns_row(&find_live_seat[id.kind], &id);
 }
 
+/* Tells whether a purchase exists.  Between SPI_connect() and SPI_finish(). */
+bool
+purchase_exists(PurchaseId id)
+{
+	return returns_row(&find_purchase[id.kind], &id);
+}
+
 /* Raises the error for a purchase that does not exist. */
 void
 purchase_raise_not_found(PurchaseId id)
 {
 	raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_FOUND : SUBSCRIPTION_NOT_FOUND);
+}
+
+/* ---- Counts ---- */
+
+/* The purchase whose seats are being suspended or resumed, or NULL. */
+static const PurchaseId *suspending;
+
+/*
+ * Runs a function that suspends or resumes seats of a purchase.  No other code may do that.
+ */
+void
+purchase_while_suspending(PurchaseId purchase, void (*work)(PurchaseId purchase))
+{
+	const PurchaseId *outer = suspending;
+
+	suspending = &purchase;
+	PG_TRY();
+	{
+		work(purchase);
+	}
+	PG_FINALLY();
+	{
+		suspending = outer;
+	}
+	PG_END_TRY();
+}
+
+/* Raises 23514: a statement suspends a seat, or lets one be used, against the purchase's status. */
+static _Noreturn void
+refuse_suspension(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("seats must be suspended if their subscription is paused or unpaid, and only "
+					"then"),
+			 errhint("Change the status of the subscription. Its seats follow.")));
+}
+
+/*
+ * Raises 23514 unless the seats that a statement added to a purchase, or took away, are suspended
+ * as the purchase's status says.  Between a change of the status and that of the seats, a trigger of
+ * the owner may revoke seats that are still as before.
+ */
+static void
+check_suspension(const CountChange *change, bool suspended)
+{
+	int32 right = suspended ? change->change : 0;
+	int32 before = suspended ? 0 : change->change;
+
+	if (change->suspended != right && !(change->change < 0 && change->suspended == before))
+		refuse_suspension();
 }
 
 /*
@@ -230,9 +309,10 @@ check_counted(const CountChange *change)
 }
 
 /*
- * Changes a purchase's count of pending and claimed seats.  Raises 23514 if that makes more than
- * were bought, and 09000 if a trigger of the owner prevents the change.  Does nothing if the
- * purchase no longer exists.
+ * Changes a purchase's count of pending and claimed seats, as far as a statement on its seats has
+ * changed it.  Raises 23514 if that makes more than were bought, or if seats are suspended against
+ * the purchase's status, and 09000 if a trigger of the owner prevents the change.  Does nothing if
+ * the purchase no longer exists.
  *
  * Locks: the purchase's row, which functions hold already.
  */
@@ -244,6 +324,12 @@ purchase_count(CountChange change)
 	/* A trigger of the owner may call us while another change is being made. */
 	Counting outer = counting;
 
+	if (change.change == 0)
+	{
+		if (suspending == NULL || purchase_compare(suspending, &change.purchase) != 0)
+			refuse_suspension();
+		return;
+	}
 	counting = (Counting){.change = change};
 	PG_TRY();
 	{
@@ -277,16 +363,17 @@ purchase_take_change(PurchaseId purchase)
 
 /*
  * Raises 09000 if the count of a purchase was changed by anything but the change that
- * purchase_count() is making.
+ * purchase_count() is making, and 23514 if that change does not agree with its status.
  */
 void
-purchase_check_change(PurchaseId purchase, int32 difference)
+purchase_check_change(PurchaseId purchase, int32 difference, bool suspended)
 {
 	if (difference == 0)
 		return;
 	if (counting.found || !is_counting(purchase) || difference != counting.change.change)
 		refuse_trigger_on(purchase_table(purchase.kind));
 	counting.found = true;
+	check_suspension(&counting.change, suspended);
 }
 
 /*

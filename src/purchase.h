@@ -22,11 +22,12 @@ typedef struct PurchaseId
 	pg_uuid_t id;
 } PurchaseId;
 
-/* By how much a purchase's count of pending and claimed seats changes. */
+/* By how much the number of a purchase's pending and claimed seats changes. */
 typedef struct CountChange
 {
 	PurchaseId purchase;
 	int32 change;
+	int32 suspended; /* the same of those that are suspended */
 } CountChange;
 
 /* A purchase that this transaction has locked. */
@@ -35,24 +36,30 @@ typedef struct Purchase
 	PurchaseId id;
 	pg_uuid_t organization_id;
 	bool assignable;	  /* its status allows that seats are assigned */
+	bool suspended;		  /* its status suspends its seats */
+	bool ended;			  /* its status revokes its seats */
 	int32 seats;		  /* bought */
 	int32 assigned_seats; /* pending and claimed */
 } Purchase;
 
 extern int purchase_compare(const PurchaseId *a, const PurchaseId *b);
 extern const char *purchase_table(PurchaseKind kind);
+extern const char *purchase_column(PurchaseKind kind);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
 extern bool purchase_status_is_ended(const char *status);
+extern bool purchase_status_is_suspended(const char *status);
 
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
 extern bool purchase_has_live_seat(PurchaseId id);
 extern bool purchase_has_seat(PurchaseId id);
+extern bool purchase_exists(PurchaseId id);
 extern _Noreturn void purchase_raise_not_found(PurchaseId id);
 
 extern void purchase_count(CountChange change);
 extern int32 purchase_take_change(PurchaseId purchase);
-extern void purchase_check_change(PurchaseId purchase, int32 difference);
+extern void purchase_check_change(PurchaseId purchase, int32 difference, bool suspended);
+extern void purchase_while_suspending(PurchaseId purchase, void (*work)(PurchaseId purchase));
 
 extern NullableDatum organization_allowed(const pg_uuid_t *id);
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -49,17 +50,18 @@ static Statement lock_seat = {
 	.argtypes = {UUIDOID},
 };
 
-#define SET_REVOKED \
-	"UPDATE seats.customer_seats AS s " \
-	"SET status = 'revoked', customer_id = NULL, customer_email = NULL, " \
-	"expiry_watched = false, revoked_at = $2, modified_at = $2 "
+#define REVOKED_COLUMNS \
+	"status = 'revoked', customer_id = NULL, customer_email = NULL, expiry_watched = false, " \
+	"suspended_at = NULL, seat_metadata = NULL, revoked_at = $2, modified_at = $2"
 
 #define IS_REVOKED \
 	"s.status = 'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
-	"AND NOT s.expiry_watched AND s.revoked_at = $2 AND s.modified_at = $2"
+	"AND NOT s.expiry_watched AND s.suspended_at IS NULL AND s.seat_metadata IS NULL " \
+	"AND s.revoked_at = $2 AND s.modified_at = $2"
 
 static Statement set_revoked = {
-	.sql = SET_REVOKED "WHERE s.id = $1 RETURNING " SEAT_FIELDS ", s.id = $1 AND " IS_REVOKED,
+	.sql = "UPDATE seats.customer_seats AS s SET " REVOKED_COLUMNS
+		   " WHERE s.id = $1 RETURNING " SEAT_FIELDS ", s.id = $1 AND " IS_REVOKED,
 	.nargs = 2,
 	.argtypes = {UUIDOID, TIMESTAMPTZOID},
 	.table = "customer_seats",
@@ -96,19 +98,26 @@ lock_purchase_and_seat(const pg_uuid_t *seat_id, Rows *seat)
 	return purchase;
 }
 
+/* Returns the seat in a row that has its fields. */
+static Datum
+read_seat(const Rows *rows, uint64 row)
+{
+	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, CurrentMemoryContext);
+}
+
 /* Revokes a locked seat that is not revoked yet, and records the event; returns its fields. */
 static Rows
-revoke_one(const SeatIds *seat)
+revoke_one(SeatEvent *event)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&seat->id), false},
+		{UUIDPGetDatum(&event->ids.id), false},
 		{TimestampTzGetDatum(now), false},
 	};
-	Rows rows;
+	Rows rows = statement_change(&set_revoked, arguments, 1);
 
-	event_record(EVENT_REVOKED, seat, now);
-	rows = statement_change(&set_revoked, arguments, 1);
+	event->seat = read_seat(&rows, 0);
+	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event);
 	if (owner_has_triggers())
 		rows = statement_confirm(&confirm_revoked, arguments, 1);
 	return rows;
@@ -119,19 +128,22 @@ Datum
 revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	SeatIds ids = {.id = *seat_id};
+	SeatEvent event = {.ids.id = *seat_id};
+	Purchase purchase;
 	NullableDatum customer_id;
 	Rows rows;
 	Datum seat;
 
 	SPI_connect();
-	ids.organization_id = lock_purchase_and_seat(&ids.id, &rows).organization_id;
+	purchase = lock_purchase_and_seat(seat_id, &rows);
 	customer_id = rows_value(&rows, 0, SEAT_FIELD_CUSTOMER_ID);
-	(void) organization_allowed(&ids.organization_id);
+	(void) organization_allowed(&purchase.organization_id);
 	if (!customer_id.isnull)
 	{
-		ids.customer_id = *DatumGetUUIDP(customer_id.value);
-		rows = revoke_one(&ids);
+		event.ids.organization_id = purchase.organization_id;
+		event.ids.customer_id = *DatumGetUUIDP(customer_id.value);
+		event.purchase = purchase.id;
+		rows = revoke_one(&event);
 	}
 	seat = rows_composite(&rows, 0, type->tdtypeid, SEAT_FIELD_COUNT, caller);
 	SPI_finish();
@@ -157,16 +169,13 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 
 /* ---- Many seats ---- */
 
-/* The number of seats that are revoked together, which bounds the memory. */
+/* The number of seats that are changed together, which bounds the memory. */
 #define MAX_BATCH 10000
-
-/* What a statement that locks seats to be revoked returns: the ids of each. */
-#define REVOCABLE_COLUMNS "s.id, s.organization_id, s.customer_id"
 
 /* A seat that is not revoked has a customer, and an index finds it by that. */
 #define LOCK_SEATS(purchase) \
 	{ \
-		.sql = "SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
+		.sql = "SELECT " CHANGED_SEAT_COLUMNS " FROM seats.customer_seats AS s " \
 			   "WHERE s." purchase " = $1 AND s.customer_id IS NOT NULL " \
 			   "ORDER BY s.id FOR NO KEY UPDATE", \
 		.nargs = 1, .argtypes = { \
@@ -179,51 +188,67 @@ static Statement lock_seats[PURCHASE_KINDS] = {
 	[PURCHASE_ORDER] = LOCK_SEATS("order_id"),
 };
 
-static Statement set_all_revoked = {
-	.sql = SET_REVOKED "WHERE s.id = ANY ($1) RETURNING " IS_REVOKED,
-	.nargs = 2,
-	.argtypes = {UUIDARRAYOID, TIMESTAMPTZOID},
-	.table = "customer_seats",
-};
+static Statement set_all_revoked = CHANGE_SEATS(REVOKED_COLUMNS, IS_REVOKED);
 
-/*
- * Revokes the seats in some rows, frees the rows, and records an event for each seat.
- *
- * Locks: the sessions of the seats.
- */
-static void
-revoke_batch(Rows *rows)
+/* Reads the seats in some rows, as a statement that locks them returns them. */
+static SeatEvent *
+read_events(const Rows *rows)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int count = (int) rows->count;
-	NullableDatum revocation[2] = {0};
-	SeatIds *seats = palloc(count * sizeof(SeatIds));
+	SeatEvent *events = palloc0(rows->count * sizeof(SeatEvent));
 
-	for (int i = 0; i < count; i++)
+	for (uint64 i = 0; i < rows->count; i++)
 	{
-		seats[i].id = *DatumGetUUIDP(rows_required(rows, i, 1));
-		seats[i].organization_id = *DatumGetUUIDP(rows_required(rows, i, 2));
-		seats[i].customer_id = *DatumGetUUIDP(rows_required(rows, i, 3));
+		SeatEvent *event = &events[i];
+
+		event->ids.id = *DatumGetUUIDP(rows_required(rows, i, 1));
+		event->ids.organization_id = *DatumGetUUIDP(rows_required(rows, i, 2));
+		event->ids.customer_id = *DatumGetUUIDP(rows_required(rows, i, 3));
+		(void) purchase_of_seat(rows_value(rows, i, 4), rows_value(rows, i, 5),
+								&event->purchase);
 	}
-	rows_free(rows);
-	event_record_all(EVENT_REVOKED, seats, count, now);
-	revocation[0] = uuid_array(&seats->id, sizeof(SeatIds), count);
-	revocation[1].value = TimestampTzGetDatum(now);
-	*rows = statement_change(&set_all_revoked, revocation, count);
-	rows_free(rows);
+	return events;
 }
 
 /*
- * Revokes the seats that a statement locks and returns, all pending or claimed, and records an
- * event for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases
- * locked.  Raises 09000 if a trigger of the owner prevents that.
+ * Changes the seats in some rows, frees the rows, and records an event for each seat.
  *
- * Locks: what the statement locks, then the sessions of the seats.
+ * Locks: the sessions of the seats, if they end.
  */
-static int
-revoke_found(Statement *lock, const NullableDatum *arguments)
+static void
+change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "seats to be revoked",
+	TimestampTz now = GetCurrentTimestamp();
+	int count = (int) rows->count;
+	SeatEvent *events = read_events(rows);
+	NullableDatum arguments[] = {
+		uuid_array(&events->ids.id, sizeof(SeatEvent), count),
+		{TimestampTzGetDatum(now), false},
+	};
+
+	rows_free(rows);
+	*rows = statement_change(change, arguments, count);
+	for (int i = 0; i < count; i++)
+	{
+		int position = DatumGetInt32(rows_required(rows, i, SEAT_FIELD_COUNT + 1)) - 1;
+
+		events[position].seat = read_seat(rows, i);
+	}
+	rows_free(rows);
+	event_record_all((EventKind){type, reason, now}, events, count);
+}
+
+/*
+ * Changes the seats that a statement locks and returns, all pending or claimed, and records an event
+ * for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases locked.
+ * Raises 09000 if a trigger of the owner prevents that.
+ *
+ * Locks: what the statement locks, then the sessions of the seats, if they end.
+ */
+int
+change_seats(Statement *lock, const NullableDatum *arguments, Statement *change,
+			 EventType type, RevokeReason reason)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "seats to be changed",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(batch);
 	Portal seats = statement_open(lock, arguments);
@@ -237,7 +262,7 @@ revoke_found(Statement *lock, const NullableDatum *arguments)
 		CHECK_FOR_INTERRUPTS();
 		found = rows.count;
 		if (found > 0)
-			revoke_batch(&rows);
+			change_batch(&rows, change, type, reason);
 		count += (int) found;
 		MemoryContextReset(batch);
 	} while (found == MAX_BATCH);
@@ -254,11 +279,34 @@ revoke_found(Statement *lock, const NullableDatum *arguments)
  * Locks: the seats, in the order of their ids, then their sessions.
  */
 int
-revoke_all(PurchaseId purchase)
+revoke_all(PurchaseId purchase, RevokeReason reason)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
 
-	return revoke_found(&lock_seats[purchase.kind], arguments);
+	return change_seats(&lock_seats[purchase.kind], arguments, &set_all_revoked, EVENT_REVOKED,
+						reason);
+}
+
+static Statement lock_seats_of_customer = {
+	.sql = "SELECT " CHANGED_SEAT_COLUMNS " FROM seats.customer_seats AS s "
+		   "WHERE s.customer_id = $1 ORDER BY s.id FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+/*
+ * Revokes all pending and claimed seats of a locked customer, whose purchases are locked; returns
+ * how many.  Between SPI_connect() and SPI_finish().
+ *
+ * Locks: the seats, in the order of their ids, then their sessions.
+ */
+int
+revoke_seats_of_customer(const pg_uuid_t *customer_id, RevokeReason reason)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(customer_id), false}};
+
+	return change_seats(&lock_seats_of_customer, arguments, &set_all_revoked, EVENT_REVOKED,
+						reason);
 }
 
 /*
@@ -285,7 +333,7 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (!purchase_lock(id, &purchase))
 		purchase_raise_not_found(id);
-	count = revoke_all(id);
+	count = revoke_all(id, REASON_REVOKED);
 	SPI_finish();
 	PG_RETURN_INT32(count);
 }
@@ -302,21 +350,23 @@ seats_revoke_seats(PG_FUNCTION_ARGS)
  * claim more expensive.
  */
 #define DUE_SEATS \
-	"(SELECT e.id, e.status FROM seats.customer_seats AS e " \
+	"(SELECT e.id, e.status, e.suspended_at FROM seats.customer_seats AS e " \
 	"WHERE e.expiry_watched AND e.invitation_token_expires_at <= $1 " \
 	"ORDER BY e.invitation_token_expires_at LIMIT " MAX_ROWS ") AS d "
 
 /*
- * Claimed seats need not be examined again.  Here and below a condition is written twice: on the
- * rows found, to lock no more than necessary, and on each row once it is locked.
+ * Claimed seats need not be examined again, and suspended ones not before they are resumed; see
+ * suspend.c.  Here and below a condition is written twice: on the rows found, to lock no more than
+ * necessary, and on each row once it is locked.
  */
 static Statement stop_watching = {
 	.sql = "UPDATE seats.customer_seats AS s SET expiry_watched = false "
 		   "WHERE s.id = ANY (ARRAY("
 		   "SELECT c.id FROM " DUE_SEATS "CROSS JOIN LATERAL ("
 		   "SELECT t.id FROM seats.customer_seats AS t "
-		   "WHERE t.id = d.id AND t.status = 'claimed' "
-		   "FOR NO KEY UPDATE SKIP LOCKED) AS c WHERE d.status = 'claimed'))",
+		   "WHERE t.id = d.id AND (t.status = 'claimed' OR t.suspended_at IS NOT NULL) "
+		   "FOR NO KEY UPDATE SKIP LOCKED) AS c "
+		   "WHERE d.status = 'claimed' OR d.suspended_at IS NOT NULL))",
 	.nargs = 1,
 	.argtypes = {TIMESTAMPTZOID},
 };
@@ -325,12 +375,12 @@ static Statement stop_watching = {
 #define LOCK_EXPIRED(table, purchase) \
 	{ \
 		.sql = "SELECT c.* FROM " DUE_SEATS "CROSS JOIN LATERAL (" \
-			   "SELECT " REVOCABLE_COLUMNS " FROM seats.customer_seats AS s " \
+			   "SELECT " CHANGED_SEAT_COLUMNS " FROM seats.customer_seats AS s " \
 			   "JOIN seats." table " AS p ON p.id = s." purchase " " \
-			   "WHERE s.id = d.id AND s.status = 'pending' " \
+			   "WHERE s.id = d.id AND s.status = 'pending' AND s.suspended_at IS NULL " \
 			   "AND s.invitation_token_expires_at <= $1 " \
 			   "FOR NO KEY UPDATE OF p, s SKIP LOCKED) AS c " \
-			   "WHERE d.status = 'pending' LIMIT " MAX_REVOKED, \
+			   "WHERE d.status = 'pending' AND d.suspended_at IS NULL LIMIT " MAX_REVOKED, \
 		.nargs = 1, .argtypes = { \
 			TIMESTAMPTZOID \
 		} \
@@ -425,20 +475,24 @@ seats_release_expired_seats(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) statement_execute(&stop_watching, arguments);
 	for (int kind = 0; kind < PURCHASE_KINDS; kind++)
-		count += revoke_found(&lock_expired[kind], arguments);
+		count += change_seats(&lock_expired[kind], arguments, &set_all_revoked, EVENT_REVOKED,
+							  REASON_RELEASED);
 	SPI_finish();
 	PG_RETURN_INT32(count);
 }
 
 /*
  * purge_expired_sessions(): deletes at most 10,000 expired sessions, the longest expired first;
- * returns how many.  Raises 25006 in a read-only transaction.
+ * returns how many.  Raises 25006 in a read-only transaction.  Does nothing if the trigger
+ * refuse_old_library calls it: its purpose is what the library of 1.0 does then.
  *
  * Locks: the sessions; it skips rows that are locked.
  */
 Datum
-seats_purge_expired_sessions(PG_FUNCTION_ARGS pg_attribute_unused())
+seats_purge_expired_sessions(PG_FUNCTION_ARGS)
 {
+	if (CALLED_AS_TRIGGER(fcinfo))
+		return PointerGetDatum(NULL);
 	PreventCommandIfReadOnly("purge_expired_sessions()");
 	return purge(&delete_sessions, GetCurrentTimestamp());
 }

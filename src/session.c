@@ -20,6 +20,7 @@
 #include "errors.h"
 #include "input.h"
 #include "jwt.h"
+#include "purchase.h"
 #include "seats.h"
 #include "session.h"
 #include "statement.h"
@@ -28,6 +29,7 @@
 PG_FUNCTION_INFO_V1(seats_authenticate);
 PG_FUNCTION_INFO_V1(seats_end_session);
 PG_FUNCTION_INFO_V1(seats_check_session);
+PG_FUNCTION_INFO_V1(seats_open_session);
 PG_FUNCTION_INFO_V1(seats_token_route);
 PG_FUNCTION_INFO_V1(seats_organization_route);
 
@@ -103,11 +105,12 @@ static Deletion sessions_of_seat = DELETION("seats.customer_sessions WHERE seat_
 											UUIDOID);
 static Deletion sessions_of_token = DELETION("seats.customer_sessions WHERE token_hash = $1",
 											 BYTEAOID);
-/* A seat that is still claimed keeps the sessions of its customer. */
+/* A seat that is still claimed, and not suspended, keeps the sessions of its customer. */
 static Deletion sessions_of_unclaimed = DELETION(
 	"seats.customer_sessions AS x WHERE x.seat_id = ANY ($1) AND NOT EXISTS ("
 	"SELECT FROM seats.customer_seats AS s "
-	"WHERE s.id = x.seat_id AND s.customer_id = x.customer_id AND s.status = 'claimed')",
+	"WHERE s.id = x.seat_id AND s.customer_id = x.customer_id AND s.status = 'claimed' "
+	"AND s.suspended_at IS NULL)",
 	UUIDARRAYOID);
 
 /*
@@ -128,6 +131,13 @@ delete_sessions(Deletion *deletion, Datum argument)
 	return count;
 }
 
+/* Returns when a session that begins now expires. */
+static TimestampTz
+session_expiry(TimestampTz now)
+{
+	return now + setting_customer_session_ttl * USECS_PER_SEC;
+}
+
 /*
  * Opens a session of a seat's customer that begins now.  Returns its token in clear, in a memory
  * context, and the token's hash.  Between SPI_connect() and SPI_finish(), with the seat locked.
@@ -137,7 +147,7 @@ text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context,
 			 bytea **hash)
 {
-	TimestampTz expiry = now + setting_customer_session_ttl * USECS_PER_SEC;
+	TimestampTz expiry = session_expiry(now);
 	text *token = setting_session_token_format == SESSION_TOKEN_JWT
 		? jwt_issue(seat, now, expiry, context, hash)
 		: token_issue(TOKEN_SESSION, route, context, hash);
@@ -167,8 +177,8 @@ sessions_end(const pg_uuid_t *seat_id)
 }
 
 /*
- * Ends those sessions of some seats, an array of ids, whose seat is no longer claimed by their
- * customer.  Between SPI_connect() and SPI_finish().
+ * Ends those sessions of some seats, an array of ids, whose seat is suspended or no longer claimed
+ * by their customer.  Between SPI_connect() and SPI_finish().
  *
  * Locks: the sessions' rows.
  */
@@ -324,6 +334,137 @@ seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 		raise_error(SESSION_INVALID);
 	PG_RETURN_VOID();
 }
+
+/* ---- open_session() ---- */
+
+static Statement lock_holder = {
+	.sql = "SELECT s.organization_id, s.customer_id, s.customer_email, "
+		   "s.status = 'claimed' AS status, s.suspended_at IS NOT NULL AS suspended_at "
+		   "FROM seats.customer_seats AS s WHERE s.id = $1 FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+/*
+ * Changes nothing, but makes a new version of the row: a transaction of a stricter isolation level
+ * that began before cannot see the new session, so it must not be able to end the sessions.
+ */
+static Statement touch_holder = {
+	.sql = "UPDATE seats.customer_seats AS s SET claim_key_hash = s.claim_key_hash "
+		   "WHERE s.id = $1 RETURNING s.id = $1 AND s.status = 'claimed' "
+		   "AND s.suspended_at IS NULL AND s.organization_id = $2 AND s.customer_id = $3",
+	.nargs = 3,
+	.argtypes = {UUIDOID, UUIDOID, UUIDOID},
+	.table = "customer_seats",
+};
+
+/* Whether the session and its seat are in the end as the result says. */
+static Statement confirm_opened = {
+	.sql = "SELECT s.status = 'claimed' AND s.suspended_at IS NULL AND s.customer_id = $2 "
+		   "FROM seats.customer_seats AS s "
+		   "JOIN seats.customer_sessions AS x ON x.token_hash = $3 "
+		   "AND x.seat_id = s.id AND x.customer_id = s.customer_id "
+		   "WHERE s.id = $1",
+	.nargs = 3,
+	.argtypes = {UUIDOID, UUIDOID, BYTEAOID},
+	.table = "customer_sessions",
+};
+
+/*
+ * Locks a claimed seat and finds out who holds it; returns the customer's address.  Raises the error
+ * if there is no such seat, if its organization may not use seats, or if it is not claimed or
+ * suspended.
+ *
+ * Locks: the seat's row, FOR NO KEY UPDATE.
+ */
+static NullableDatum
+lock_claimed_seat(SeatIds *seat)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&seat->id), false}};
+	Rows rows = statement_execute(&lock_holder, arguments);
+
+	if (rows.count == 0)
+		raise_error(SEAT_NOT_FOUND);
+	seat->organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	(void) organization_allowed(&seat->organization_id);
+	if (!DatumGetBool(rows_required(&rows, 0, 4)))
+		raise_error(SEAT_NOT_CLAIMED);
+	if (DatumGetBool(rows_required(&rows, 0, 5)))
+		raise_error(SEAT_SUSPENDED);
+	seat->customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
+	return rows_value(&rows, 0, 3);
+}
+
+/* Makes a new version of the locked seat's row. */
+static void
+touch(const SeatIds *seat)
+{
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&seat->id), false},
+		{UUIDPGetDatum(&seat->organization_id), false},
+		{UUIDPGetDatum(&seat->customer_id), false},
+	};
+
+	(void) statement_change(&touch_holder, arguments, 1);
+}
+
+/* Raises 09000 if a trigger of the owner has ended the session. */
+static void
+confirm_session(const SeatIds *seat, const bytea *hash)
+{
+	NullableDatum arguments[] = {
+		{UUIDPGetDatum(&seat->id), false},
+		{UUIDPGetDatum(&seat->customer_id), false},
+		{PointerGetDatum(hash), false},
+	};
+
+	(void) statement_confirm(&confirm_opened, arguments, 1);
+}
+
+/*
+ * open_session(seat_id uuid): opens a further session for the customer who holds a claimed seat,
+ * however it was claimed; returns the session and its token, once.  The caller has made sure who
+ * asks.  Raises PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
+ *
+ * Locks: the seat's row and nothing else.  A transaction that revokes or suspends the seat at the
+ * same moment waits and then ends this session too, or gets 40001.
+ */
+Datum
+seats_open_session(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SeatIds seat;
+	TupleDesc type;
+	Oid session_type;
+	NullableDatum fields[FIELD_COUNT] = {0};
+	NullableDatum result[2] = {0};
+	TimestampTz now;
+	bytea *hash;
+
+	PreventCommandIfReadOnly("open_session()");
+	seat.id = *id_argument(fcinfo, 0, "seat_id");
+	type = result_type(fcinfo);
+	session_type = TupleDescAttr(type, 0)->atttypid;
+
+	SPI_connect();
+	fields[FIELD_CUSTOMER_EMAIL] = lock_claimed_seat(&seat);
+	touch(&seat);
+	now = GetCurrentTimestamp();
+	result[1].value = PointerGetDatum(
+		session_open(&seat, organization_route(&seat.organization_id), now, caller, &hash));
+	fields[FIELD_CUSTOMER_ID].value = UUIDPGetDatum(&seat.customer_id);
+	fields[FIELD_ORGANIZATION_ID].value = UUIDPGetDatum(&seat.organization_id);
+	fields[FIELD_SEAT_ID].value = UUIDPGetDatum(&seat.id);
+	fields[FIELD_EXPIRES_AT].value = TimestampTzGetDatum(session_expiry(now));
+	result[0].value = form_composite(session_type, fields, field_types, FIELD_COUNT, caller);
+	if (owner_has_triggers())
+		confirm_session(&seat, hash);
+	SPI_finish();
+	return form_composite(type->tdtypeid, result, (Oid[]){session_type, TEXTOID},
+						  lengthof(result), caller);
+}
+
+/* ---- Routes ---- */
 
 /*
  * token_route(token text): the route that a token of any kind carries, the same bits as a signed

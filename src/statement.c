@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -25,6 +26,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/selfuncs.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
@@ -207,13 +209,36 @@ statements_executed(void)
 	return executed;
 }
 
+/* Returns the type of an argument. */
+static Oid
+argument_type(Oid listed)
+{
+	switch (listed)
+	{
+		case STATEMENT_SEAT_TYPE:
+			return seat_type();
+		case STATEMENT_SEAT_ARRAY_TYPE:
+			return seat_array_type();
+		default:
+			return listed;
+	}
+}
+
 /* Prepares a statement for the session; one generic plan serves all values. */
 static SPIPlanPtr
-prepare(const Statement *statement)
+prepare(Statement *statement)
 {
-	SPIPlanPtr plan = SPI_prepare_cursor(statement->sql, statement->nargs,
-										 (Oid *) statement->argtypes, CURSOR_OPT_GENERIC_PLAN);
+	Oid types[STATEMENT_MAX_ARGUMENTS];
+	SPIPlanPtr plan;
 
+	for (int i = 0; i < statement->nargs; i++)
+	{
+		types[i] = argument_type(statement->argtypes[i]);
+		if (types[i] != statement->argtypes[i])
+			statement->seat_type = seat_type();
+	}
+	plan = SPI_prepare_cursor(statement->sql, statement->nargs, types,
+							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor returned %s for %s",
 			 SPI_result_code_string(SPI_result), statement->sql);
@@ -243,6 +268,9 @@ static void
 make_ready(Statement *statement)
 {
 	extension_check_version();
+	/* PostgreSQL plans anew after the extension was made anew, but keeps the types of arguments. */
+	if (OidIsValid(statement->seat_type) && statement->seat_type != seat_type())
+		statement->plan = NULL;
 	if (statement->plan != NULL)
 		lock_tables(statement->plan);
 	if (statement->plan == NULL || !SPI_plan_is_valid(statement->plan))
@@ -282,6 +310,16 @@ begin_executing(Statement *statement, const NullableDatum *arguments, Datum *val
 	return outer;
 }
 
+/* Ends executing a statement; returns its rows. */
+static Rows
+end_executing(const Statement *statement, const char *outer, int result)
+{
+	executing_sql = outer;
+	if (result < 0)
+		elog(ERROR, "SPI returned %s for %s", SPI_result_code_string(result), statement->sql);
+	return (Rows){.count = SPI_processed, .table = SPI_tuptable};
+}
+
 /* Executes a statement between SPI_connect() and SPI_finish(). */
 static Rows
 execute(Statement *statement, const NullableDatum *arguments, bool read_only)
@@ -289,14 +327,9 @@ execute(Statement *statement, const NullableDatum *arguments, bool read_only)
 	Datum values[STATEMENT_MAX_ARGUMENTS];
 	char nulls[STATEMENT_MAX_ARGUMENTS];
 	const char *outer = begin_executing(statement, arguments, values, nulls);
-	int result;
+	int result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
 
-	result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
-	executing_sql = outer;
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan returned %s for %s", SPI_result_code_string(result),
-			 statement->sql);
-	return (Rows){.count = SPI_processed, .table = SPI_tuptable};
+	return end_executing(statement, outer, result);
 }
 
 /*
@@ -310,6 +343,31 @@ Rows
 statement_execute(Statement *statement, const NullableDatum *arguments)
 {
 	return execute(statement, arguments, false);
+}
+
+/*
+ * Executes a statement that sees all committed rows at every isolation level, as the triggers of
+ * foreign keys do; see statement_execute().  Raises 40001 if it would change a row that this
+ * transaction, at a stricter level, cannot see.
+ */
+Rows
+statement_execute_newest(Statement *statement, const NullableDatum *arguments)
+{
+	Datum values[STATEMENT_MAX_ARGUMENTS];
+	char nulls[STATEMENT_MAX_ARGUMENTS];
+	const char *outer;
+	Snapshot newest;
+	int result;
+
+	if (!IsolationUsesXactSnapshot())
+		return execute(statement, arguments, false);
+	outer = begin_executing(statement, arguments, values, nulls);
+	CommandCounterIncrement();
+	newest = RegisterSnapshot(GetLatestSnapshot());
+	result = SPI_execute_snapshot(statement->plan, values, nulls, newest,
+								  GetTransactionSnapshot(), false, true, 0);
+	UnregisterSnapshot(newest);
+	return end_executing(statement, outer, result);
 }
 
 /* Executes a SELECT for a STABLE function, which sees what the calling statement sees. */

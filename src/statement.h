@@ -13,6 +13,13 @@
 #define STATEMENT_MAX_ARGUMENTS 12
 
 /*
+ * In the list of a statement's argument types: seats.customer_seat and an array of it, whose ids
+ * differ from database to database.
+ */
+#define STATEMENT_SEAT_TYPE ((Oid) 1)
+#define STATEMENT_SEAT_ARRAY_TYPE ((Oid) 2)
+
+/*
  * A statement and, once it was used, its plan.  Keep it in a static variable beside the code that
  * uses it.  All names in it are schema-qualified.  Operators are not: every function of the
  * extension runs with search_path set to pg_catalog and pg_temp, and PostgreSQL finds no operator
@@ -25,6 +32,7 @@ typedef struct Statement
 	Oid argtypes[STATEMENT_MAX_ARGUMENTS];
 	const char *table; /* that it writes or confirms */
 	SPIPlanPtr plan;
+	Oid seat_type; /* seats.customer_seat when it was prepared, if an argument is of that type */
 } Statement;
 
 /* The rows that a statement returned.  They live until SPI_finish(), or until rows_free(). */
@@ -37,6 +45,7 @@ typedef struct Rows
 extern void statement_define(void);
 extern uint64 statements_executed(void);
 extern Rows statement_execute(Statement *statement, const NullableDatum *arguments);
+extern Rows statement_execute_newest(Statement *statement, const NullableDatum *arguments);
 extern Rows statement_read(Statement *statement, const NullableDatum *arguments);
 extern Rows statement_change(Statement *statement, const NullableDatum *arguments,
 							 uint64 count);

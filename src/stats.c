@@ -38,6 +38,8 @@ enum
 	EXPIRED_SESSIONS,
 	EXPIRED_INVITATIONS,
 	OLDEST_EVENT,
+	SUSPENDED,
+	RESUMED,
 	STATS_FIELDS
 };
 
@@ -52,6 +54,8 @@ static const Oid field_types[STATS_FIELDS] = {
 	[EXPIRED_SESSIONS] = INT8OID,
 	[EXPIRED_INVITATIONS] = INT8OID,
 	[OLDEST_EVENT] = TIMESTAMPTZOID,
+	[SUSPENDED] = INT8OID,
+	[RESUMED] = INT8OID,
 };
 
 /* Rows are counted up to this limit, which is as many as one house-keeping call handles. */
@@ -114,7 +118,7 @@ fill_rows(NullableDatum *fields)
 
 	rows = statement_execute(&count_rows, arguments);
 	rows_fields(&rows, &fields[OPEN_SESSIONS], &field_types[OPEN_SESSIONS],
-				STATS_FIELDS - OPEN_SESSIONS);
+				OLDEST_EVENT - OPEN_SESSIONS + 1);
 	open = open_sessions(DatumGetInt64(fields[OPEN_SESSIONS].value),
 						 DatumGetInt64(fields[EXPIRED_SESSIONS].value));
 	fields[OPEN_SESSIONS].value = Int64GetDatum(open);
@@ -149,6 +153,8 @@ fill_counts(NullableDatum *fields)
 
 	for (int i = COUNTED_SINCE; i <= FAILURES; i++)
 		fields[i].isnull = true;
+	fields[SUSPENDED].isnull = true;
+	fields[RESUMED].isnull = true;
 	if (!counters_read(&counts))
 		return;
 	fields[COUNTED_SINCE] = (NullableDatum){TimestampTzGetDatum(counts.since), false};
@@ -156,6 +162,8 @@ fill_counts(NullableDatum *fields)
 	fill_count(&fields[CLAIMED], counts.events[EVENT_CLAIMED]);
 	fill_count(&fields[REVOKED], counts.events[EVENT_REVOKED]);
 	fill_count(&fields[RESENT], counts.events[EVENT_INVITATION_RESENT]);
+	fill_count(&fields[SUSPENDED], counts.events[EVENT_SUSPENDED]);
+	fill_count(&fields[RESUMED], counts.events[EVENT_RESUMED]);
 	fields[FAILURES] = (NullableDatum){failures(&counts), false};
 }
 

@@ -1,6 +1,6 @@
 /*
  * subtransaction.c
- *		Running code whose errors are returned instead of raised.
+ *		Running code that may be rolled back.
  *
  * After an error, a transaction can only go on if all that was done before the error is undone:
  * rows, locks, snapshots, statements being executed.  A subtransaction does that, as in an
@@ -22,16 +22,20 @@ go_back(MemoryContext context, ResourceOwner owner)
 	CurrentResourceOwner = owner;
 }
 
+/* A function, and what it returned. */
+typedef struct Attempt
+{
+	bool (*work)(void *state);
+	void *state;
+	bool done;
+} Attempt;
+
 /*
- * Runs a function in a subtransaction; returns NULL if it succeeds.  If it raises an error,
- * everything that it did is rolled back, and its locks are released.  An expected error is
- * returned, and does not reach the log.  Any other error is raised again.
- *
- * The function allocates in the memory context of the caller.
+ * Runs a function in a subtransaction, which is rolled back if the function returns false or raises
+ * an error.  The error is returned.
  */
-ErrorData *
-subtransaction_run(void (*work)(void *state), void *state,
-				   bool (*is_expected)(const ErrorData *error))
+static ErrorData *
+run(Attempt *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -41,8 +45,11 @@ subtransaction_run(void (*work)(void *state), void *state,
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		work(state);
-		ReleaseCurrentSubTransaction();
+		attempt->done = attempt->work(attempt->state);
+		if (attempt->done)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 		go_back(context, owner);
 	}
 	PG_CATCH();
@@ -54,6 +61,58 @@ subtransaction_run(void (*work)(void *state), void *state,
 		go_back(context, owner);
 	}
 	PG_END_TRY();
+	return error;
+}
+
+/*
+ * Runs a function in a subtransaction; returns whether it returned true.  If not, everything that it
+ * did is rolled back, and its locks are released.  The same if it raises an error, which is raised
+ * again.
+ *
+ * The function allocates in the memory context of the caller.
+ */
+bool
+subtransaction_try(bool (*work)(void *state), void *state)
+{
+	Attempt attempt = {.work = work, .state = state};
+	ErrorData *error = run(&attempt);
+
+	if (error != NULL)
+		ReThrowError(error);
+	return attempt.done;
+}
+
+/* A function that either succeeds or raises an error. */
+typedef struct Work
+{
+	void (*work)(void *state);
+	void *state;
+} Work;
+
+/* Does it. */
+static bool
+do_work(void *state)
+{
+	const Work *work = state;
+
+	work->work(work->state);
+	return true;
+}
+
+/*
+ * Runs a function in a subtransaction; returns NULL if it succeeds.  If it raises an error,
+ * everything that it did is rolled back, and its locks are released.  An expected error is
+ * returned, and does not reach the log.  Any other error is raised again.
+ *
+ * The function allocates in the memory context of the caller.
+ */
+ErrorData *
+subtransaction_run(void (*work)(void *state), void *state,
+				   bool (*is_expected)(const ErrorData *error))
+{
+	Work all = {.work = work, .state = state};
+	Attempt attempt = {.work = do_work, .state = &all};
+	ErrorData *error = run(&attempt);
 
 	if (error != NULL && !is_expected(error))
 		ReThrowError(error);

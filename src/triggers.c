@@ -23,14 +23,19 @@
 
 #include "catalog.h"
 #include "compat.h"
+#include "customer.h"
+#include "event.h"
 #include "purchase.h"
 #include "revoke.h"
 #include "session.h"
+#include "statement.h"
+#include "suspend.h"
 
 PG_FUNCTION_INFO_V1(seats_keep_modified_at);
 PG_FUNCTION_INFO_V1(seats_keep_purchase);
 PG_FUNCTION_INFO_V1(seats_end_purchase);
 PG_FUNCTION_INFO_V1(seats_changed);
+PG_FUNCTION_INFO_V1(seats_follow_address);
 PG_FUNCTION_INFO_V1(seats_refuse_truncate);
 
 /* ---- How a trigger function was called ---- */
@@ -272,7 +277,8 @@ check_written(const TriggerData *trigger, PurchaseKind kind)
 	if (!inserted)
 		old = read_purchase(table, trigger->tg_trigtuple);
 	difference = new.assigned_seats - old.assigned_seats;
-	purchase_check_change((PurchaseId){kind, new.id}, difference);
+	purchase_check_change((PurchaseId){kind, new.id}, difference,
+						  purchase_status_is_suspended(new.status));
 	/* In the UPDATE that ends it, or while its seats are being revoked. */
 	ending = purchase_status_is_ended(new.status) &&
 		(difference < 0 || strcmp(old.status, new.status) != 0);
@@ -328,10 +334,21 @@ seats_keep_purchase(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* Revokes the seats of a purchase that ended.  Between SPI_connect() and SPI_finish(). */
+static void
+end_seats(PurchaseId purchase)
+{
+	(void) revoke_all(purchase, REASON_ENDED);
+	if (owner_has_triggers() && purchase_has_live_seat(purchase))
+		refuse_trigger_on("customer_seats");
+}
+
 /*
- * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, also if
- * the organization may no longer use seats, because ending always works.  Raises 09000 if a trigger
- * of the owner prevents that, and 42703 and 42804 if a column was altered.
+ * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, suspends
+ * them if it is paused or unpaid, and resumes them if it no longer is; also if the organization may
+ * no longer use seats, because ending always works.  Raises 09000 if a trigger of the owner prevents
+ * that, 42703 and 42804 if a column was altered, and 55000 if this library does not know the version
+ * of the extension's objects.
  *
  * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
  * purchase.
@@ -341,18 +358,21 @@ seats_end_purchase(PG_FUNCTION_ARGS)
 {
 	PurchaseId purchase;
 	const TriggerData *trigger = purchase_trigger_data(fcinfo, &purchase.kind);
-	PurchaseRow row;
+	PurchaseRow old;
+	PurchaseRow new;
 
 	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
 		refuse_call(fcinfo);
-	row = read_purchase(trigger->tg_relation, trigger->tg_newtuple);
-	if (!purchase_status_is_ended(row.status))
-		return PointerGetDatum(NULL);
-	purchase.id = row.id;
+	extension_check_version();
+	old = read_purchase(trigger->tg_relation, trigger->tg_trigtuple);
+	new = read_purchase(trigger->tg_relation, trigger->tg_newtuple);
+	purchase.id = new.id;
 	SPI_connect();
-	(void) revoke_all(purchase);
-	if (owner_has_triggers() && purchase_has_live_seat(purchase))
-		refuse_trigger_on("customer_seats");
+	if (purchase_status_is_ended(new.status))
+		end_seats(purchase);
+	else if (purchase_status_is_suspended(new.status) !=
+			 purchase_status_is_suspended(old.status))
+		suspend_as_purchase(purchase);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
@@ -362,6 +382,9 @@ seats_end_purchase(PG_FUNCTION_ARGS)
 /* The number of seats whose sessions are ended together. */
 #define MAX_CLAIMED 100000
 
+/* The number of events of deleted seats that are recorded together. */
+#define MAX_DELETED 10000
+
 /* Positions of the columns of seats that are needed, and two values of the first. */
 typedef struct SeatFields
 {
@@ -369,16 +392,34 @@ typedef struct SeatFields
 	AttrNumber id;
 	AttrNumber subscription_id;
 	AttrNumber order_id;
+	AttrNumber suspended_at;
 	Oid claimed;
 	Oid revoked;
 } SeatFields;
 
+/* Seats that are deleted together with their purchases, for their events. */
+typedef struct Deletion
+{
+	bool looked;		 /* at a purchase */
+	PurchaseId purchase; /* that was looked at last */
+	bool with_purchase;	 /* it no longer exists */
+	TimestampTz now;
+	AttrNumber numbers[SEAT_FIELD_COUNT]; /* of the columns that are fields of a seat */
+	AttrNumber organization_id;
+	MemoryContext context; /* of the events, or NULL if there are none */
+	SeatEvent *events;
+	int count;
+} Deletion;
+
 /* The effects of a statement on seats. */
 typedef struct SeatChanges
 {
+	Relation table;
 	SeatFields fields;
 	List *counts;			  /* of CountChange */
 	ArrayBuildState *claimed; /* ids of seats that were claimed before it, or NULL */
+	bool deleting;
+	Deletion deletion;
 } SeatChanges;
 
 /* Finds the columns of seats; raises 42703 and 42804. */
@@ -392,6 +433,7 @@ find_fields(Relation table)
 		.id = column_number(table, "id"),
 		.subscription_id = column_number(table, "subscription_id"),
 		.order_id = column_number(table, "order_id"),
+		.suspended_at = column_number(table, "suspended_at"),
 		.claimed = seat_status_value(type, "claimed"),
 		.revoked = seat_status_value(type, "revoked"),
 	};
@@ -405,31 +447,49 @@ compare_counts(const ListCell *a, const ListCell *b)
 							&((CountChange *) lfirst(b))->purchase);
 }
 
-/* Returns a column of a seat. */
+/* Returns a column of a row of a transition table. */
 static NullableDatum
-seat_value(TupleTableSlot *seat, AttrNumber column)
+slot_column(TupleTableSlot *row, AttrNumber column)
 {
 	NullableDatum result;
 
-	result.value = slot_getattr(seat, column, &result.isnull);
+	result.value = slot_getattr(row, column, &result.isnull);
 	return result;
 }
 
-/* Returns a column of a seat that must not be null; raises 42804 if it is. */
+/* Returns a column that must not be null; raises 42804 if it is. */
 static Datum
-seat_required(TupleTableSlot *seat, AttrNumber column)
+slot_required(TupleTableSlot *row, AttrNumber column)
 {
-	NullableDatum value = seat_value(seat, column);
+	NullableDatum value = slot_column(row, column);
 
 	if (value.isnull)
 		refuse_null_column(
-			NameStr(TupleDescAttr(seat->tts_tupleDescriptor, column - 1)->attname));
+			NameStr(TupleDescAttr(row->tts_tupleDescriptor, column - 1)->attname));
 	return value.value;
+}
+
+/* Returns a slot for the rows of a transition table, which will be read from its beginning. */
+static TupleTableSlot *
+start_reading(Relation table, Tuplestorestate *rows)
+{
+	tuplestore_select_read_pointer(rows,
+								   tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	tuplestore_rescan(rows);
+	return MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsMinimalTuple);
+}
+
+/* Reads the next row of a transition table; returns false if there is none. */
+static bool
+next_row(Tuplestorestate *rows, TupleTableSlot *slot)
+{
+	CHECK_FOR_INTERRUPTS();
+	return tuplestore_gettupleslot(rows, true, false, slot);
 }
 
 /* Adds to the change of a purchase; rows of one purchase are usually adjacent. */
 static void
-add_count(SeatChanges *changes, PurchaseId purchase, int32 change)
+add_count(SeatChanges *changes, PurchaseId purchase, int32 change, bool suspended)
 {
 	CountChange *last = changes->counts == NIL ? NULL : llast(changes->counts);
 
@@ -440,6 +500,8 @@ add_count(SeatChanges *changes, PurchaseId purchase, int32 change)
 		changes->counts = lappend(changes->counts, last);
 	}
 	last->change += change;
+	if (suspended)
+		last->suspended += change;
 }
 
 /* Ends the sessions of the seats collected so far that are no longer claimed. */
@@ -462,41 +524,142 @@ add_claimed(SeatChanges *changes, Datum id)
 		end_sessions(changes);
 }
 
+/* Finds what the events of deleted seats need. */
+static void
+start_deletion(Relation table, Deletion *deletion)
+{
+	const KnownTable *known = &known_tables[TABLE_CUSTOMER_SEATS];
+
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+		deletion->numbers[i] = column_number(table, known->columns[seat_fields[i]].name);
+	deletion->organization_id = column_number(table, "organization_id");
+	deletion->now = GetCurrentTimestamp();
+	deletion->context = AllocSetContextCreate(CurrentMemoryContext, "events of deleted seats",
+											  ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Records the events of deleted seats that were collected. */
+static void
+record_deleted(Deletion *deletion)
+{
+	if (deletion->count == 0)
+		return;
+	event_record_all((EventKind){EVENT_REVOKED, REASON_DELETED, deletion->now},
+					 deletion->events, deletion->count);
+	MemoryContextReset(deletion->context);
+	deletion->events = NULL;
+	deletion->count = 0;
+}
+
+/* Returns a deleted seat as if it had been revoked. */
+static Datum
+seat_as_if_revoked(const SeatChanges *changes, TupleTableSlot *seat)
+{
+	const Deletion *deletion = &changes->deletion;
+	NullableDatum now = {TimestampTzGetDatum(deletion->now), false};
+	NullableDatum null = {.isnull = true};
+	NullableDatum columns[SEAT_COLUMNS] = {0};
+	NullableDatum fields[SEAT_FIELD_COUNT];
+	Oid types[SEAT_FIELD_COUNT];
+
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+		columns[seat_fields[i]] = slot_column(seat, deletion->numbers[i]);
+	columns[SEAT_STATUS].value = ObjectIdGetDatum(changes->fields.revoked);
+	columns[SEAT_REVOKED_AT] = now;
+	columns[SEAT_MODIFIED_AT] = now;
+	columns[SEAT_CUSTOMER_ID] = null;
+	columns[SEAT_CUSTOMER_EMAIL] = null;
+	columns[SEAT_METADATA] = null;
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+	{
+		fields[i] = columns[seat_fields[i]];
+		types[i] = column_type(&known_tables[TABLE_CUSTOMER_SEATS], seat_fields[i]);
+	}
+	return form_composite(seat_type(), fields, types, SEAT_FIELD_COUNT, deletion->context);
+}
+
+/* Returns the number of the column that is a field of a seat. */
+static AttrNumber
+number_of(const Deletion *deletion, int field)
+{
+	return deletion->numbers[field - 1];
+}
+
+/* Adds a deleted pending or claimed seat, if its purchase is deleted too. */
+static void
+add_deleted(SeatChanges *changes, PurchaseId purchase, TupleTableSlot *seat)
+{
+	Deletion *deletion = &changes->deletion;
+	SeatEvent *event;
+	MemoryContext caller;
+
+	if (!deletion->looked || purchase_compare(&deletion->purchase, &purchase) != 0)
+	{
+		deletion->looked = true;
+		deletion->purchase = purchase;
+		deletion->with_purchase = !purchase_exists(purchase);
+	}
+	if (!deletion->with_purchase)
+		return;
+	if (deletion->context == NULL)
+		start_deletion(changes->table, deletion);
+	caller = MemoryContextSwitchTo(deletion->context);
+	if (deletion->events == NULL)
+		deletion->events = palloc(MAX_DELETED * sizeof(SeatEvent));
+	event = &deletion->events[deletion->count++];
+	event->ids.id = *DatumGetUUIDP(slot_required(seat, number_of(deletion, SEAT_FIELD_ID)));
+	event->ids.organization_id = *DatumGetUUIDP(
+		slot_required(seat, deletion->organization_id));
+	event->ids.customer_id = *DatumGetUUIDP(
+		slot_required(seat, number_of(deletion, SEAT_FIELD_CUSTOMER_ID)));
+	event->purchase = purchase;
+	event->seat = seat_as_if_revoked(changes, seat);
+	MemoryContextSwitchTo(caller);
+	if (deletion->count == MAX_DELETED)
+		record_deleted(deletion);
+}
+
 /* Adds one version of a seat's row: with -1 as it was before the statement, with 1 after it. */
 static void
 add_seat(SeatChanges *changes, TupleTableSlot *seat, int32 change)
 {
 	const SeatFields *fields = &changes->fields;
-	Oid status = DatumGetObjectId(seat_required(seat, fields->status));
+	Oid status = DatumGetObjectId(slot_required(seat, fields->status));
 	PurchaseId purchase;
 
 	if (status == fields->revoked)
 		return;
-	if (purchase_of_seat(seat_value(seat, fields->subscription_id),
-						 seat_value(seat, fields->order_id), &purchase))
-		add_count(changes, purchase, change);
+	if (purchase_of_seat(slot_column(seat, fields->subscription_id),
+						 slot_column(seat, fields->order_id), &purchase))
+	{
+		add_count(changes, purchase, change, !slot_column(seat, fields->suspended_at).isnull);
+		if (changes->deleting)
+			add_deleted(changes, purchase, seat);
+	}
 	if (change < 0 && status == fields->claimed)
-		add_claimed(changes, seat_required(seat, fields->id));
+		add_claimed(changes, slot_required(seat, fields->id));
 }
 
 /* Adds all rows of a transition table; NULL if the statement has none. */
 static void
-add_seats(SeatChanges *changes, Relation table, Tuplestorestate *rows, int32 change)
+add_seats(SeatChanges *changes, Tuplestorestate *rows, int32 change)
 {
 	TupleTableSlot *seat;
 
 	if (rows == NULL)
 		return;
-	seat = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsMinimalTuple);
-	tuplestore_select_read_pointer(rows,
-								   tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
-	tuplestore_rescan(rows);
-	while (tuplestore_gettupleslot(rows, true, false, seat))
-	{
-		CHECK_FOR_INTERRUPTS();
+	seat = start_reading(changes->table, rows);
+	while (next_row(rows, seat))
 		add_seat(changes, seat, change);
-	}
 	ExecDropSingleTupleTableSlot(seat);
+}
+
+/* Applies the change of the count of one purchase, if there is any. */
+static void
+apply_count(CountChange sum)
+{
+	if (sum.change != 0 || sum.suspended != 0)
+		purchase_count(sum);
 }
 
 /* Applies the changes of counts, in the order of the purchases. */
@@ -511,23 +674,24 @@ apply_counts(List *counts)
 	{
 		const CountChange *count = lfirst(cell);
 
-		if (sum.change != 0 && purchase_compare(&sum.purchase, &count->purchase) != 0)
+		if (purchase_compare(&sum.purchase, &count->purchase) != 0)
 		{
-			purchase_count(sum);
-			sum.change = 0;
+			apply_count(sum);
+			sum = (CountChange){.purchase = count->purchase};
 		}
-		sum.purchase = count->purchase;
 		sum.change += count->change;
+		sum.suspended += count->suspended;
 	}
-	if (sum.change != 0)
-		purchase_count(sum);
+	apply_count(sum);
 }
 
 /*
  * Trigger after each statement that inserts, updates or deletes seats: changes the counts of their
- * purchases, and ends the sessions of seats that are no longer claimed.  Raises 23514 if a purchase
- * would have more seats assigned than were bought, 09000 if a trigger of the owner prevents a count
- * from being changed or a session from being ended, and 42703 and 42804 if a column was altered.
+ * purchases, ends the sessions of seats that are suspended or no longer claimed, and records the
+ * events of seats that are deleted with their purchase.  Raises 23514 if a purchase would have more
+ * seats assigned than were bought, or suspended ones against its status; 09000 if a trigger of the
+ * owner prevents a change; 42703 and 42804 if a column was altered; and 55000 if this library does
+ * not know the version of the extension's objects.
  *
  * Locks: the purchases whose count changes, in the order of their ids, then sessions.  A claim
  * changes no count and finds no session, so it locks nothing.
@@ -540,15 +704,84 @@ seats_changed(PG_FUNCTION_ARGS)
 
 	if (strcmp(RelationGetRelationName(trigger->tg_relation), "customer_seats") != 0)
 		refuse_call(fcinfo);
+	extension_check_version();
+	changes.table = trigger->tg_relation;
+	changes.deleting = TRIGGER_FIRED_BY_DELETE(trigger->tg_event);
 	changes.fields = find_fields(trigger->tg_relation);
 	SPI_connect();
-	add_seats(&changes, trigger->tg_relation, trigger->tg_oldtable, -1);
-	add_seats(&changes, trigger->tg_relation, trigger->tg_newtable, 1);
+	add_seats(&changes, trigger->tg_oldtable, -1);
+	add_seats(&changes, trigger->tg_newtable, 1);
 	apply_counts(changes.counts);
 	end_sessions(&changes);
+	record_deleted(&changes.deletion);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
+
+/* ---- Customers ---- */
+
+/* Tells whether a column has the same value in two rows. */
+static bool
+is_same_value(Relation table, AttrNumber column, TupleTableSlot *old, TupleTableSlot *new)
+{
+	return is_same(table, column, slot_column(old, column), slot_column(new, column));
+}
+
+/*
+ * Returns the ids of the customers whose address an UPDATE changed, as uuid[], or NULL if there are
+ * none.  Both transition tables have the rows in the same order; if they had not, a customer would
+ * be taken for changed.
+ */
+static ArrayBuildState *
+readdressed_customers(const TriggerData *trigger)
+{
+	Relation table = trigger->tg_relation;
+	AttrNumber id = column_number(table, "id");
+	AttrNumber email = column_number(table, "email");
+	TupleTableSlot *old = start_reading(table, trigger->tg_oldtable);
+	TupleTableSlot *new = start_reading(table, trigger->tg_newtable);
+	ArrayBuildState *ids = NULL;
+
+	while (next_row(trigger->tg_newtable, new))
+	{
+		if (!next_row(trigger->tg_oldtable, old) || !is_same_value(table, id, old, new) ||
+			!is_same_value(table, email, old, new))
+			ids = accumArrayResult(ids, slot_required(new, id), false, UUIDOID,
+								   CurrentMemoryContext);
+	}
+	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(new);
+	return ids;
+}
+
+/*
+ * Trigger after each statement that updates customers: gives the pending and claimed seats of those
+ * whose address changed the new one.  Raises 40001 if a seat is newer than the transaction's
+ * snapshot, 09000 if a trigger of the owner prevents the change, 42703 and 42804 if a column was
+ * altered, and 55000 if this library does not know the version of the extension's objects.
+ *
+ * Locks: the seats, in the order of their ids; the UPDATE has locked the customers.
+ */
+Datum
+seats_follow_address(PG_FUNCTION_ARGS)
+{
+	const TriggerData *trigger = trigger_data(fcinfo, false);
+	ArrayBuildState *ids;
+
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "customers") != 0 ||
+		trigger->tg_oldtable == NULL || trigger->tg_newtable == NULL)
+		refuse_call(fcinfo);
+	extension_check_version();
+	ids = readdressed_customers(trigger);
+	if (ids == NULL)
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	customers_update_seats(makeArrayResult(ids, CurrentMemoryContext));
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* ---- TRUNCATE ---- */
 
 /*
  * Trigger before TRUNCATE of seats: raises 0A000, because no trigger sees the rows that are

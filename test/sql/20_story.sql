@@ -67,18 +67,22 @@ SELECT status, customer_id, customer_email, revoked_at = modified_at AS same_tim
 FROM seats.revoke_seat(:'seat');
 SELECT r.revoked_at = s.revoked_at AS as_it_was FROM seats.customer_seats AS s, seats.revoke_seat(s.id) AS r;
 SELECT assigned_seats, modified_at FROM seats.subscriptions;
-SELECT type, count(*), count(*) FILTER (WHERE customer_id = :'customer') AS of_the_customer, bool_and(metadata = jsonb_build_object('role', current_user)) AS by_this_role
+SELECT type, count(*), count(*) FILTER (WHERE customer_id = :'customer') AS of_the_customer, bool_and(metadata ->> 'role' = current_user) AS by_this_role,
+	bool_and(metadata ->> 'subscription_id' = test.id(203)::text) AS of_the_subscription, string_agg(DISTINCT metadata ->> 'reason', ' ') AS reason,
+	bool_and((seat).id = seat_id AND (seat).status::text = CASE split_part(type, '.', 2) WHEN 'assigned' THEN 'pending' ELSE split_part(type, '.', 2) END) AS as_left
 FROM seats.events GROUP BY type ORDER BY type;
 
--- A revoked seat's row is given again; the old token is then unknown.
+-- A revoked seat's row is given again, with a new id; the old token is then unknown, as is the old id.
 SELECT (test.outcome(format('SELECT seats.claim_seat(%L)', :'token'))).detail;
 SELECT invitation_token AS again FROM seats.assign_seat(test.id(203), email => 'carl@example.com') \gset
-SELECT id = :'seat' AS same_row, status, customer_email, claimed_at, revoked_at, seat_metadata,
-	modified_at > created_at AS modified, invitation_token_expires_at - modified_at AS lifetime
+SELECT id <> :'seat' AS new_id, status, customer_email, claimed_at, revoked_at, seat_metadata,
+	modified_at, invitation_token_expires_at - created_at AS lifetime
 FROM seats.customer_seats;
 SELECT (test.outcome(format('SELECT seats.claim_seat(%L)', :'token'))).detail;
 SELECT (c.seat).status, (c.seat).customer_email FROM seats.claim_seat(:'again') AS c;
 SELECT count(*) AS rows FROM seats.customer_seats;
+SELECT call, (test.outcome(format('SELECT seats.%s(%L)', call, :'seat'))).detail
+FROM unnest('{get_seat,revoke_seat,resend_invitation,open_session}'::text[]) AS call;
 
 -- Revoking a claimed seat ends its session from the next statement on.
 SELECT (i.seat).id AS seat, i.invitation_token AS token FROM seats.assign_seat(test.id(203), email => 'dora@example.com') AS i \gset

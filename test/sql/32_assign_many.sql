@@ -20,7 +20,7 @@ FROM seats.events AS e JOIN seats.customer_seats AS s ON s.id = e.seat_id ORDER 
 SELECT seats, assigned_seats, modified_at FROM seats.subscriptions WHERE id = test.id(323);
 SELECT email FROM seats.customers WHERE organization_id = test.id(320) ORDER BY email COLLATE "C";
 
--- Revoked rows are given first; each address has the token of its own row, whichever that is.
+-- Revoked rows are given first, with new ids; each address has the token of its own row, whichever that is.
 SELECT count(seats.revoke_seat((seat).id)) AS revoked FROM invited WHERE n <> 2;
 CREATE TEMPORARY TABLE invited_again AS
 SELECT i.* FROM seats.assign_seats(test.id(323), NULL, ARRAY['d@example.com', 'c@example.com', 'zoe@example.com', 'a@example.com'])

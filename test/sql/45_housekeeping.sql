@@ -22,8 +22,10 @@ SELECT type, count(*) FROM seats.events GROUP BY type ORDER BY type;
 SELECT s.assigned_seats AS subscription, o.assigned_seats AS "order", s.modified_at, o.modified_at FROM seats.subscriptions AS s, seats.orders AS o;
 -- A claimed one stays, as does its session; the token of a released one says why.
 SELECT (seats.authenticate(:'session')).customer_email, (test.outcome(format('SELECT seats.claim_seat(%L)', :'token'))).detail;
--- Whose row is given again is watched again.
-SELECT (i.seat).id IN (:'a', :'b') AS same_row FROM seats.assign_seat(test.id(453), email => 'f@example.com') AS i;
+-- The row is given again, with a new id, and watched again.
+SELECT count(*) AS rows FROM seats.customer_seats WHERE subscription_id = test.id(453);
+SELECT (i.seat).id IN (:'a', :'b') AS same_id FROM seats.assign_seat(test.id(453), email => 'f@example.com') AS i;
+SELECT count(*) AS rows FROM seats.customer_seats WHERE subscription_id = test.id(453);
 UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending';
 SELECT seats.release_expired_seats();
 -- Where the organization may not use seats, too.

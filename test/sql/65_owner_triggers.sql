@@ -111,11 +111,17 @@ ALTER TYPE seats.seats_list ADD ATTRIBUTE more text;
 SELECT state FROM test.outcome('SELECT seats.list_seats(test.id(662))');
 ALTER TYPE seats.seats_list DROP ATTRIBUTE more;
 SELECT array_length(seats, 1) FROM seats.list_seats(test.id(662));
+-- A column has the type of seats, so PostgreSQL itself refuses to alter it; without the column, functions notice.
+ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE integer;
+SET seats.event_sink = 'none';
+BEGIN;
+ALTER TABLE seats.events DROP COLUMN seat;
 ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE integer;
 SELECT state FROM test.outcome(format('SELECT seats.claim_seat(%L)', :'token'));
 SELECT statement, state FROM unnest(ARRAY['list_seats(test.id(662))', 'get_seat((SELECT id FROM seats.customer_seats WHERE subscription_id = test.id(662) LIMIT 1))',
 	'assign_seats(test.id(662), NULL, ''{f@example.com}'')']) AS statement, LATERAL test.outcome('SELECT seats.' || statement);
-ALTER TYPE seats.customer_seat ALTER ATTRIBUTE customer_email TYPE text;
+ROLLBACK;
+RESET seats.event_sink;
 SELECT (c.seat).customer_email FROM seats.claim_seat(:'token') AS c;
 
 -- The extension's own trigger functions know their tables and events, and refuse others.

@@ -13,7 +13,8 @@ LANGUAGE sql AS $$
 	SELECT format('assigned %s, %s, sessions %s, revoked events %s', p.assigned_seats,
 		(SELECT string_agg(status::text, ' ' ORDER BY status) FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id)),
 		(SELECT count(*) FROM seats.customer_sessions WHERE seat_id IN (SELECT id FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id))),
-		(SELECT count(*) FROM seats.events WHERE type = 'customer_seat.revoked' AND seat_id IN (SELECT id FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id))))
+		(SELECT count(*) FROM seats.events WHERE type = 'customer_seat.revoked' AND metadata ->> 'reason' = 'ended'
+			AND purchase::text IN (metadata ->> 'subscription_id', metadata ->> 'order_id')))
 	FROM (SELECT * FROM seats.subscriptions UNION ALL SELECT * FROM seats.orders) AS p WHERE p.id = purchase
 $$;
 
@@ -23,7 +24,7 @@ DO $$
 DECLARE
 	ending text;
 BEGIN
-	FOREACH ending IN ARRAY '{trialing,past_due,incomplete,unpaid,incomplete_expired,canceled}'::text[] LOOP
+	FOREACH ending IN ARRAY '{trialing,past_due,incomplete,incomplete_expired,canceled}'::text[] LOOP
 		UPDATE seats.subscriptions SET status = ending WHERE id = test.id(703);
 		RAISE INFO '%: %', ending, test.show(test.id(703));
 		IF (SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(703)) = 0 THEN
@@ -65,7 +66,7 @@ UPDATE seats.subscriptions SET seats = 1 WHERE id = test.id(713);
 UPDATE seats.customer_seats SET status = 'claimed', claimed_at = now(), revoked_at = NULL, customer_id = test.id(712)
 WHERE id = (SELECT id FROM seats.customer_seats WHERE subscription_id = test.id(713) LIMIT 1);
 SELECT (test.outcome('UPDATE seats.subscriptions SET seats = 0 WHERE id = test.id(713)')).message;
-UPDATE seats.subscriptions SET status = 'unpaid', seats = 0 WHERE id = test.id(713);
+UPDATE seats.subscriptions SET status = 'incomplete_expired', seats = 0 WHERE id = test.id(713);
 SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(713);
 
 -- Many at once, by UPDATE, MERGE and ON CONFLICT DO UPDATE.
@@ -77,7 +78,7 @@ SELECT test.show(id) FROM seats.subscriptions ORDER BY id;
 UPDATE seats.subscriptions SET status = 'active';
 SELECT count(test.fill(id, NULL)) FROM seats.subscriptions;
 MERGE INTO seats.subscriptions AS s USING (SELECT test.id(703) AS id) AS ended ON s.id = ended.id
-WHEN MATCHED THEN UPDATE SET status = 'unpaid';
+WHEN MATCHED THEN UPDATE SET status = 'canceled';
 INSERT INTO seats.subscriptions SELECT * FROM seats.subscriptions WHERE id = test.id(713)
 ON CONFLICT (id) DO UPDATE SET status = 'incomplete_expired';
 SELECT test.show(id) FROM seats.subscriptions ORDER BY id;
@@ -109,22 +110,26 @@ UPDATE seats.subscriptions SET status = 'canceled' WHERE id = test.id(703);
 ROLLBACK;
 SELECT test.fingerprint() = :'before' AS unchanged, (seats.authenticate(:'session')).customer_email;
 
--- Deleting one removes its seats and sessions; events stay.
-SELECT count(*) AS events FROM seats.events \gset
+-- Deleting one removes its seats and sessions; events stay, and there is one for each seat that was pending or claimed.
+SELECT count(*) AS events, max(id) AS last_event FROM seats.events \gset
 DELETE FROM seats.subscriptions WHERE id = test.id(703);
 SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'session'))).detail;
 SELECT count(*) AS seats FROM seats.customer_seats WHERE subscription_id = test.id(703);
 DELETE FROM seats.orders WHERE id = test.id(704);
 SELECT count(*) AS sessions_without_seat FROM seats.customer_sessions AS x
 WHERE NOT EXISTS (SELECT FROM seats.customer_seats AS s WHERE s.id = x.seat_id);
-SELECT count(*) = :events AS events_stay FROM seats.events;
+SELECT count(*) - :events AS more_events FROM seats.events;
+SELECT e.type, c.email, e.metadata ->> 'reason' AS reason, (e.seat).status, (e.seat).customer_id, (e.seat).customer_email, (e.seat).seat_metadata,
+	(e.seat).revoked_at = e.occurred_at AS revoked_then, (e.seat).id = e.seat_id AS same_seat, (e.seat).claimed_at IS NOT NULL AS was_claimed,
+	coalesce(e.metadata ->> 'subscription_id', e.metadata ->> 'order_id')::uuid IN ((e.seat).subscription_id, (e.seat).order_id) AS of_the_purchase
+FROM seats.events AS e JOIN seats.customers AS c ON c.id = e.customer_id WHERE e.id > :last_event ORDER BY c.email, e.id;
 
 -- The owner's own statements end sessions too, but only of seats that are no longer claimed.
 UPDATE seats.subscriptions SET status = 'active' WHERE id = test.id(713);
 SELECT test.fill(test.id(713), NULL) AS session \gset
 UPDATE seats.customer_seats SET seat_metadata = '{}';
 SELECT (seats.authenticate(:'session')).customer_email;
-UPDATE seats.customer_seats SET status = 'revoked', revoked_at = now(), customer_id = NULL, customer_email = NULL
+UPDATE seats.customer_seats SET status = 'revoked', revoked_at = now(), customer_id = NULL, customer_email = NULL, seat_metadata = NULL
 WHERE customer_email = 'claimed@example.com';
 SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'session'))).detail;
 SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(713);

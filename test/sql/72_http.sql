@@ -63,7 +63,7 @@ SELECT * FROM test.answer(format('SELECT seats_http.revoke_seat(%L)', :'seat'));
 SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'claimed'::json ->> 'customer_session_token'))).detail;
 SELECT * FROM test.answer(test.claim(:'token'));
 SELECT * FROM test.answer(format('SELECT seats_http.get_claim_info(%L)', :'token'));
-SELECT type, metadata = jsonb_build_object('role', current_user) AS by_me FROM seats.events ORDER BY id;
+SELECT type, metadata - 'reason' = jsonb_build_object('role', current_user, 'subscription_id', test.id(723)) AS by_me, metadata ->> 'reason' AS reason FROM seats.events ORDER BY id;
 
 -- The seat is claimed at once: no token. A customer by each identifier. An id without hyphens, as pydantic reads it.
 SELECT * FROM test.answer(test.assign('{"subscription_id": "00000000000040008000000000000723", "external_customer_id": "payer",

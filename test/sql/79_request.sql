@@ -12,7 +12,7 @@ CREATE FUNCTION test.noted(headers text) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('request.headers', headers, true), seats.assign_seat(test.id(793), email => gen_random_uuid() || '@example.com');
-	RETURN (SELECT metadata - 'role' FROM seats.events ORDER BY id DESC LIMIT 1);
+	RETURN (SELECT metadata - 'role' - 'subscription_id' FROM seats.events ORDER BY id DESC LIMIT 1);
 END
 $$;
 

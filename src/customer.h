@@ -1,0 +1,30 @@
+/*
+ * customer.h
+ *		Customers: finding and making those who get seats, their addresses, and erasing them.
+ */
+#ifndef SEATS_CUSTOMER_H
+#define SEATS_CUSTOMER_H
+
+#include "utils/uuid.h"
+
+/* A customer who gets a seat. */
+typedef struct Customer
+{
+	pg_uuid_t id;
+	NullableDatum email; /* as in the customer's row, which may differ in case */
+	bool repeated;		 /* an earlier one of several is the same */
+} Customer;
+
+/* How callers identify one customer, other than by e-mail address. */
+typedef enum CustomerIdentifierKind
+{
+	CUSTOMER_BY_EXTERNAL_ID,
+	CUSTOMER_BY_ID
+} CustomerIdentifierKind;
+
+extern Customer customer_by_identifier(const pg_uuid_t *organization_id,
+									   CustomerIdentifierKind kind, Datum identifier);
+extern Customer *customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count);
+extern void customers_update_seats(Datum ids);
+
+#endif

@@ -95,9 +95,11 @@ BEGIN
 		(token_hash, seat_id, customer_id, organization_id, created_at, expires_at)
 	VALUES (digest(token, 'sha256'), found_seat.id, found_seat.customer_id,
 		found_seat.organization_id, moment, moment + interval '1 hour');
-	INSERT INTO events (type, seat_id, organization_id, customer_id, occurred_at, metadata)
+	INSERT INTO events (type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
 	VALUES ('customer_seat.claimed', found_seat.id, found_seat.organization_id,
-		found_seat.customer_id, moment, jsonb_build_object('role', session_user));
+		found_seat.customer_id, moment,
+		jsonb_build_object('role', session_user, 'subscription_id', found_seat.subscription_id),
+		claimed);
 	RETURN (claimed, token);
 END
 $$;

@@ -89,19 +89,23 @@ INSERT INTO pg_temp.notes VALUES
 ('claim_seat', $$The event is `customer_seat.claimed`. A call that repeats a claim with its
 `idempotency_key` gets the answer again: see [If the answer is lost](tour.md#if-the-answer-is-lost).
 The key has at most 255 characters; an empty one counts as none.$$),
-('claim_info', $$For an expired or claimed invitation `can_claim` is false; for an unknown or revoked
-one the function raises PT400.$$),
+('claim_info', $$For an expired or claimed invitation `can_claim` is false, as it is while the seat
+is suspended; for an unknown or revoked one the function raises PT400.$$),
 ('assign_seat', $$Give exactly one of `subscription_id` and `order_id`, and exactly one of `email`,
 `external_customer_id` and `customer_id`. An unknown `email` makes a new customer. `metadata` is a
 JSON object of at most 10 keys and 1 KB. With `immediate_claim` the seat is claimed at once: there is
 no token and no session, and the event is `customer_seat.claimed` instead of
-`customer_seat.assigned`. The row of a revoked seat is reused.$$),
+`customer_seat.assigned`. The row of a revoked seat is reused, with a new id.$$),
 ('assign_seats', $$Errors name addresses by their place: `["body", "emails", 0]` is the first one.
 Malformed addresses are in DETAIL (PT422). If addresses are repeated, have a seat already, or get
 none, HINT has one JSON array of all their places. An empty array assigns nothing.$$),
 ('resend_invitation', $$The old invitation may have expired. The event is
 `customer_seat.invitation_resent`.$$),
 ('revoke_seat', $$The event is `customer_seat.revoked`.$$),
+('open_session', $$Earlier sessions stay. No event is recorded. See [Signing in
+again](sign-in.md).$$),
+('erase_customer', $$Works even if the organization may not use seats. Events stay, without address, user
+agent, e-mail address and metadata. See [Erasing a person](house-keeping.md#erasing-a-person).$$),
 ('revoke_seats', $$Works even if the organization may not use seats, as ending the purchase does.$$),
 ('end_session', $$A malformed token returns false, too.$$),
 ('authenticate', $$Accepts opaque tokens and JWTs, whatever `seats.session_token_format` is.$$),
@@ -177,8 +181,10 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 - `invitation_expired`: ask for the invitation to be sent again (`resend_invitation`).
 - `seat_already_claimed`: the token was claimed before. Sign in.
 - `seat_revoked`: the seat was revoked. Ask for a new seat.
+- `seat_suspended`: the subscription is `paused` or `unpaid`. The invitation is good again once it is
+  active.
 
-### PT400, assigning and resending
+### PT400, other functions
 
 - `no_available_seats` ("No available seats"): all seats that were bought are pending or claimed; in
   `assign_seats`, fewer are free than there are addresses, and the hint has the places of those that
@@ -193,18 +199,23 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
   the order paid.
 - `seat_not_pending` ("Seat not pending"): `resend_invitation` of a claimed or revoked seat. A
   claimed seat needs no invitation; for a revoked one, assign a new seat.
+- `seat_suspended` ("Seat suspended"): `resend_invitation` or `open_session` while the subscription
+  is `paused` or `unpaid`. The seat can be used again once it is active.
+- `seat_not_claimed` ("Seat not claimed"): `open_session` of a pending or revoked seat.
 
 ### PT401: "Invalid or expired session token"
 
 - `session_invalid`: no such session. The token was mistyped or pasted with a space, quote or
-  bracket (the hint says so), or the session was ended, or its seat was revoked. Sign in again.
+  bracket (the hint says so), or the session was ended, or its seat was revoked or suspended. Sign in
+  again.
 - `session_expired`: sign in again.
 
 ### PT403: "Seat-based pricing not enabled for organization"
 
 - `seat_based_pricing_not_enabled`: set the organization's `seat_based_pricing_enabled` to true.
   `claim_seat`, `claim_info`, `assign_seat`, `assign_seats`, `resend_invitation`, `revoke_seat`,
-  `list_seats` and `get_seat` raise it. `revoke_seats` does not, and ending a purchase always works.
+  `list_seats`, `get_seat` and `open_session` raise it. `revoke_seats` and `erase_customer` do not,
+  and ending a purchase always works.
 
 ### PT404
 
@@ -313,6 +324,7 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | functions `claim_seat`, `claim_info` | call | call | | |
 | functions `assign_seat`, `assign_seats`, `resend_invitation` | | call | | |
 | functions `revoke_seat`, `revoke_seats`, `list_seats`, `get_seat` | | call | | |
+| functions `open_session`, `erase_customer` | | call | | |
 | functions `release_expired_seats`, `purge_expired_sessions`, `purge_events` | | call | | |
 | functions `token_route`, `organization_route` | | call | | |
 | functions `authenticate`, `end_session` | | call | call | |
@@ -324,7 +336,8 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | function `current_customer_id` (PUBLIC's) | call | call | call | call |
 | functions `rotate_jwt_key`, `postgrest_config`, `grant_access` | | | | |
 | functions `keep_modified_at`, `keep_purchase`, `end_purchase` | | | | |
-| functions `seats_changed`, `refuse_truncate` | | | | |
+| functions `seats_changed`, `follow_address` | | | | |
+| functions `refuse_truncate`, `refuse_old_library` | | | | |
 | tables `organizations`, `products`, `customers` | | read, write | | |
 | tables `subscriptions`, `orders` | | read, write | | |
 | view `my_seats` | | | read | |
@@ -334,7 +347,7 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | columns of `customer_seats`: `customer_email`, `seat_metadata` | | | read its own | |
 | columns of `customer_seats`: `invitation_token_expires_at` | | | read its own | |
 | columns of `customer_seats`: `claimed_at`, `revoked_at` | | | read its own | |
-| columns of `customer_seats`: `organization_id`, `expiry_watched` | | | | |
+| columns of `customer_seats`: `organization_id`, `expiry_watched`, `suspended_at` | | | | |
 | columns of `customer_seats`: `invitation_token_hash`, `claim_key_hash` | | | | |
 | tables `customer_sessions`, `events`, `jwt_keys` | | | | |
 | sequence `events_id_seq` | | | | |

@@ -101,21 +101,15 @@ static Statement find_customers = FIND_CUSTOMERS("FOR SHARE");
 static Statement find_unlocked_customers = FIND_CUSTOMERS("FOR SHARE SKIP LOCKED");
 static Statement look_for_customers = FIND_CUSTOMERS("LIMIT 1");
 
-/*
- * Another transaction may have made a customer meanwhile.  That one is locked here, in the order of
- * the addresses.  If it were locked later and deleted by then, it would have to be made out of
- * order.
- */
+/* In the order of the addresses.  Another transaction may have made some meanwhile. */
 static Statement make_customers = {
-	.sql =
-		"INSERT INTO seats.customers AS c (organization_id, email) "
-		"SELECT DISTINCT ON (" LOWER(
-			"a.email") ") $1, a.email "
-					   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
-						   "a.email") " "
-									  "ON CONFLICT (organization_id, " LOWER(
-										  "email") ") "
-												   "DO UPDATE SET email = c.email WHERE false",
+	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
+		   "SELECT DISTINCT ON (" LOWER(
+			   "a.email") ") $1, a.email "
+						  "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
+							  "a.email") " "
+										 "ON CONFLICT (organization_id, " LOWER(
+											 "email") ") DO NOTHING",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -129,6 +123,7 @@ typedef struct Search
 	Customer *customers; /* in the order of the addresses, as far as they were found */
 	bool *found;
 	NullableDatum missing; /* text[] of the addresses that were not found, or null */
+	Statement *lock;	   /* finds customers and locks them */
 } Search;
 
 /* Executes a statement about customers of the search's organization that have these addresses. */
@@ -162,7 +157,7 @@ missing_addresses(const Search *search)
 	return datum_array(missing, missing_count, TEXTOID);
 }
 
-/* Finds customers by a statement that locks them; sets the addresses that are missing. */
+/* Finds customers by a statement; sets the addresses that are missing. */
 static void
 find(Search *search, Statement *statement)
 {
@@ -187,16 +182,35 @@ find(Search *search, Statement *statement)
 }
 
 /*
- * Locks the customers without waiting; returns false if another transaction has locked one of them.
+ * Raises 09000 if customers that were made are not there and a trigger or rule of the owner may be
+ * why.  Otherwise another transaction has deleted them since.
  */
+static void
+check_made(const Search *search)
+{
+	if (!table_has_interference("customers") ||
+		execute(&look_for_customers, search, search->missing.value).count > 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("customer with the given address is missing after it was inserted"),
+			 errhint("Look for a trigger on seats.customers that changes addresses.")));
+}
+
+/* Makes the customers that do not exist, then locks all; returns false if one is missing. */
 static bool
-lock_without_waiting(void *state)
+make_and_lock(void *state)
 {
 	Search *search = state;
 
-	find(search, &find_unlocked_customers);
-	return search->missing.isnull ||
-		execute(&look_for_customers, search, search->missing.value).count == 0;
+	find(search, &look_for_customers);
+	if (!search->missing.isnull)
+		(void) execute(&make_customers, search, search->missing.value);
+	find(search, search->lock);
+	if (search->missing.isnull)
+		return true;
+	check_made(search);
+	return false;
 }
 
 /*
@@ -218,33 +232,14 @@ wait_for_one(void *state)
 }
 
 /*
- * Finds the customers and locks them FOR SHARE.  For one it waits; for several it waits only while it
- * has locked none of them.
- */
-static void
-find_and_lock(Search *search)
-{
-	if (search->count == 1)
-	{
-		find(search, &find_customers);
-		return;
-	}
-	while (!subtransaction_try(lock_without_waiting, search))
-	{
-		CHECK_FOR_INTERRUPTS();
-		(void) subtransaction_try(wait_for_one, search);
-	}
-}
-
-/*
  * Returns the customers of an organization that have these addresses, whatever their case, in the
  * order given; an unknown address makes a customer.  The result lives until SPI_finish().  Raises
  * 09000 if a trigger of the owner prevents a customer from being made.
  *
- * Locks: the customers' rows, FOR SHARE.  Then it makes the missing ones, which waits for other
- * transactions that are making one with the same address, or locks what they made FOR NO KEY
- * UPDATE, in the order of lower(email).  Calls wait for each other only if they make customers, and
- * a call that waits for an address has made none that comes after it.
+ * Locks: it makes the missing customers in the order of lower(email), which waits for other
+ * transactions that are making one with the same address, or giving the address to another.  Then
+ * it locks all FOR SHARE.  If there are several and one is locked, it undoes that, waits without
+ * holding any of them, and begins again.
  */
 Customer *
 customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
@@ -255,18 +250,15 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 		.count = count,
 		.customers = palloc(count * sizeof(Customer)),
 		.found = palloc(count * sizeof(bool)),
+		.lock = count == 1 ? &find_customers : &find_unlocked_customers,
 	};
 
-	find_and_lock(&search);
-	if (search.missing.isnull)
-		return search.customers;
-	(void) execute(&make_customers, &search, search.missing.value);
-	find(&search, &find_customers);
-	if (!search.missing.isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("customer with the given address is missing after it was inserted"),
-				 errhint("Look for a trigger on seats.customers that changes addresses.")));
+	while (count == 1 ? !make_and_lock(&search) : !subtransaction_try(make_and_lock, &search))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (count > 1)
+			(void) subtransaction_try(wait_for_one, &search);
+	}
 	return search.customers;
 }
 

@@ -170,7 +170,7 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 /* ---- Many seats ---- */
 
 /* The number of seats that are changed together, which bounds the memory. */
-#define MAX_BATCH 10000
+#define MAX_BATCH 1000
 
 /* A seat that is not revoked has a customer, and an index finds it by that. */
 #define LOCK_SEATS(purchase) \

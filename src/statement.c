@@ -292,29 +292,44 @@ split_arguments(const Statement *statement, const NullableDatum *arguments, Datu
 	}
 }
 
+/* What executing a statement changes until it ends. */
+typedef struct Execution
+{
+	const char *outer_sql; /* of the statement that was being executed */
+	MemoryContext caller;  /* SPI leaves its own as the current one */
+} Execution;
+
+/* Restores what executing a statement has changed. */
+static void
+restore(const Execution *execution)
+{
+	executing_sql = execution->outer_sql;
+	MemoryContextSwitchTo(execution->caller);
+}
+
 /*
  * Makes a statement ready, converts its arguments, and announces it to the planner hook.  Returns
- * the text of the statement that was being executed, to be restored afterwards.
+ * what must be restored afterwards.
  */
-static const char *
+static Execution
 begin_executing(Statement *statement, const NullableDatum *arguments, Datum *values,
 				char *nulls)
 {
-	const char *outer;
+	Execution execution = {.caller = CurrentMemoryContext};
 
 	split_arguments(statement, arguments, values, nulls);
 	make_ready(statement);
 	executed++;
-	outer = executing_sql;
+	execution.outer_sql = executing_sql;
 	executing_sql = statement->sql;
-	return outer;
+	return execution;
 }
 
 /* Ends executing a statement; returns its rows. */
 static Rows
-end_executing(const Statement *statement, const char *outer, int result)
+end_executing(const Statement *statement, const Execution *execution, int result)
 {
-	executing_sql = outer;
+	restore(execution);
 	if (result < 0)
 		elog(ERROR, "SPI returned %s for %s", SPI_result_code_string(result), statement->sql);
 	return (Rows){.count = SPI_processed, .table = SPI_tuptable};
@@ -326,10 +341,10 @@ execute(Statement *statement, const NullableDatum *arguments, bool read_only)
 {
 	Datum values[STATEMENT_MAX_ARGUMENTS];
 	char nulls[STATEMENT_MAX_ARGUMENTS];
-	const char *outer = begin_executing(statement, arguments, values, nulls);
+	Execution execution = begin_executing(statement, arguments, values, nulls);
 	int result = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
 
-	return end_executing(statement, outer, result);
+	return end_executing(statement, &execution, result);
 }
 
 /*
@@ -355,19 +370,19 @@ statement_execute_newest(Statement *statement, const NullableDatum *arguments)
 {
 	Datum values[STATEMENT_MAX_ARGUMENTS];
 	char nulls[STATEMENT_MAX_ARGUMENTS];
-	const char *outer;
+	Execution execution;
 	Snapshot newest;
 	int result;
 
 	if (!IsolationUsesXactSnapshot())
 		return execute(statement, arguments, false);
-	outer = begin_executing(statement, arguments, values, nulls);
+	execution = begin_executing(statement, arguments, values, nulls);
 	CommandCounterIncrement();
 	newest = RegisterSnapshot(GetLatestSnapshot());
 	result = SPI_execute_snapshot(statement->plan, values, nulls, newest,
 								  GetTransactionSnapshot(), false, true, 0);
 	UnregisterSnapshot(newest);
-	return end_executing(statement, outer, result);
+	return end_executing(statement, &execution, result);
 }
 
 /* Executes a SELECT for a STABLE function, which sees what the calling statement sees. */
@@ -444,11 +459,11 @@ statement_open(Statement *statement, const NullableDatum *arguments)
 {
 	Datum values[STATEMENT_MAX_ARGUMENTS];
 	char nulls[STATEMENT_MAX_ARGUMENTS];
-	const char *outer = begin_executing(statement, arguments, values, nulls);
+	Execution execution = begin_executing(statement, arguments, values, nulls);
 	Portal cursor;
 
 	cursor = SPI_cursor_open(NULL, statement->plan, values, nulls, false);
-	executing_sql = outer;
+	restore(&execution);
 	return cursor;
 }
 
@@ -491,7 +506,10 @@ datum_array(const NullableDatum *values, int count, Oid type)
 Rows
 rows_fetch(Portal cursor, long count)
 {
+	MemoryContext caller = CurrentMemoryContext;
+
 	SPI_cursor_fetch(cursor, true, count);
+	MemoryContextSwitchTo(caller);
 	return (Rows){.count = SPI_processed, .table = SPI_tuptable};
 }
 

@@ -383,7 +383,7 @@ seats_end_purchase(PG_FUNCTION_ARGS)
 #define MAX_CLAIMED 100000
 
 /* The number of events of deleted seats that are recorded together. */
-#define MAX_DELETED 10000
+#define MAX_DELETED 1000
 
 /* Positions of the columns of seats that are needed, and two values of the first. */
 typedef struct SeatFields

@@ -33,8 +33,12 @@ INSERT INTO seats.customer_sessions
 	(token_hash, seat_id, customer_id, organization_id, created_at, expires_at)
 VALUES (:session_hash, :seat_id, :customer_id, :organization_id, now(), now() + interval '1 hour');
 
-INSERT INTO seats.events (type, seat_id, organization_id, customer_id, occurred_at, metadata)
-VALUES ('customer_seat.claimed', :seat_id, :organization_id, :customer_id, now(),
-	'{"role": "bench_writer"}');
+INSERT INTO seats.events (type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
+SELECT 'customer_seat.claimed', id, organization_id, customer_id, now(),
+	jsonb_build_object('role', 'bench_writer', 'subscription_id', subscription_id),
+	ROW(created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
+		invitation_token_expires_at, claimed_at, revoked_at, seat_metadata)::seats.customer_seat
+FROM seats.customer_seats
+WHERE id = :seat_id;
 
 COMMIT

@@ -20,9 +20,11 @@ WITH seat AS (
 	FROM seat, opened
 ), event AS (
 	INSERT INTO seats.events
-		(type, seat_id, organization_id, customer_id, occurred_at, metadata)
+		(type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
 	SELECT 'customer_seat.claimed', id, organization_id, customer_id, claimed_at,
-		jsonb_build_object('role', current_user)
+		jsonb_build_object('role', current_user, 'subscription_id', subscription_id),
+		ROW(created_at, modified_at, id, subscription_id, order_id, status, customer_id, customer_email,
+			invitation_token_expires_at, claimed_at, revoked_at, seat_metadata)::seats.customer_seat
 	FROM seat
 )
 SELECT seat.created_at, seat.modified_at, seat.id, seat.subscription_id, seat.order_id, seat.status,

@@ -54,6 +54,7 @@ CREATE TYPE seats.customer_session AS (
 	customer_email text,
 	expires_at timestamptz
 );
+CREATE TYPE seats.opened_session AS (session seats.customer_session, customer_session_token text);
 COMMENT ON TYPE seats.seat_status IS 'Life of a seat';
 COMMENT ON TYPE seats.customer_seat IS 'A seat as callers see it';
 COMMENT ON TYPE seats.customer_seat_claim_response IS 'Answer of claim_seat()';
@@ -61,6 +62,7 @@ COMMENT ON TYPE seats.seat_invitation IS 'Answer of assign_seat(), assign_seats(
 COMMENT ON TYPE seats.seat_claim_info IS 'Answer of claim_info()';
 COMMENT ON TYPE seats.seats_list IS 'Answer of list_seats()';
 COMMENT ON TYPE seats.customer_session IS 'Answer of authenticate()';
+COMMENT ON TYPE seats.opened_session IS 'Answer of open_session()';
 
 
 -- Routes --------------------------------------------------------------------------------------------------
@@ -358,6 +360,10 @@ CALL seats_front.define('list_seats', '{subscription_id uuid DEFAULT NULL,order_
 	'Lists the seats of a subscription or order, revoked ones too; raises PT403, PT404, PT422');
 CALL seats_front.define('get_seat', '{seat_id uuid}', 'seats.customer_seat', 'STABLE',
 	'Returns one seat, in whichever state; raises PT403, PT404, PT422');
+CALL seats_front.define('open_session', '{seat_id uuid}', 'seats.opened_session', 'VOLATILE',
+	'Opens a further session for whoever holds a claimed seat; raises PT400, PT403, PT404, PT422');
+CALL seats_front.define('erase_customer', '{customer_id uuid}', 'integer', 'VOLATILE',
+	'Revokes the seats of a customer, clears the person from events and from the customer, and returns how many seats were revoked; raises PT404, PT422');
 CALL seats_front.define('authenticate', '{customer_session_token text}', 'seats.customer_session', 'STABLE',
 	'Tells who a customer session token is for; raises PT401, PT422',
 	route => 'seats_front.route(customer_session_token)');

@@ -21,8 +21,9 @@ const endings = {
   invitation_expired: ['This invitation has expired', 'Ask whoever invited you to send it again.'],
   seat_already_claimed: ['This seat is already claimed', 'If that was you, sign in as usual.'],
   seat_revoked: ['This invitation was withdrawn', 'The seat is no longer reserved for you.'],
+  seat_suspended: ['This seat is paused at the moment', 'The subscription that it belongs to is paused.'],
   seat_based_pricing_not_enabled: ['Seats are not available', 'The organization does not offer seats at present.'],
-  closed: ['This invitation is used or has expired', 'If you have claimed the seat already, sign in as usual.'],
+  closed: ['This invitation is used, paused or has expired', 'If you have claimed the seat already, sign in as usual.'],
 };
 const hitches = {
   unreachable: 'No connection. Check that you are online, then try again.',
@@ -225,6 +226,7 @@ describe('The claim page', { skip }, () => {
     invitation_expired: ({ seat }) => shop.expire(seat),
     seat_already_claimed: ({ token }) => shop.query('SELECT seats.claim_seat($1)', [token]),
     seat_revoked: ({ seat }) => shop.query('SELECT seats.revoke_seat($1)', [seat]),
+    seat_suspended: ({ subscription }) => shop.setStatus(subscription, 'paused'),
     seat_based_pricing_not_enabled: ({ organization }) => shop.query(
       'UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE id = $1', [organization]),
   };
@@ -256,6 +258,7 @@ describe('The claim page', { skip }, () => {
     'a seat that is claimed': [async ({ token }) => (await shop.query('SELECT seats.claim_seat($1)', [token]), token), 'closed'],
     'a seat that is revoked': [async ({ seat, token }) => (await shop.query('SELECT seats.revoke_seat($1)', [seat]), token),
       'seat_revoked'],
+    'a seat that is suspended': [async ({ subscription, token }) => (await shop.setStatus(subscription, 'unpaid'), token), 'closed'],
     'pricing that is turned off': [async () => (await shop.sellThenDisable()).token, 'seat_based_pricing_not_enabled'],
   };
   for (const [what, [prepare, name]] of Object.entries(links)) {

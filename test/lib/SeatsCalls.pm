@@ -47,7 +47,10 @@ sub create_calls_shop
 		-- A subscription with few seats, to be listed, and one to be ended.
 		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
 			VALUES ('00000000-0000-0000-0000-000000000002', '$id', '$id', '$id', 10, 'active'),
-				('00000000-0000-0000-0000-000000000003', '$id', '$id', '$id', 10, 'active');
+				('00000000-0000-0000-0000-000000000003', '$id', '$id', '$id', 10, 'active'),
+				('00000000-0000-0000-0000-000000000004', '$id', '$id', '$id', 10, 'active');
+		SELECT seats.claim_seat(invitation_token) FROM seats.assign_seats(
+			'00000000-0000-0000-0000-000000000004', NULL, '{p\@x,q\@x}');
 		INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
 			VALUES ('$id', '$id', '$id', '$id', 1, 'paid');
 		CREATE TABLE known AS
@@ -92,6 +95,9 @@ our %calls = (
 	'resend_invitation'        => 'SELECT seats.resend_invitation(moved) FROM known',
 	'revoke_seat'              => "SELECT seats.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id)",
 	'revoke_seats'             => "SELECT seats.assign_seat(order_id => '$id', email => address()), seats.revoke_seats(order_id => '$id')",
+	'open_session'             =>
+	  "SELECT seats.open_session((seats.list_seats('00000000-0000-0000-0000-000000000002')).seats[2].id)",
+	'erase_customer'           => "SELECT seats.erase_customer(((seats.assign_seat(order_id => '$id', email => address())).seat).customer_id)",
 	'end_session'              => "SELECT seats.end_session((seats.claim_seat(fresh())).customer_session_token)",
 	'end_session of nobody'    => "SELECT seats.end_session('x')",
 	'stats'                    => 'SELECT seats.stats()',
@@ -132,6 +138,9 @@ our %failing = (
 	'get_seat, unknown'        => "SELECT seats.get_seat('$id')",
 	'resend_invitation, claimed' => 'SELECT seats.resend_invitation((seats.list_seats(id)).seats[2].id) '
 	  . "FROM seats.subscriptions WHERE id = '00000000-0000-0000-0000-000000000002'",
+	'open_session, pending'    => 'SELECT seats.open_session(seat) FROM known',
+	'open_session, unknown'    => "SELECT seats.open_session('$id')",
+	'erase_customer, unknown'  => "SELECT seats.erase_customer('00000000-0000-0000-0000-000000000009')",
 	'lowering seats'           => "UPDATE seats.subscriptions SET seats = 0 WHERE id = '00000000-0000-0000-0000-000000000002'",
 	'TRUNCATE'                 => 'TRUNCATE seats.customer_seats CASCADE',
 );
@@ -139,6 +148,10 @@ our %failing = (
 our %changes = (
 	'ending and resuming' => "UPDATE seats.subscriptions SET status = CASE status WHEN 'active' THEN 'canceled' "
 	  . "ELSE 'active' END WHERE id = '00000000-0000-0000-0000-000000000003'",
+	'suspending and resuming' => "UPDATE seats.subscriptions SET status = CASE status WHEN 'active' THEN 'paused' "
+	  . "ELSE 'active' END WHERE id = '00000000-0000-0000-0000-000000000004'",
+	'changing an address' => 'UPDATE seats.customers SET email = CASE email WHEN upper(email) THEN lower(email) '
+	  . "ELSE upper(email) END WHERE email IN ('p\@x', 'P\@X')",
 	'deleting seats by hand' => "SELECT seats.assign_seat(order_id => '$id', email => address()); DELETE FROM seats.customer_seats WHERE order_id = '$id'",
 	'claim_seat after a function was changed' =>
 	  "ALTER FUNCTION address() VOLATILE; SELECT seats.claim_seat(fresh())",

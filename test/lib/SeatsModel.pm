@@ -14,12 +14,15 @@ use Digest::SHA qw(sha256_hex);
 
 # Rows by their keys.  A row is never changed but replaced, so that undoing is putting back.
 # "customer_of" has the ids of customers by "ORGANIZATION ADDRESS" and "ORGANIZATION EXTERNAL-ID";
-# "event" counts events by "TYPE SEAT CUSTOMER", "new_event" those since settle().
+# "event" counts events by the columns that the test reads, "new_event" those since settle().
+# "touched" has the ids of purchases that were added and of customers that were added or changed
+# since then.
 my @tables =
-  qw(organization purchase customer customer_of seat seat_of_token session event new_event);
+  qw(organization purchase customer customer_of seat seat_of_token session event new_event touched);
 
 my %assignable = map { $_ => 1 } qw(trialing active past_due paid partially_refunded);
-my %ended = map { $_ => 1 } qw(canceled unpaid incomplete_expired refunded void);
+my %suspended = map { $_ => 1 } qw(paused unpaid);
+my %ended = map { $_ => 1 } qw(canceled incomplete_expired refunded void);
 
 my $invitation_token = qr/^seats_inv_[0-9A-Za-z]{55}$/;
 my $session_token = qr/^seats_cst_[0-9A-Za-z]{55}$/;
@@ -28,7 +31,14 @@ sub new
 {
 	my ($class) = @_;
 
-	return bless { journal => [], switched => {}, map { $_ => {} } @tables }, $class;
+	return bless {
+		journal => [],
+		switched => {},
+		events_of => {},
+		choice => 0,
+		choices => 1,
+		map { $_ => {} } @tables
+	}, $class;
 }
 
 # Tells whether an operation's answer is the one that this state gives; if so the state is
@@ -36,14 +46,21 @@ sub new
 #
 # An operation has a name, its arguments, and "rollback" if its transaction was rolled back.  An
 # answer has "error" ('' or SQLSTATE and reason), "message", and "rows" of "|"-separated columns.
+# "request" is what metadata of events has of the request, if the operation came with one.
+#
+# An answer may not tell which rows an operation took.  So choices() says, after a call, how many
+# ways there were; "choice" is the number of the one to take.
 #
 # Whether an organization may use seats is looked at once and without a lock, so that an operation
 # which is not over may have seen what another finds changed, before what the first does is seen.
 # Where an organization is switched in the round, either will do.
 sub fits
 {
-	my ($self, $operation, $answer) = @_;
+	my ($self, $operation, $answer, $choice) = @_;
 
+	local $self->{request} = $operation->{request} // {};
+	$self->{choice} = $choice // 0;
+	$self->{choices} = 1;
 	return 1 if $self->fits_now($operation, $answer);
 	return 0 if $operation->{name} eq 'enable_pricing';
 	foreach my $id (keys %{ $self->{switched} })
@@ -55,6 +72,13 @@ sub fits
 		return 1 if $self->fits_now($operation, $answer);
 	}
 	return 0;
+}
+
+sub choices
+{
+	my ($self) = @_;
+
+	return $self->{choices};
 }
 
 # Says which organizations are switched in the round that is to be explained.
@@ -109,6 +133,7 @@ sub settle
 	my ($self) = @_;
 
 	$self->{new_event} = {};
+	$self->{touched} = {};
 	$self->{journal} = [];
 }
 
@@ -147,12 +172,13 @@ sub add_organization
 	$self->put('organization', $organization{id}, { %organization, enabled => 't' });
 }
 
-# Adds a purchase: id, kind, organization, seats, status.
+# Adds a purchase: id, kind, organization, payer, seats, status.
 sub add_purchase
 {
 	my ($self, %purchase) = @_;
 
 	$self->put('purchase', $purchase{id}, { %purchase, modified_at => '', rows => [] });
+	$self->put('touched', $purchase{id}, 1);
 }
 
 # Returns by what a customer is found, as keys of "customer_of".
@@ -164,12 +190,13 @@ sub names_of
 	  grep { $_ ne '' } lc $customer->{email}, $customer->{external};
 }
 
-# Adds a customer: id, organization, email, external ('' where there is none).
+# Adds a customer: id, organization, email, external, name ('' where there is none).
 sub add_customer
 {
 	my ($self, %customer) = @_;
 
 	$self->put('customer', $customer{id}, \%customer);
+	$self->put('touched', $customer{id}, 1);
 	foreach my $name (names_of(\%customer))
 	{
 		$self->put('customer_of', $name, $customer{id});
@@ -217,12 +244,28 @@ sub held_by
 	return $seat;
 }
 
+# Returns the pending and claimed seats of a customer.
+sub seats_held_by
+{
+	my ($self, $customer) = @_;
+
+	return grep { $_->{customer} eq $customer } values %{ $self->{seat} };
+}
+
+# Tells whether a customer pays for a subscription or order.
+sub pays
+{
+	my ($self, $customer) = @_;
+
+	return scalar grep { $_->{payer} eq $customer } values %{ $self->{purchase} };
+}
+
 # Returns the seats that release_expired_seats() has to release.
 sub due_seats
 {
 	my ($self) = @_;
 
-	return grep { $_->{status} eq 'pending' && $_->{expiry} eq 'past' }
+	return grep { $_->{status} eq 'pending' && $_->{expiry} eq 'past' && $_->{suspended} eq 'f' }
 	  values %{ $self->{seat} };
 }
 
@@ -279,50 +322,130 @@ sub repeated
 
 # What operations do to a state ----------------------------------------------------------------
 
+# Adds to the number of events with these columns.
+sub count_events
+{
+	my ($self, $table, $key, $count) = @_;
+	my ($customer) = $key =~ /^[^|]*\|[^|]*\|([^|]*)/;
+	my $new = ($self->{$table}{$key} // 0) + $count;
+
+	# Where the events of a customer are to be looked for; it is not undone.
+	$self->{events_of}{$customer}{$key} = 1;
+	$self->put($table, $key, $new || undef);
+}
+
+# Returns metadata as PostgreSQL writes it: shorter keys come first.
+sub metadata
+{
+	my (%fields) = @_;
+	my @keys = sort { length $a <=> length $b || $a cmp $b } keys %fields;
+
+	return '{' . join(', ', map { "\"$_\": \"$fields{$_}\"" } @keys) . '}';
+}
+
+# Records an event of a seat as it is now and the customer who has or had it.
 sub record
 {
-	my ($self, $type, $seat) = @_;
-	my $key = "customer_seat.$type $seat->{id} $seat->{customer}";
+	my ($self, $type, $seat, $customer, %more) = @_;
+	my $kind = $self->{purchase}{ $seat->{purchase} }{kind};
+	my $key = join '|', "customer_seat.$type", $seat->{id}, $customer,
+	  metadata("${kind}_id" => $seat->{purchase}, %{ $self->{request} }, %more),
+	  $self->show($seat->{id});
+
+	$self->count_events($_, $key, 1) foreach qw(event new_event);
+}
+
+# Clears the person from the events of a customer.
+sub clear_events
+{
+	my ($self, $customer) = @_;
 
 	foreach my $table (qw(event new_event))
 	{
-		$self->put($table, $key, ($self->{$table}{$key} // 0) + 1);
+		foreach my $key (grep { $self->{$table}{$_} } keys %{ $self->{events_of}{$customer} })
+		{
+			my ($type, $seat, undef, $metadata, $shown) = split /\|/, $key;
+			my %fields = $metadata =~ /"(\w+)": "([^"]*)"/g;
+			my @shown = split m{/}, $shown;
+
+			delete @fields{qw(address user_agent)};
+			@shown[ 4, 9 ] = ('-', '-');
+			my $cleared = join '|', $type, $seat, $customer, metadata(%fields), join '/', @shown;
+			next if $cleared eq $key;
+			my $count = $self->{$table}{$key};
+			$self->count_events($table, $key, -$count);
+			$self->count_events($table, $cleared, $count);
+		}
 	}
 }
 
-sub end_session_of
+# Ends one session of a seat.
+sub remove_session
 {
-	my ($self, $id) = @_;
-	my $session = $self->{seat}{$id}{session};
+	my ($self, $session) = @_;
+	my $seat = $self->{seat}{ $self->{session}{$session}{seat} };
 
-	return if $session eq '';
 	$self->put('session', $session, undef);
-	$self->change('seat', $id, session => '');
+	$self->change('seat', $seat->{id}, sessions => [ grep { $_ ne $session } @{ $seat->{sessions} } ]);
 }
 
-# Opens a session in place of the one that the claim opened before.
-sub open_session
+# Ends all sessions of a seat.
+sub end_sessions_of
+{
+	my ($self, $id) = @_;
+
+	$self->remove_session($_) foreach @{ $self->{seat}{$id}{sessions} };
+}
+
+# Opens a further session of a seat.
+sub add_session
 {
 	my ($self, $id, $session) = @_;
 
-	$self->end_session_of($id);
 	$self->put('session', $session, { seat => $id, expired => 0 });
-	$self->change('seat', $id, session => $session);
+	$self->change('seat', $id, sessions => [ @{ $self->{seat}{$id}{sessions} }, $session ]);
 }
 
 sub revoke
 {
-	my ($self, $id) = @_;
+	my ($self, $id, $reason) = @_;
+	my $customer = $self->{seat}{$id}{customer};
 
-	$self->record('revoked', $self->{seat}{$id});
-	$self->end_session_of($id);
+	$self->end_sessions_of($id);
 	$self->change(
 		'seat', $id,
 		status => 'revoked',
 		customer => '',
 		email => '',
 		revoked => 't',
-		modified => 't');
+		modified => 't',
+		metadata => '',
+		suspended => 'f');
+	$self->record('revoked', $self->{seat}{$id}, $customer, reason => $reason);
+}
+
+# Suspends a seat, or ends its suspension.
+sub suspend
+{
+	my ($self, $id, $suspended) = @_;
+
+	$self->end_sessions_of($id) if $suspended eq 't';
+	$self->change('seat', $id, suspended => $suspended);
+	my $seat = $self->{seat}{$id};
+	$self->record($suspended eq 't' ? 'suspended' : 'resumed', $seat, $seat->{customer});
+}
+
+# Changes columns of a customer; an address that changes is changed in the seats too.
+sub change_customer
+{
+	my ($self, $id, %new) = @_;
+	my $old = $self->{customer}{$id};
+
+	$self->remove_customer($old);
+	$self->add_customer(%$old, %new);
+	return if !defined $new{email} || $new{email} eq $old->{email};
+	$self->change('seat', $_->{id}, email => $new{email}, modified => 't')
+	  foreach $self->seats_held_by($id);
 }
 
 # Takes another token, or none, for the one that a seat had.
@@ -347,21 +470,21 @@ sub take_customer
 		id => $id,
 		organization => $organization,
 		email => $wanted->{email},
-		external => '');
+		external => '',
+		name => '');
 	return 1;
 }
 
-# Gives a seat of a purchase to a customer: a revoked one, or one that nobody has seen before.
+# Gives a seat of a purchase to a customer, under an id that nobody has seen before.
 sub give_one
 {
 	my ($self, $operation, $wanted, $row) = @_;
 	my $purchase = $self->{purchase}{ $operation->{purchase} };
 	my ($shown, $token) = split /\|/, $row, -1;
 	my ($id, undef, undef, $customer) = split m{/}, $shown;
-	my $old = $self->{seat}{$id};
 	my $claimed = $operation->{immediate};
 
-	return 0 if $old && ($old->{purchase} ne $purchase->{id} || $old->{status} ne 'revoked');
+	return 0 if $self->{seat}{$id};
 	return 0 unless $claimed ? $token eq '' : $token =~ $invitation_token;
 	return 0 if $self->{seat_of_token}{$token};
 	return 0 unless $self->take_customer($purchase->{organization}, $wanted, $customer);
@@ -377,36 +500,76 @@ sub give_one
 			expiry => $claimed ? 'none' : 'open',
 			claimed => $claimed ? 't' : 'f',
 			revoked => 'f',
-			modified => $old ? 't' : 'f',
+			modified => 'f',
 			metadata => $operation->{metadata} // '',
-			token => $old ? $old->{token} : '',
+			suspended => 'f',
+			token => '',
 			key => '',
-			session => '',
+			sessions => [],
 		});
 	$self->replace_token($id, $token);
-	$self->record($claimed ? 'claimed' : 'assigned', $self->{seat}{$id});
+	$self->record($claimed ? 'claimed' : 'assigned', $self->{seat}{$id}, $customer);
 	return $shown eq $self->show($id);
 }
 
-# Gives seats to customers.  Revoked rows come first; new ones go to the end of the list, those
-# of one call by their ids, since they have the same created_at.
+# Returns all ways to take so many elements of a list.
+sub combinations
+{
+	my ($count, @list) = @_;
+
+	return [] if $count == 0;
+	return if @list < $count;
+	my $first = shift @list;
+	return map({ [ $first, @$_ ] } combinations($count - 1, @list)), combinations($count, @list);
+}
+
+# Takes the rows of so many revoked seats of a purchase, and with them their ids and tokens.  Which
+# they are, only the tables tell: they are no longer there after the round.
+sub take_revoked
+{
+	my ($self, $operation, $answer, $count) = @_;
+	my $purchase = $self->{purchase}{ $operation->{purchase} };
+	my @revoked = grep { $_->{status} eq 'revoked' } $self->seats_of($purchase->{id});
+	my @gone = grep { $operation->{rollback} || !$answer->{present}{ $_->{id} } } @revoked;
+
+	$count = @revoked if $count > @revoked;
+	my @ways = $operation->{rollback} ? [ @gone[ 0 .. $count - 1 ] ] : combinations($count, @gone);
+	return 0 if !@ways;
+	$self->{choices} = @ways;
+	$self->remove_seat($_->{id}) foreach @{ $ways[ $self->{choice} ] };
+	return 1;
+}
+
+# Removes the row of a seat.
+sub remove_seat
+{
+	my ($self, $id) = @_;
+	my $purchase = $self->{seat}{$id}{purchase};
+
+	$self->end_sessions_of($id);
+	$self->replace_token($id, '');
+	$self->put('seat', $id, undef);
+	$self->change('purchase', $purchase,
+		rows => [ grep { $_ ne $id } @{ $self->{purchase}{$purchase}{rows} } ]);
+}
+
+# Gives seats to customers, in the rows of revoked seats first.  They go to the end of the list,
+# those of one call by their ids, since they have the same created_at.
 sub give
 {
 	my ($self, $operation, $answer, @wanted) = @_;
 	my $id = $operation->{purchase};
-	my %known = map { $_->{id} => 1 } $self->seats_of($id);
-	my $revoked = $self->seats_of($id) - $self->assigned($id);
 	my @rows = @{ $answer->{rows} };
 
 	return 0 if @rows != @wanted;
+	return 0 unless $self->take_revoked($operation, $answer, scalar @rows);
 	foreach my $i (0 .. $#rows)
 	{
 		return 0 unless $self->give_one($operation, $wanted[$i], $rows[$i]);
 	}
-	my @new = sort grep { !$known{$_} } map { m{^([^/]*)} } @rows;
-	$self->change('purchase', $id, rows => [ @{ $self->{purchase}{$id}{rows} }, @new ])
-	  if @new;
-	return @new == ($revoked < @rows ? @rows - $revoked : 0);
+	my @new = sort map { m{^([^/]*)} } @rows;
+	$self->change('purchase', $id, rows => [ @{ $self->{purchase}{$id}{rows} }, @new ]);
+	return 1;
 }
 
 
@@ -538,6 +701,7 @@ sub claim_error
 	return 'PT400 seat_revoked' if $seat->{status} eq 'revoked';
 	return 'PT400 seat_already_claimed' if $seat->{status} eq 'claimed' && !$retry;
 	return 'PT400 invitation_expired' if $seat->{expiry} eq 'past' && !$retry;
+	return 'PT400 seat_suspended' if $seat->{suspended} eq 't';
 	return 'PT403 seat_based_pricing_not_enabled' if !$self->enabled($seat);
 	return '';
 }
@@ -558,17 +722,21 @@ sub claim_seat
 	return $error eq $answer->{error} if $error || $answer->{error};
 	my ($shown, $session) = split /\|/, $answer->{rows}[0], -1;
 	return 0 if $session !~ $session_token || $self->{session}{$session};
-	if (!$retry)
+	if ($retry)
 	{
-		$self->record('claimed', $seat);
+		$self->end_sessions_of($seat->{id});
+	}
+	else
+	{
 		$self->change(
 			'seat', $seat->{id},
 			status => 'claimed',
 			claimed => 't',
 			modified => 't',
 			key => $key);
+		$self->record('claimed', $self->{seat}{ $seat->{id} }, $seat->{customer});
 	}
-	$self->open_session($seat->{id}, $session);
+	$self->add_session($seat->{id}, $session);
 	return $shown eq $self->show($seat->{id});
 }
 
@@ -584,7 +752,8 @@ sub claim_info
 
 	return $error eq $answer->{error} if $error || $answer->{error};
 	my $organization = $self->{organization}{ $seat->{organization} };
-	my $can_claim = $seat->{status} eq 'pending' && $seat->{expiry} eq 'open';
+	my $can_claim =
+	  $seat->{status} eq 'pending' && $seat->{expiry} eq 'open' && $seat->{suspended} eq 'f';
 	return $answer->{rows}[0] eq join '|', $organization->{product}, $organization->{id},
 	  @$organization{qw(name slug)}, $seat->{email}, $can_claim ? 't' : 'f';
 }
@@ -608,13 +777,31 @@ sub resend_invitation
 
 	$error = 'PT400 seat_not_pending'
 	  if $error eq '' && $self->{seat}{$id}{status} ne 'pending';
+	$error = 'PT400 seat_suspended' if $error eq '' && $self->{seat}{$id}{suspended} eq 't';
 	return $error eq $answer->{error} if $error || $answer->{error};
 	my ($shown, $token) = split /\|/, $answer->{rows}[0], -1;
 	return 0 if $token !~ $invitation_token || $self->{seat_of_token}{$token};
 	$self->replace_token($id, $token);
 	$self->change('seat', $id, expiry => 'open', modified => 't');
-	$self->record('invitation_resent', $self->{seat}{$id});
+	$self->record('invitation_resent', $self->{seat}{$id}, $self->{seat}{$id}{customer});
 	return $shown eq $self->show($id);
+}
+
+sub open_session
+{
+	my ($self, $operation, $answer) = @_;
+	my $id = $operation->{seat};
+	my $error = $self->seat_error($operation);
+
+	$error = 'PT400 seat_not_claimed'
+	  if $error eq '' && $self->{seat}{$id}{status} ne 'claimed';
+	$error = 'PT400 seat_suspended' if $error eq '' && $self->{seat}{$id}{suspended} eq 't';
+	return $error eq $answer->{error} if $error || $answer->{error};
+	my $seat = $self->{seat}{$id};
+	my ($session) = $answer->{rows}[0] =~ /([^|]*)$/;
+	return 0 if $session !~ $session_token || $self->{session}{$session};
+	$self->add_session($id, $session);
+	return $answer->{rows}[0] eq join '|', @$seat{qw(customer organization id email)}, $session;
 }
 
 sub revoke_seat
@@ -624,7 +811,7 @@ sub revoke_seat
 	my $error = $self->seat_error($operation);
 
 	return $error eq $answer->{error} if $error || $answer->{error};
-	$self->revoke($id) if $self->{seat}{$id}{status} ne 'revoked';
+	$self->revoke($id, 'revoked') if $self->{seat}{$id}{status} ne 'revoked';
 	return $answer->{rows}[0] eq $self->show($id);
 }
 
@@ -636,7 +823,7 @@ sub revoke_seats
 	$error = '' if $error =~ /^PT403/;
 	return $error eq $answer->{error} if $error || $answer->{error};
 	my @assigned = $self->assigned($operation->{purchase});
-	$self->revoke($_->{id}) foreach @assigned;
+	$self->revoke($_->{id}, 'revoked') foreach @assigned;
 	return $answer->{rows}[0] == @assigned;
 }
 
@@ -661,6 +848,16 @@ sub get_seat
 	return $answer->{rows}[0] eq $self->show($operation->{seat});
 }
 
+# The seats that a customer sees; the order of the view's rows is nobody's promise.
+sub my_seats
+{
+	my ($self, $operation, $answer) = @_;
+	my @seen = grep { $_->{suspended} eq 'f' } $self->seats_held_by($operation->{customer});
+
+	return $answer->{error} eq ''
+	  && join(' ', sort @{ $answer->{rows} }) eq join ' ', sort map { $self->show($_->{id}) } @seen;
+}
+
 sub authenticate
 {
 	my ($self, $operation, $answer) = @_;
@@ -683,7 +880,7 @@ sub end_session
 	my $session = $self->{session}{ $operation->{session} };
 
 	return 0 if $answer->{error} || $answer->{rows}[0] ne ($session ? 't' : 'f');
-	$self->end_session_of($session->{seat}) if $session;
+	$self->remove_session($operation->{session}) if $session;
 	return 1;
 }
 
@@ -698,7 +895,7 @@ sub release_expired_seats
 	return 0 if $answer->{error} || $count != @released;
 	return 0 if grep { !delete $due{$_} } @released;
 	return 0 if $operation->{alone} && %due;
-	$self->revoke($_) foreach @released;
+	$self->revoke($_, 'released') foreach @released;
 	return 1;
 }
 
@@ -714,8 +911,26 @@ sub purge_expired_sessions
 	return 0 if $answer->{error};
 	return $answer->{rows}[0] <= @due if $operation->{rollback};
 	return 0 if $operation->{alone} && @purged < @due;
-	$self->end_session_of($self->{session}{$_}{seat}) foreach @purged;
+	$self->remove_session($_) foreach @purged;
 	return $answer->{rows}[0] == @purged;
+}
+
+# Revokes the seats of a customer, and clears the person from events.  Who pays for something is
+# kept, without what a person is known by.
+sub erase_customer
+{
+	my ($self, $operation, $answer) = @_;
+	my $id = $operation->{customer};
+	my $customer = $self->{customer}{$id};
+
+	return $answer->{error} eq 'PT404 customer_not_found' if !$customer;
+	return 0 if $answer->{error};
+	my @held = $self->seats_held_by($id);
+	$self->revoke($_->{id}, 'erased') foreach @held;
+	$self->clear_events($id);
+	$self->remove_customer($customer);
+	$self->add_customer(%$customer, email => '', external => '', name => '') if $self->pays($id);
+	return $answer->{rows}[0] == @held;
 }
 
 # A call that is refused whatever the state.
@@ -728,6 +943,25 @@ sub refused
 
 
 # Operations: statements of the application and the owner --------------------------------------
+
+# What becomes of the seats of a purchase whose status changes.
+sub follow_status
+{
+	my ($self, $id, $old, $new) = @_;
+
+	return if $new eq $old;
+	foreach my $seat ($self->assigned($id))
+	{
+		if ($ended{$new})
+		{
+			$self->revoke($seat->{id}, 'ended');
+		}
+		elsif ($seat->{suspended} ne yes_or_no($suspended{$new}))
+		{
+			$self->suspend($seat->{id}, yes_or_no($suspended{$new}));
+		}
+	}
+}
 
 # Arguments: status, seats, each undef where it stays.  The answer is the row when it was updated,
 # before the seats of one that ended were revoked.
@@ -743,14 +977,41 @@ sub update_purchase
 
 	return $answer->{error} eq '23514' && $answer->{message} =~ /because $assigned are assigned/
 	  if $new{seats} < $assigned && !$ends;
-	return 0 if $answer->{error};
+	return 0 if $answer->{error} || @{ $answer->{rows} } != 1;
 	my ($row, $modified_at) = $answer->{rows}[0] =~ /(.*)\|(.*)/;
-	return 0 if $row ne "$new{status}|$new{seats}|$assigned";
+	return 0 if $row ne "$id|$new{status}|$new{seats}|$assigned";
 	return 0 if ($modified_at ne $old->{modified_at}) != ($changed > 0);
 	$self->change('purchase', $id, %new, modified_at => $modified_at) if $changed;
-	if ($ends)
+	$self->follow_status($id, $old->{status}, $new{status});
+	return 1;
+}
+
+# Tells whether an UPDATE of many rows changed those that it had to.  It finds them by its snapshot,
+# and so leaves out what others have added or changed since, although it waits for them elsewhere.
+sub changed_all
+{
+	my ($self, $changed, @wanted) = @_;
+	my %left = map { $_ => 1 } @wanted;
+
+	return 0 if grep { !delete $left{$_} } @$changed;
+	return !grep { !$self->{touched}{$_} } keys %left;
+}
+
+# Changes the status of all subscriptions of an organization.
+sub update_purchases
+{
+	my ($self, $operation, $answer) = @_;
+	my %rows = map { /^([^|]*)/ ? ($1 => $_) : () } @{ $answer->{rows} };
+	my @wanted =
+	  map { $_->{id} }
+	  grep { $_->{kind} eq 'subscription' && $_->{organization} eq $operation->{organization} }
+	  values %{ $self->{purchase} };
+
+	return 0 if $answer->{error} || !$self->changed_all([ keys %rows ], @wanted);
+	foreach my $id (keys %rows)
 	{
-		$self->revoke($_->{id}) foreach $self->assigned($id);
+		return 0 if !$self->update_purchase({ purchase => $id, status => $operation->{status} },
+			{ error => '', rows => [ $rows{$id} ] });
 	}
 	return 1;
 }
@@ -763,27 +1024,24 @@ sub delete_purchase
 	my @found = $self->{purchase}{$id} ? ($id) : ();
 
 	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne "@found";
-	foreach my $seat (map { $_->{id} } $self->seats_of($id))
-	{
-		$self->end_session_of($seat);
-		$self->replace_token($seat, '');
-		$self->put('seat', $seat, undef);
-	}
+	$self->revoke($_->{id}, 'deleted') foreach $self->assigned($id);
+	$self->remove_seat($_->{id}) foreach $self->seats_of($id);
 	$self->put('purchase', $id, undef) if @found;
 	return 1;
 }
 
-# Adds a purchase unless it is there.  Arguments: organization, seats, status.
+# Adds a purchase unless it is there.  Arguments: organization, payer, seats, status.
 sub insert_purchase
 {
 	my ($self, $operation, $answer) = @_;
 	my $id = $operation->{purchase};
 	my @added = $self->{purchase}{$id} ? () : ($id);
 
+	return $answer->{error} eq '23503' if @added && !$self->{customer}{ $operation->{payer} };
 	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne "@added";
 	$self->add_purchase(
 		id => $id,
-		map { $_ => $operation->{$_} } qw(kind organization seats status))
+		map { $_ => $operation->{$_} } qw(kind organization payer seats status))
 	  if @added;
 	return 1;
 }
@@ -797,7 +1055,7 @@ sub enable_pricing
 	return !$answer->{error};
 }
 
-# Deletes the customer who has an address, if there is one; who holds a seat is kept.
+# Deletes the customer who has an address, if there is one; who holds a seat or pays is kept.
 sub delete_customer
 {
 	my ($self, $operation, $answer) = @_;
@@ -805,10 +1063,52 @@ sub delete_customer
 	my $id = $self->{customer_of}{$key};
 
 	return $answer->{error} eq '' && !@{ $answer->{rows} } if !$id;
-	return $answer->{error} eq '23503'
-	  if grep { $self->held_by($_, $id) } keys %{ $self->{purchase} };
+	return $answer->{error} eq '23503' if $self->pays($id) || $self->seats_held_by($id);
 	return 0 if $answer->{error} || join(' ', @{ $answer->{rows} }) ne $id;
 	$self->remove_customer($self->{customer}{$id});
+	return 1;
+}
+
+# Tells whether columns of a customer can be so: nobody else of the organization has the same.
+sub is_free
+{
+	my ($self, $customer, %new) = @_;
+	my @holders =
+	  grep { defined } map { $self->{customer_of}{$_} } names_of({ %$customer, %new });
+
+	return !grep { $_ ne $customer->{id} } @holders;
+}
+
+# Changes columns of a customer.  Arguments: customer, and "new", a hash of the columns.
+sub update_customer
+{
+	my ($self, $operation, $answer) = @_;
+	my $id = $operation->{customer};
+	my $customer = $self->{customer}{$id} or return !$answer->{error} && !@{ $answer->{rows} };
+
+	return $answer->{error} eq '23505' if !$self->is_free($customer, %{ $operation->{new} });
+	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne $id;
+	$self->change_customer($id, %{ $operation->{new} });
+	return 1;
+}
+
+# Changes the addresses of all customers of an organization that have one.  Argument: "change",
+# which gives the new address for the old one, or the same where it stays.
+sub update_customers
+{
+	my ($self, $operation, $answer) = @_;
+	my @found = grep { $_->{organization} eq $operation->{organization} && $_->{email} ne '' }
+	  values %{ $self->{customer} };
+	my %new = map { $_->{id} => $operation->{change}->($_->{email}) } @found;
+	my @wanted = grep { $new{ $_->{id} } ne $_->{email} } @found;
+	my @clashing = grep { !$self->is_free($_, email => $new{ $_->{id} }) } @wanted;
+	my @changed = @{ $answer->{rows} };
+
+	return $answer->{error} eq '23505' && @clashing > 0 if $answer->{error};
+	return 0 if !$self->changed_all(\@changed, map { $_->{id} } @wanted);
+	my %changed = map { $_ => 1 } @changed;
+	return 0 if grep { $changed{ $_->{id} } } @clashing;
+	$self->change_customer($_, email => $new{$_}) foreach @changed;
 	return 1;
 }
 
@@ -875,7 +1175,7 @@ sub seat_row
 
 	return join '|', $self->show($id),
 	  $seat->{token} eq '' ? '' : sha256_hex($seat->{token}),
-	  yes_or_no($seat->{key} ne '');
+	  yes_or_no($seat->{key} ne ''), $seat->{suspended};
 }
 
 sub session_row
@@ -892,7 +1192,7 @@ sub customer_row
 {
 	my ($self, $id) = @_;
 
-	return join '|', @{ $self->{customer}{$id} }{qw(id organization email external)};
+	return join '|', @{ $self->{customer}{$id} }{qw(id organization email external name)};
 }
 
 sub purchase_row
@@ -900,7 +1200,7 @@ sub purchase_row
 	my ($self, $id) = @_;
 	my $purchase = $self->{purchase}{$id};
 
-	return join '|', $id, @$purchase{qw(status seats)}, scalar $self->assigned($id),
+	return join '|', $id, @$purchase{qw(payer status seats)}, scalar $self->assigned($id),
 	  $purchase->{modified_at}, "@{ $purchase->{rows} }";
 }
 
@@ -915,14 +1215,14 @@ sub event_row
 {
 	my ($self, $key) = @_;
 
-	return join '|', split(/ /, $key), $self->{event}{$key};
+	return "$key|$self->{event}{$key}";
 }
 
 sub new_event_row
 {
 	my ($self, $key) = @_;
 
-	return join '|', split(/ /, $key), $self->{new_event}{$key};
+	return "$key|$self->{new_event}{$key}";
 }
 
 # Tells a person what a purchase is like.
@@ -936,7 +1236,8 @@ sub describe
 	  "purchase $id: $purchase->{status}, $purchase->{seats} seats, pricing enabled: "
 	  . $organization->{enabled},
 	  map { "  $_->{id} $_->{status} customer=$_->{customer} email=$_->{email}"
-		  . " expiry=$_->{expiry} token=$_->{token} key=$_->{key} session=$_->{session}" }
+		  . " expiry=$_->{expiry} suspended=$_->{suspended} token=$_->{token} key=$_->{key}"
+		  . " sessions=@{ $_->{sessions} }" }
 	  $self->seats_of($id);
 }
 

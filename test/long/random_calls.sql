@@ -200,7 +200,7 @@ SELECT oid, oid::regprocedure AS name, format('%I.%I', pronamespace::regnamespac
 	prorettype = 'trigger'::regtype AS is_trigger, pronargs, pronargdefaults, proargtypes, proargnames,
 	row_number() OVER () AS n
 FROM pg_proc CROSS JOIN LATERAL generate_series(1,
-	CASE WHEN proname ~ '^(assign_seat|claim_seat|claim_info|get_claim_info|authenticate)' THEN 3 ELSE 1 END)
+	CASE WHEN proname ~ '^(assign_seat|claim_seat|claim_info|get_claim_info|authenticate|open_session)' THEN 3 ELSE 1 END)
 WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
 	AND (pronamespace = 'seats_http'::regnamespace OR NOT EXISTS (
 		SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -240,9 +240,17 @@ BEGIN
 		set_config('request.headers', pick('', '{', '[]', '{"idempotency-key": "key"}', '{"idempotency-key": 5}', some_body()), false),
 		set_config('request.jwt.claims', pick('', 'null', '{"sub": ' || to_json(some_id())::text || '}', some_json(0)), false),
 		set_config('TimeZone', pick('UTC', 'Asia/Kathmandu', 'America/St_Johns'), false);
-	UPDATE seats.subscriptions SET status = pick('active', 'active', 'trialing', 'past_due', 'canceled', 'incomplete')
+	UPDATE seats.subscriptions SET status = pick('active', 'active', 'trialing', 'past_due', 'canceled', 'incomplete',
+			'paused', 'unpaid')
 		WHERE random() < 0.1;
-	UPDATE seats.orders SET status = pick('paid', 'paid', 'partially_refunded', 'refunded', 'pending') WHERE random() < 0.1;
+	UPDATE seats.orders SET status = pick('paid', 'paid', 'partially_refunded', 'refunded', 'pending', 'draft') WHERE random() < 0.1;
+	UPDATE seats.customers SET email = CASE pick('upper', 'lower', 'none') WHEN 'upper' THEN upper(email)
+			WHEN 'lower' THEN lower(email) END
+		WHERE random() < 0.02;
+	-- Others take the places of those who were erased.
+	INSERT INTO seats.customers (organization_id, email, external_id)
+		SELECT id, n || '@example.com', 'e' || n FROM seats.organizations, generate_series(1, 20) AS n WHERE random() < 0.05
+		ON CONFLICT DO NOTHING;
 	UPDATE seats.organizations SET seat_based_pricing_enabled = random() < 0.95,
 		invitation_ttl = pick(NULL, '1 second', '1 day', '10 years')::interval;
 	-- As if time went by.

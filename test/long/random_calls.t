@@ -65,6 +65,7 @@ is(query(q{
 			('PT400', 'Invalid, expired, or already claimed token'), ('PT400', 'No available seats'),
 			('PT400', 'Seat already assigned to this customer'), ('PT400', 'Seat not pending'),
 			('PT400', 'Subscription not active'), ('PT400', 'Order not paid'),
+			('PT400', 'Seat suspended'), ('PT400', 'Seat not claimed'),
 			('PT401', 'Invalid or expired session token'),
 			('PT403', 'Seat-based pricing not enabled for organization'),
 			('PT404', 'Subscription not found'), ('PT404', 'Order not found'),
@@ -77,8 +78,8 @@ is(query(q{
 				SELECT FROM json_array_elements(detail::json) AS e
 				WHERE json_typeof(e -> 'loc') <> 'array' OR e ->> 'msg' IS NULL OR e ->> 'type' IS NULL)
 			ELSE detail NOT IN ('invitation_invalid', 'invitation_expired', 'seat_already_claimed', 'seat_revoked',
-				'no_available_seats', 'seat_already_assigned', 'seat_not_pending', 'subscription_not_active',
-				'order_not_paid', 'session_invalid', 'session_expired', 'seat_based_pricing_not_enabled',
+				'seat_suspended', 'seat_not_claimed', 'no_available_seats', 'seat_already_assigned', 'seat_not_pending',
+				'subscription_not_active', 'order_not_paid', 'session_invalid', 'session_expired', 'seat_based_pricing_not_enabled',
 				'subscription_not_found', 'order_not_found', 'customer_not_found', 'seat_not_found') END}),
 	'', 'each detail is a reason, or a list of faults');
 is(query(q{SELECT function, call FROM chance.calls
@@ -96,7 +97,7 @@ SKIP:
 	is(query(q{
 			SELECT r FROM unnest('{invitation_invalid,invitation_expired,seat_already_claimed,seat_revoked,no_available_seats,
 				seat_already_assigned,seat_not_pending,subscription_not_active,order_not_paid,session_invalid,session_expired,
-				seat_based_pricing_not_enabled,subscription_not_found,order_not_found,customer_not_found,seat_not_found}'::text[]) AS r
+				seat_suspended,seat_not_claimed,seat_based_pricing_not_enabled,subscription_not_found,order_not_found,customer_not_found,seat_not_found}'::text[]) AS r
 			WHERE NOT EXISTS (SELECT FROM chance.calls WHERE detail = r)}),
 		'', 'each reason was given');
 }
@@ -108,11 +109,11 @@ my %rules = (
 			UNION ALL SELECT id, seats, assigned_seats FROM seats.orders) AS p
 		WHERE assigned_seats > seats OR assigned_seats <> (SELECT count(*) FROM seats.customer_seats
 			WHERE p.id IN (subscription_id, order_id) AND status <> 'revoked')},
-	'a session is of a claimed seat and its customer' => q{
+	'a session is of a claimed seat that is not suspended, and of its customer' => q{
 		SELECT x.* FROM seats.customer_sessions AS x
 		LEFT JOIN seats.customer_seats AS s ON s.id = x.seat_id AND s.customer_id = x.customer_id
 			AND s.organization_id = x.organization_id
-		WHERE (s.status = 'claimed') IS NOT TRUE},
+		WHERE (s.status = 'claimed' AND s.suspended_at IS NULL) IS NOT TRUE},
 	'ids of one seat are of one organization' => q{
 		SELECT s.* FROM seats.customer_seats AS s
 		LEFT JOIN seats.customers AS c ON c.id = s.customer_id
@@ -126,7 +127,7 @@ my %rules = (
 			WHEN 'pending' THEN invitation_token_hash IS NULL OR invitation_token_expires_at IS NULL
 				OR customer_id IS NULL OR claimed_at IS NOT NULL OR revoked_at IS NOT NULL
 			WHEN 'claimed' THEN claimed_at IS NULL OR customer_id IS NULL OR revoked_at IS NOT NULL
-			ELSE revoked_at IS NULL OR num_nonnulls(customer_id, customer_email) > 0 END},
+			ELSE revoked_at IS NULL OR num_nonnulls(customer_id, customer_email, seat_metadata, suspended_at) > 0 END},
 	'a customer has one seat of a purchase at most' => q{
 		SELECT customer_id FROM seats.customer_seats WHERE status <> 'revoked'
 		GROUP BY customer_id, coalesce(subscription_id, order_id) HAVING count(*) > 1},
@@ -134,8 +135,20 @@ my %rules = (
 		SELECT s.* FROM seats.customer_seats AS s
 		LEFT JOIN seats.subscriptions AS u ON u.id = s.subscription_id
 		LEFT JOIN seats.orders AS o ON o.id = s.order_id
-		WHERE s.status <> 'revoked' AND (u.status IN ('canceled', 'unpaid', 'incomplete_expired')
+		WHERE s.status <> 'revoked' AND (u.status IN ('canceled', 'incomplete_expired')
 			OR o.status IN ('refunded', 'void'))},
+	'the seats of a suspended purchase are suspended, and no others' => q{
+		SELECT s.* FROM seats.customer_seats AS s
+		LEFT JOIN seats.subscriptions AS u ON u.id = s.subscription_id
+		WHERE s.status <> 'revoked' AND (s.suspended_at IS NOT NULL)
+			<> coalesce(u.status IN ('paused', 'unpaid'), false)},
+	'a seat has the address of its customer' => q{
+		SELECT s.* FROM seats.customer_seats AS s JOIN seats.customers AS c ON c.id = s.customer_id
+		WHERE s.customer_email IS DISTINCT FROM c.email},
+	'an event has its seat, and names the purchase' => q{
+		SELECT e.* FROM seats.events AS e WHERE ((e.seat).id = e.seat_id
+			AND coalesce((e.seat).subscription_id, (e.seat).order_id)::text
+				= coalesce(metadata ->> 'subscription_id', metadata ->> 'order_id')) IS NOT TRUE},
 	'an address that was let in is one' => q{
 		SELECT email FROM seats.customers WHERE length(email) > 320 OR email !~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$'},
 	'metadata is small' => q{

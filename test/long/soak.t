@@ -71,6 +71,18 @@ query(q{
 				SELECT r.invitation_token INTO known.invitation FROM seats.resend_invitation(known.seat) AS r;
 			WHEN 'revoke' THEN
 				PERFORM seats.revoke_seat(known.seat);
+			WHEN 'open session' THEN
+				SELECT o.customer_session_token INTO known.session FROM seats.open_session(known.seat) AS o;
+			WHEN 'another address' THEN
+				UPDATE seats.customers SET email = CASE email WHEN lower(email) THEN upper(email) ELSE lower(email) END
+				WHERE id = (SELECT customer_id FROM seats.customer_seats WHERE id = known.seat);
+			WHEN 'erase' THEN
+				PERFORM seats.erase_customer(customer_id) FROM seats.customer_seats
+				WHERE id = known.seat AND customer_id IS NOT NULL;
+			-- Seldom, and soon over.
+			WHEN 'pause' THEN
+				UPDATE seats.subscriptions SET status = CASE status WHEN 'active' THEN 'paused' ELSE 'active' END
+				WHERE id = shop AND (status = 'paused' OR random() < 0.02);
 			WHEN 'list' THEN
 				PERFORM seats.list_seats(shop);
 			WHEN 'house-keeping' THEN
@@ -83,7 +95,8 @@ query(q{
 	LANGUAGE plpgsql AS $$
 	DECLARE
 		actions text[] := '{assign,assign,assign,claim,claim,claim,claim over HTTP,claim of another,info,info,'
-			'authenticate,authenticate,authenticate,sign out,resend,revoke,list,house-keeping}';
+			'authenticate,authenticate,authenticate,sign out,open session,another address,erase,pause,resend,revoke,list,'
+			'house-keeping}';
 		chosen text := actions[1 + floor(random() * array_length(actions, 1))];
 		known soak.seats;
 		came text := 'ok';
@@ -188,6 +201,11 @@ is( query(q{
 		SELECT string_agg(DISTINCT outcome, E'\n') FROM soak.outcomes
 		WHERE outcome <> 'ok' AND NOT (action, outcome) IN (
 			('assign', 'PT400 seat_already_assigned'), ('assign', 'PT400 no_available_seats'),
+			('assign', 'PT400 subscription_not_active'), ('claim', 'PT400 seat_suspended'),
+			('claim of another', 'PT400 seat_suspended'), ('resend', 'PT400 seat_suspended'),
+			('open session', 'PT400 seat_suspended'), ('open session', 'PT400 seat_not_claimed'),
+			('open session', 'PT404 seat_not_found'), ('open session', 'PT422 '), ('revoke', 'PT404 seat_not_found'),
+			('erase', 'PT404 customer_not_found'),
 			('claim', 'PT400 seat_already_claimed'), ('claim', 'PT400 invitation_expired'),
 			('claim', 'PT400 invitation_invalid'), ('claim', 'PT400 seat_revoked'), ('claim', 'PT422 '),
 			('claim of another', 'PT400 seat_already_claimed'), ('claim of another', 'PT400 invitation_expired'),
@@ -199,7 +217,7 @@ is( query(q{
 			('resend', 'PT400 seat_not_pending'), ('resend', 'PT422 '), ('revoke', 'PT422 '),
 			('resend', 'PT404 seat_not_found'))}),
 	'', 'no error but of the contract');
-is(query(q{SELECT count(DISTINCT action) FROM soak.outcomes WHERE outcome = 'ok'}), 11, 'everything succeeded sometimes');
+is(query(q{SELECT count(DISTINCT action) FROM soak.outcomes WHERE outcome = 'ok'}), 15, 'everything succeeded sometimes');
 unlike(slurp_file($node->logfile), qr/PANIC|FATAL:(?!.*(terminating|starting up))|server process .* was terminated/,
 	'the server went through it');
 ok(-s $dumps && slurp_file($dumps) !~ /bad/, 'dumps succeeded');
@@ -226,8 +244,11 @@ is( query(q{
 			(SELECT count(*) FROM seats.customer_seats WHERE subscription_id = u.id AND status <> 'revoked')
 		UNION ALL
 		SELECT x.seat_id FROM seats.customer_sessions AS x LEFT JOIN seats.customer_seats AS s ON s.id = x.seat_id
-		WHERE (s.status = 'claimed' AND s.customer_id = x.customer_id) IS NOT TRUE}),
-	'', 'counts are right, and only claimed seats have sessions');
+		WHERE (s.status = 'claimed' AND s.suspended_at IS NULL AND s.customer_id = x.customer_id) IS NOT TRUE
+		UNION ALL
+		SELECT s.id FROM seats.customer_seats AS s JOIN seats.customers AS c ON c.id = s.customer_id
+		WHERE s.customer_email IS DISTINCT FROM c.email}),
+	'', 'counts are right, only claimed seats have sessions, and each seat has the address of its customer');
 query('CREATE EXTENSION amcheck');
 is( query(q{
 		SELECT count(bt_index_check(c.oid, true)) FROM pg_class AS c

@@ -17,8 +17,8 @@ spread(1000, 3);
 # The catalogs ---------------------------------------------------------------------------------------------
 
 # What the contract names, and what PostgREST needs beside it.
-my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat end_session get_claim_info
-  get_seat grant_access list_seats organization_route purge_events purge_expired_sessions release_expired_seats
+my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat end_session erase_customer
+  get_claim_info get_seat grant_access list_seats open_session organization_route purge_events purge_expired_sessions release_expired_seats
   resend_invitation revoke_seat revoke_seats token_route);
 my $functions = q{
 	SELECT p.oid::regproc::text,
@@ -34,7 +34,7 @@ my $types = q{
 	LEFT JOIN pg_enum AS e ON e.enumtypid = t.oid
 	LEFT JOIN pg_attribute AS a ON a.attrelid = t.typrelid
 	WHERE typnamespace = 'seats'::regnamespace AND typname IN ('seat_status', 'customer_seat', 'customer_seat_claim_response',
-		'seat_invitation', 'seat_claim_info', 'seats_list', 'customer_session', 'my_seats')
+		'seat_invitation', 'seat_claim_info', 'seats_list', 'customer_session', 'opened_session', 'my_seats')
 	ORDER BY 1, e.enumsortorder, a.attnum};
 foreach my $catalog ([ 'functions', $functions ], [ 'types', $types ])
 {
@@ -183,6 +183,12 @@ like(
 );
 same('claim_info of a claimed seat', q{SELECT * FROM seats.claim_info('<ann_token>')}, role => 'anonymous');
 same('authenticate', q{SELECT to_json(seats.authenticate('<ann_session>'))},           role => 'customer');
+same(
+	'open_session', q{SELECT to_json(seats.open_session(<org,>'<ann>'))},
+	gives => 'further'
+);
+same('authenticate a further session', q{SELECT to_json(seats.authenticate('<further_session>'))},
+	role => 'customer');
 same('get_seat',                     q{SELECT to_json(seats.get_seat(<org,>'<ann>'))});
 same('list_seats of a subscription', q{SELECT to_json(seats.list_seats(<org,>'<org>'))});
 same('list_seats of an order',       q{SELECT to_json(seats.list_seats(<org=>order_id => '<org>'))});
@@ -228,11 +234,24 @@ same('customer_not_found', q{SELECT seats.assign_seat(<org,>'<org>', external_cu
 same('seat_not_found',     q{SELECT seats.get_seat(<org,>'<org>')});
 same('seat_not_found to revoke',     q{SELECT seats.revoke_seat(<org,>'<org>')});
 same('seat_not_found to send again', q{SELECT seats.resend_invitation(<org,>'<org>')});
+same('seat_not_found to sign in',    q{SELECT seats.open_session(<org,>'<org>')});
+same('seat_not_claimed, since it is revoked', q{SELECT seats.open_session(<org,>'<ann>')});
 same(
 	'a seat given again',
 	q{SELECT to_json(seats.assign_seat(<org,>'<org>', email => 'hal@example.com'))},
 	gives => 'hal'
 );
+same('seat_not_found of a seat given again', q{SELECT seats.revoke_seat(<org,>'<ann>')});
+same('seat_not_claimed', q{SELECT seats.open_session(<org,>'<hal>')});
+both(q{UPDATE seats.subscriptions SET status = 'paused' WHERE id = '<org>'});
+same('seat_suspended', q{SELECT seats.claim_seat('<hal_token>')}, role => 'anonymous');
+same(
+	'claim_info of a suspended seat',
+	q{SELECT to_json(seats.claim_info('<hal_token>'))},
+	role => 'anonymous'
+);
+same('seat_suspended to send again', q{SELECT seats.resend_invitation(<org,>'<hal>')});
+both(q{UPDATE seats.subscriptions SET status = 'active' WHERE id = '<org>'});
 same('resend_invitation', q{SELECT to_json(seats.resend_invitation(<org,>'<hal>'))}, gives => 'hal');
 both(q{UPDATE seats.customer_seats SET invitation_token_expires_at = clock_timestamp() WHERE id = '<hal>'});
 same('invitation_expired', q{SELECT seats.claim_seat('<hal_token>')}, role => 'anonymous');
@@ -259,6 +278,13 @@ same(
 );
 same('claim_seat with another key', q{SELECT seats.claim_seat('<hal_token>', 'another')},
 	role => 'anonymous');
+both(q{UPDATE seats.subscriptions SET status = 'unpaid' WHERE id = '<org>'});
+same('seat_suspended to sign in', q{SELECT seats.open_session(<org,>'<hal>')});
+same('seat_suspended by key', q{SELECT seats.claim_seat('<hal_token>', 'key')}, role => 'anonymous');
+same('session_invalid, its seat being suspended', q{SELECT seats.authenticate('<hal_session>')},
+	role => 'customer');
+both(q{UPDATE seats.subscriptions SET status = 'active' WHERE id = '<org>'});
+same('open_session after it', q{SELECT to_json(seats.open_session(<org,>'<hal>'))}, gives => 'hal');
 both(q{UPDATE seats.customer_sessions SET expires_at = clock_timestamp() WHERE seat_id = '<hal>'});
 same('session_expired', q{SELECT seats.authenticate('<hal_session>')}, role => 'customer');
 same('end_session',     q{SELECT seats.end_session('<hal_session>')},  role => 'customer');
@@ -277,7 +303,8 @@ same("claim_info of $_", "SELECT seats.claim_info($_)", role => 'anonymous')
   foreach 'NULL', "''", "repeat('x', 256)";
 same("$_ of null", "SELECT seats.$_(NULL)", role => 'customer') foreach 'authenticate', 'end_session';
 same("$_ of null", "SELECT seats.$_(<org,>NULL)")
-  foreach 'get_seat', 'revoke_seat', 'resend_invitation', 'list_seats', 'revoke_seats';
+  foreach 'get_seat', 'revoke_seat', 'resend_invitation', 'list_seats', 'revoke_seats', 'open_session',
+  'erase_customer';
 same('assign_seat of nothing', q{SELECT seats.assign_seat(<org,>NULL)});
 same('assign_seat with all that can be wrong',
 	q{SELECT seats.assign_seat(<org,>email => 'malformed', external_customer_id => 'x', metadata => '[]')});
@@ -329,6 +356,17 @@ same(
 );
 my $assign = q{{"organization_id": "<org>", "order_id": "<org>", "email": "%s"}};
 both(q{UPDATE seats.orders SET seats = 10 WHERE id = '<org>'});
+
+# One who is erased.
+both(
+	q{INSERT INTO seats.customers (id, organization_id, email, name)
+		VALUES (md5('<org>')::uuid, '<org>', 'ivy@example.com', 'Ivy')}
+);
+same('assign_seat to one who is erased',
+	q{SELECT to_json(seats.assign_seat(<org,>order_id => '<org>', customer_id => md5('<org>')::uuid))});
+same('erase_customer', q{SELECT seats.erase_customer(<org,>md5('<org>')::uuid)});
+same('customer_not_found to erase', q{SELECT seats.erase_customer(<org,>md5('<org>')::uuid)});
+
 foreach my $type ('jsonb', 'bytea')
 {
 	same(
@@ -354,6 +392,7 @@ same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_")
   foreach "seats.claim_seat(NULL)", "seats.assign_seat(<org,>NULL)",
   "seats.assign_seats(<org,>NULL, NULL, NULL)",
   "seats.resend_invitation(<org,>NULL)", "seats.revoke_seat(<org,>NULL)", "seats.revoke_seats(<org,>NULL)",
+  "seats.open_session(<org,>NULL)", "seats.erase_customer(<org,>NULL)",
   "seats.end_session(NULL)",
   "seats.release_expired_seats()", "seats.purge_expired_sessions()", "seats.purge_events('0')",
   "seats_http.claim_seat('{}'::jsonb)";
@@ -389,7 +428,8 @@ my $events =
 on_shard(1);
 is(
 	query(sprintf $events, $proxied),
-	'customer_seat.claimed|{"role": "anonymous", "address": "192.0.2.7", "user_agent": "test"}',
+	'customer_seat.claimed|{"role": "anonymous", "address": "192.0.2.7", '
+	  . "\"order_id\": \"$proxied\", \"user_agent\": \"test\"}",
 	'the event has role, address and user agent'
 );
 
@@ -480,10 +520,10 @@ same('purge_events of the last year', q{SELECT seats.purge_events('1 year')});
 # All of it was there --------------------------------------------------------------------------------------
 
 is(
-	join(' ', sort map { /DETAIL:  (\w+)/ ? $1 : $_ } keys %seen),
+	join(' ', sort keys %{ { map { /DETAIL:  (\w+)/ ? ($1 => 1) : ($_ => 1) } keys %seen } }),
 	'25006 PT422 customer_not_found invitation_expired invitation_invalid no_available_seats order_not_found order_not_paid '
-	  . 'seat_already_assigned seat_already_claimed seat_based_pricing_not_enabled seat_not_found seat_not_pending '
-	  . 'seat_revoked session_expired session_invalid subscription_not_active subscription_not_found',
+	  . 'seat_already_assigned seat_already_claimed seat_based_pricing_not_enabled seat_not_claimed seat_not_found '
+	  . 'seat_not_pending seat_revoked seat_suspended session_expired session_invalid subscription_not_active subscription_not_found',
 	'every error of the contract was among these'
 );
 on_front();
@@ -508,9 +548,10 @@ is(
 
 # What they left, without what is random.
 my $rows = q{
-	SELECT status, customer_email, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, subscription_id IS NULL
+	SELECT status, customer_email, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
 		FROM seats.customer_seats AS s WHERE organization_id = '<org>' ORDER BY created_at, customer_email;
-	SELECT type, metadata FROM seats.events WHERE organization_id = '<org>' ORDER BY id;
+	SELECT type, replace(metadata::text, '<org>', 'its own'), (seat).status, (seat).customer_email, (seat).seat_metadata
+		FROM seats.events WHERE organization_id = '<org>' ORDER BY id;
 	SELECT count(*) FROM seats.customer_sessions WHERE organization_id = '<org>';
 	SELECT email, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
 	SELECT assigned_seats FROM seats.subscriptions WHERE id = '<org>';

@@ -37,6 +37,8 @@ ALTER FUNCTION seats.revoke_seat SET SCHEMA front;
 ALTER FUNCTION seats.revoke_seats SET SCHEMA front;
 ALTER FUNCTION seats.list_seats SET SCHEMA front;
 ALTER FUNCTION seats.get_seat SET SCHEMA front;
+ALTER FUNCTION seats.open_session SET SCHEMA front;
+ALTER FUNCTION seats.erase_customer SET SCHEMA front;
 
 CREATE FUNCTION front.of_purchase(subscription uuid, purchase uuid)
 RETURNS uuid LANGUAGE sql STABLE AS $$
@@ -46,6 +48,10 @@ $$;
 CREATE FUNCTION front.of_seat(seat uuid)
 RETURNS uuid LANGUAGE sql STABLE AS $$
 	SELECT coalesce((SELECT organization_id FROM seats.customer_seats WHERE id = seat), '00000000-0000-4000-8000-000000000000')
+$$;
+CREATE FUNCTION front.of_customer(customer uuid)
+RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT organization_id FROM seats.customers WHERE id = customer), '00000000-0000-4000-8000-000000000000')
 $$;
 
 CREATE FUNCTION seats.assign_seat(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, email text DEFAULT NULL,
@@ -90,5 +96,17 @@ CREATE FUNCTION seats.get_seat(seat_id uuid)
 RETURNS seats.customer_seat LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN front.get_seat(front.of_seat($1), $1);
+END
+$$;
+CREATE FUNCTION seats.open_session(seat_id uuid)
+RETURNS seats.opened_session LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.open_session(front.of_seat($1), $1);
+END
+$$;
+CREATE FUNCTION seats.erase_customer(customer_id uuid)
+RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.erase_customer(front.of_customer($1), $1);
 END
 $$;

@@ -120,7 +120,7 @@ SELECT test.make_organization(720, 2);
 SELECT (seats.assign_seat(p.id, email => 'a@example.com')).invitation_token IS NOT NULL AS assigned FROM seats.subscriptions AS p;
 CREATE VIEW test.states AS
 SELECT p.id, p.status, count(s.id) AS seats, count(s.suspended_at) AS suspended
-FROM seats.subscriptions AS p LEFT JOIN seats.customer_seats AS s ON s.subscription_id = p.id AND s.customer_id IS NOT NULL GROUP BY p.id ORDER BY p.id;
+FROM seats.subscriptions AS p LEFT JOIN seats.customer_seats AS s ON s.subscription_id = p.id AND s.customer_id IS NOT NULL GROUP BY p.id, p.status ORDER BY p.id;
 UPDATE seats.subscriptions SET status = 'unpaid';
 SELECT * FROM test.states;
 MERGE INTO seats.subscriptions AS p USING (VALUES (test.id(713), 'active'), (test.id(723), 'paused')) AS v (id, status) ON p.id = v.id

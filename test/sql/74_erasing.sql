@@ -17,7 +17,7 @@ CREATE FUNCTION test.rows_with(word text) RETURNS TABLE (relation text, n bigint
 LANGUAGE plpgsql AS $$
 BEGIN
 	FOR relation IN
-		SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace = 'seats'::regnamespace AND c.relkind = 'r' ORDER BY c.relname
+		SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace = 'seats'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname
 	LOOP
 		EXECUTE format('SELECT count(*) FROM %s AS r WHERE r::text ILIKE %L', relation, '%' || word || '%') INTO n;
 		IF n > 0 THEN

@@ -121,6 +121,16 @@ my @sessions = $output =~ /^(seats_cst_\w{55}) (seats_cst_\w{55})$/m;
 is(scalar @sessions, 2, 'a claim is made and retried by a key in a header and as an argument');
 push @tokens, @sessions;
 
+# A further session.
+($output) = run_with('none', qq{
+	SELECT customer_session_token AS further FROM seats.open_session(
+		(SELECT id FROM seats.customer_seats WHERE customer_email = 'many1\@example.com')) \\gset
+	\\shell echo :further
+});
+my ($further) = $output =~ /^(seats_cst_\w{55})$/m;
+ok(defined $further, 'a further session is opened');
+push @tokens, $further;
+
 # Over HTTP: tokens in a body, and in answers.
 my $body = q{convert_to('{"invitation_token": "' || :token::text || '"}', 'UTF8')};
 ($output) = run_with(new_invitation(), qq{

@@ -91,7 +91,7 @@ my $objects = query('\dx+ seats');
 my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
-	60, 'three roles were granted what they need');
+	62, 'three roles were granted what they need');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/seats.dump';
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');
@@ -141,8 +141,11 @@ is( outcome("UPDATE seats.subscriptions SET seats = 3 WHERE id = '$shop'"),
 my $revoked = query(qq{
 	SELECT id FROM seats.customer_seats WHERE subscription_id = '$shop' AND status = 'revoked'
 });
-is(query("SELECT (seat).id FROM seats.assign_seat('$shop', email => 'new\@example.com')"),
-	$revoked, "a revoked seat's row is given again");
+my $seats = query("SELECT count(*) FROM seats.customer_seats WHERE subscription_id = '$shop'");
+isnt(query("SELECT (seat).id FROM seats.assign_seat('$shop', email => 'new\@example.com')"),
+	$revoked, 'the next seat has a new id');
+is(query("SELECT count(*) FROM seats.customer_seats WHERE subscription_id = '$shop'"),
+	$seats, "and a revoked seat's row");
 is( outcome(qq{
 		SET seats.session_token_format = 'jwt';
 		SELECT invitation_token AS token FROM seats.assign_seat('$shop', email => 'jwt2\@example.com') \\gset

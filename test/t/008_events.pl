@@ -41,7 +41,11 @@ sub new_events
 			CASE WHEN e.occurred_at <> greatest(s.created_at, s.modified_at) THEN 'moment' END,
 			CASE WHEN e.organization_id <> s.organization_id THEN 'organization' END,
 			CASE WHEN e.customer_id <> s.customer_id THEN 'customer' END,
-			CASE WHEN e.xmin <> s.xmin THEN 'transaction' END), ', ' ORDER BY e.id)
+			CASE WHEN e.xmin <> s.xmin THEN 'transaction' END,
+			CASE WHEN NOT to_jsonb(s) \@> to_jsonb(e.seat) THEN 'seat' END,
+			CASE WHEN s.subscription_id::text IS DISTINCT FROM e.metadata ->> 'subscription_id'
+				OR s.order_id::text IS DISTINCT FROM e.metadata ->> 'order_id' THEN 'purchase' END,
+			CASE WHEN e.metadata ? 'reason' <> (e.type = 'customer_seat.revoked') THEN 'reason' END), ', ' ORDER BY e.id)
 		FROM seats.events AS e
 		JOIN seats.customer_seats AS s ON s.id = e.seat_id
 		JOIN seats.customers AS c ON c.id = e.customer_id
@@ -83,7 +87,9 @@ records("SELECT seats.revoke_seat('$ann')", 'revoked ann', 'revoke_seat()');
 records("SELECT seats.revoke_seat('$ann')", '', 'revoking it again records nothing');
 records("SELECT seats.assign_seat('$shop', email => 'ben\@x')",
 	'assigned ben', 'giving its row to the next customer');
-is(query(q{SELECT seat_of('ben@x')}), $ann, 'which was the same row');
+my $ben = query(q{SELECT seat_of('ben@x')});
+isnt($ben, $ann, 'which has a new id');
+is(query("SELECT count(*) FROM seats.customer_seats WHERE subscription_id = '$shop'"), 1, 'and is the same row');
 records("SELECT seats.assign_seat('$shop', email => 'cat\@x', immediate_claim => true)",
 	'claimed cat', 'assign_seat() with immediate_claim is one event');
 records("SELECT seats.assign_seats(NULL, '$side', '{fay\@x,dan\@x,eve\@x}')",
@@ -151,7 +157,7 @@ foreach (
 	[ "assign_seats('$shop', NULL, '{kim\@x,cat\@x}')", 'seat_already_assigned' ],
 	[ "resend_invitation('$cat')", 'seat_not_pending' ],
 	[ "revoke_seat('$shop')", 'seat_not_found' ],
-	[ "revoke_seats('$ann')", 'subscription_not_found' ],
+	[ "revoke_seats('$ben')", 'subscription_not_found' ],
   )
 {
 	my ($call, $reason) = @$_;
@@ -176,7 +182,7 @@ $token = assign('lea@x');
 my $lea = query(q{SELECT seat_of('lea@x')});
 new_events();
 my $everything = qq{
-	SELECT seats.resend_invitation('$ann');
+	SELECT seats.resend_invitation('$ben');
 	SELECT seats.claim_seat('$token');
 	SELECT seats.assign_seat('$shop', email => 'mia\@x');
 	SELECT seats.assign_seats('$shop', NULL, '{ned\@x,oli\@x}');
@@ -189,7 +195,7 @@ records(qq{
 		SAVEPOINT before;
 		$everything
 		ROLLBACK TO before;
-		SELECT seats.resend_invitation('$ann');
+		SELECT seats.resend_invitation('$ben');
 		COMMIT;
 	},
 	'invitation_resent ben', 'of one rolled back to a savepoint what came after it');
@@ -248,7 +254,7 @@ sub metadata_of_claim
 	my $result = outcome("BEGIN; $before $claim('$token'); COMMIT;", extra_params => [@options]);
 	return $result if $result !~ /claimed$/;
 	return query(qq{
-		SELECT metadata FROM seats.events
+		SELECT metadata - 'subscription_id' FROM seats.events
 		WHERE seat_id = seat_of('$email') AND type = 'customer_seat.claimed'
 	});
 }
@@ -353,7 +359,7 @@ is( query(q{
 		SELECT length(set_config('request.headers', '{"user-agent": "curl"}', true));
 		SELECT FROM seats.assign_seats('} . $shop . q{', NULL, '{pia@x,quin@x}');
 		COMMIT;
-		SELECT metadata FROM seats.events ORDER BY id DESC LIMIT 2;
+		SELECT metadata - 'subscription_id' FROM seats.events ORDER BY id DESC LIMIT 2;
 	}) =~ s/^\d+\s+//r,
 	join("\n", (qq({"role": "$owner", "user_agent": "curl"})) x 2),
 	'each event of many has them');
@@ -456,7 +462,7 @@ foreach my $kind ('invitation', 'session')
 		is(query("SELECT count(*) $events"), scalar @values, "events with $kind tokens in $name");
 		is(query("SELECT count(*) $events AND metadata ? 'user_agent'"), '0',
 			"none has a user agent with a token in it");
-		is(query("SELECT DISTINCT metadata - 'role' - 'address' $events"), '{}',
+		is(query("SELECT DISTINCT metadata - 'role' - 'address' - 'subscription_id' $events"), '{}',
 			"none has more than an address");
 	}
 	metadata_with_headers(qq({"user-agent": "$secret", "x-forwarded-for": "$secret"}));
@@ -555,8 +561,8 @@ sub agreeing_messages
 {
 	return query(qq{
 		SELECT count(*) FILTER (WHERE e.seat_id = s.id AND e.organization_id = s.organization_id
-				AND e.customer_id = s.customer_id AND e.metadata = '{"role": "$owner"}'
-				AND e.occurred_at = greatest(s.created_at, s.modified_at)), count(*)
+				AND e.customer_id = s.customer_id AND e.metadata = jsonb_build_object('role', '$owner', 'subscription_id', s.subscription_id)
+				AND to_jsonb(s) \@> to_jsonb(e.seat) AND e.occurred_at = greatest(s.created_at, s.modified_at)), count(*)
 		FROM ($read) AS e LEFT JOIN seats.customer_seats AS s ON s.id = e.seat_id
 		WHERE e.id IS NOT NULL
 	});

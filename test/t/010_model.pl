@@ -4,7 +4,8 @@
 # end every rule of the contract is checked in SQL.
 #
 # SEED=... draws the same operations as long as the answers are the same, which the interleaving
-# of the sessions decides; OPERATIONS=... changes how many there are.
+# of the sessions decides.  There are 20,000 operations, 100,000 with FULL=1, or OPERATIONS=...;
+# SESSIONS=1 does one after the other.
 use strict;
 use warnings;
 
@@ -18,27 +19,30 @@ use SeatsTest;
 use Test::More;
 
 my $seed = $ENV{SEED} // int(rand(2**31));
-my $operations = $ENV{OPERATIONS} // 20_000;
-my $sessions = 8;
+my $operations = $ENV{OPERATIONS} // ($ENV{FULL} ? 100_000 : 20_000);
+my $sessions = $ENV{SESSIONS} // 8;
 my $unknown_id = '00000000-0000-0000-0000-00000000dead';
 my $marker = '--- answered ---';
 
 my %table = (subscription => 'subscriptions', order => 'orders');
 my %statuses = (
-	subscription => [qw(incomplete incomplete_expired trialing past_due canceled unpaid)],
-	order => [qw(pending refunded partially_refunded void)]);
+	subscription =>
+	  [qw(incomplete incomplete_expired trialing past_due canceled unpaid paused paused unpaid)],
+	order => [qw(draft pending refunded partially_refunded void)]);
 my %usual_status = (subscription => 'active', order => 'paid');
 
 # What changes nothing whatever it answers.
-my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat authenticate);
+my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat my_seats authenticate);
 
 # The rows of the tables as the model writes them.
 my $seat_columns = join ', ', qw(created_at modified_at id subscription_id order_id status
   customer_id customer_email invitation_token_expires_at claimed_at revoked_at seat_metadata);
+my $event_columns = q{type, seat_id, customer_id, metadata - 'role', show(seat)};
 my %rows_of = (
 	seat => qq{
 		SELECT show(ROW($seat_columns)::seats.customer_seat),
-			encode(invitation_token_hash, 'hex'), claim_key_hash IS NOT NULL
+			encode(invitation_token_hash, 'hex'), claim_key_hash IS NOT NULL,
+			suspended_at IS NOT NULL
 		FROM seats.customer_seats
 	},
 	session => q{
@@ -46,21 +50,23 @@ my %rows_of = (
 			expires_at <= now()
 		FROM seats.customer_sessions
 	},
-	customer => q{SELECT id, organization_id, email, external_id FROM seats.customers},
+	customer => q{SELECT id, organization_id, email, external_id, name FROM seats.customers},
 	purchase => q{
-		SELECT id, status, seats, assigned_seats, modified_at,
+		SELECT id, customer_id, status, seats, assigned_seats, modified_at,
 			(SELECT string_agg(s.id::text, ' ' ORDER BY s.created_at, s.id)
 			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id))
 		FROM (
-			SELECT id, status, seats, assigned_seats, modified_at FROM seats.subscriptions
+			SELECT id, customer_id, status, seats, assigned_seats, modified_at
+				FROM seats.subscriptions
 			UNION ALL
-			SELECT id, status, seats, assigned_seats, modified_at FROM seats.orders) AS p
+			SELECT id, customer_id, status, seats, assigned_seats, modified_at
+				FROM seats.orders) AS p
 	},
 	organization => q{SELECT id, seat_based_pricing_enabled FROM seats.organizations},
-	event => q{SELECT type, seat_id, customer_id, count(*) FROM seats.events GROUP BY 1, 2, 3},
-	new_event => q{
-		SELECT type, seat_id, customer_id, count(*) FROM seats.events
-		WHERE id > :last_event GROUP BY 1, 2, 3
+	event => qq{SELECT $event_columns, count(*) FROM seats.events GROUP BY 1, 2, 3, 4, 5},
+	new_event => qq{
+		SELECT $event_columns, count(*) FROM seats.events
+		WHERE id > :last_event GROUP BY 1, 2, 3, 4, 5
 	});
 
 # Those that are looked at after each round.
@@ -75,6 +81,7 @@ my @purchases;    # which there are or were: id, kind, organization, payer
 my @psql;
 my @tokens;    # all that were ever issued, also by what was rolled back, oldest first
 my @session_tokens;    # likewise
+my @seat_ids;    # likewise
 my %met;    # how often each operation gave each error, or none
 
 
@@ -131,7 +138,7 @@ my $show = q{
 	$$;
 };
 
-# Adds an organization with a customer who pays and is known by an external id.
+# Adds an organization with some customers who are known by an external id and by name.
 sub add_organization
 {
 	my ($number, $name) = @_;
@@ -159,14 +166,15 @@ sub add_customer
 	my $id = uuid(2, $number);
 
 	query(qq{
-		INSERT INTO seats.customers (id, organization_id, email, external_id)
-			VALUES ('$id', '$organization', NULLIF('$email', ''), '$external')
+		INSERT INTO seats.customers (id, organization_id, email, external_id, name)
+			VALUES ('$id', '$organization', NULLIF('$email', ''), '$external', 'Name $number')
 	});
 	$model->add_customer(
 		id => $id,
 		organization => $organization,
 		email => $email,
-		external => $external);
+		external => $external,
+		name => "Name $number");
 }
 
 # Adds a purchase that is not there yet.
@@ -178,8 +186,7 @@ sub add_purchase
 	  {
 		id => uuid(3, $number),
 		kind => $kind,
-		organization => uuid(1, $organization_number),
-		payer => uuid(2, 10 * $organization_number)
+		organization => uuid(1, $organization_number)
 	  };
 }
 
@@ -242,21 +249,33 @@ sub draw_email
 {
 	my ($purchase) = @_;
 	my $slug = $model->{organization}{ $purchase->{organization} }{slug};
-	my $email = 'Person' . int(rand 10) . "\@$slug.example";
+	my $email = 'Person' . int(rand 10) . "\@$slug." . (chance(0.9) ? 'example' : 'test');
 
 	return any('nobody', 'a b@c', 'a@b@c', '<a@b>', 'a@b;', '@', '', undef) if chance(0.02);
 	return chance(0.3) ? any(lc $email, uc $email) : $email;
 }
 
-# The organization's own customers mostly, some of whom were deleted, and others'.
+sub all_customers
+{
+	return @{ $model->{customer} }{ sort keys %{ $model->{customer} } };
+}
+
+# Returns the customers of the organization of a purchase; at least one, who may be nobody.
+sub own_customers
+{
+	my ($purchase) = @_;
+	my @own = grep { $_->{organization} eq $purchase->{organization} } all_customers();
+
+	return @own ? @own : { id => $unknown_id, email => '' };
+}
+
+# The organization's own customers mostly, and others'.
 sub draw_customer_id
 {
 	my ($purchase) = @_;
-	my @customers = @{ $model->{customer} }{ sort keys %{ $model->{customer} } };
-	my @own = grep { $_->{organization} eq $purchase->{organization} } @customers;
 
 	return $unknown_id if chance(0.05);
-	return any(chance(0.9) ? @own : @customers)->{id};
+	return any(chance(0.9) ? own_customers($purchase) : all_customers())->{id};
 }
 
 # Draws from one of some lists, given as pairs of a weight and the list, that is not empty.
@@ -305,6 +324,7 @@ sub draw_session
 		[ 1, [ 'seats_cst_nothing', 'seats_cst_' . '0' x 55 ] ]);
 }
 
+# Sometimes one whose row may have been given again meanwhile.
 sub draw_seat
 {
 	my ($purchase, $status) = @_;
@@ -312,6 +332,7 @@ sub draw_seat
 	my @wanted = grep { $_->{status} eq $status } @seats;
 	my $seat = any(@wanted && chance(0.8) ? @wanted : @seats);
 
+	return any(last_of(20, @seat_ids)) if @seat_ids && chance(0.05);
 	return $seat && chance(0.98) ? $seat->{id} : $unknown_id;
 }
 
@@ -417,6 +438,37 @@ sub draw_get_seat
 		sql => "SELECT show(s) FROM seats.get_seat('$seat') AS s");
 }
 
+sub draw_open_session
+{
+	my ($purchase) = @_;
+	my $seat = draw_seat($purchase, chance(0.8) ? 'claimed' : any(qw(pending revoked)));
+
+	return about($purchase, name => 'open_session', seat => $seat,
+		sql => 'SELECT (session).customer_id, (session).organization_id, (session).seat_id, '
+		  . "(session).customer_email, customer_session_token FROM seats.open_session('$seat') "
+		  . 'WHERE (session).expires_at > clock_timestamp()');
+}
+
+sub draw_my_seats
+{
+	my ($purchase) = @_;
+	my $customer = draw_customer_id($purchase);
+
+	return about($purchase, name => 'my_seats', customer => $customer,
+		before => qq(SET request.jwt.claims = '{"sub": "$customer"}';\n),
+		after => "RESET request.jwt.claims;\n",
+		sql => 'SELECT show(ROW(m.*)::seats.customer_seat) FROM seats.my_seats AS m');
+}
+
+sub draw_erase_customer
+{
+	my ($purchase) = @_;
+	my $customer = draw_customer_id($purchase);
+
+	return about($purchase, name => 'erase_customer', customer => $customer,
+		sql => "SELECT seats.erase_customer('$customer')");
+}
+
 sub draw_authenticate
 {
 	my ($purchase) = @_;
@@ -445,7 +497,21 @@ sub update_purchase
 	return about($purchase, name => 'update_purchase', %columns,
 		sql => "UPDATE seats.$table{$purchase->{kind}} SET $changes "
 		  . "WHERE id = '$purchase->{id}' "
-		  . 'RETURNING status, seats, assigned_seats, modified_at');
+		  . 'RETURNING id, status, seats, assigned_seats, modified_at');
+}
+
+# All subscriptions of an organization at once.
+sub draw_update_purchases
+{
+	my ($purchase) = @_;
+	my $organization = $purchase->{organization};
+	my $status = any(qw(paused unpaid active active));
+
+	return about($purchase, name => 'update_purchases', organization => $organization,
+		status => $status, many => 'purchases',
+		sql => "UPDATE seats.subscriptions SET status = '$status' "
+		  . "WHERE organization_id = '$organization' "
+		  . 'RETURNING id, status, seats, assigned_seats, modified_at');
 }
 
 # Tells whether a purchase has its usual status.
@@ -484,19 +550,21 @@ sub draw_delete_purchase
 		  . 'RETURNING id');
 }
 
+# Who pays may be erased meanwhile.
 sub draw_insert_purchase
 {
 	my ($purchase) = @_;
 	my $seats = 2 + int rand 5;
+	my $payer = any(own_customers($purchase))->{id};
 	my $status = $usual_status{ $purchase->{kind} };
 	my $organization = $purchase->{organization};
 
 	return about($purchase, name => 'insert_purchase', organization => $organization,
-		seats => $seats, status => $status,
+		payer => $payer, seats => $seats, status => $status,
 		sql => "INSERT INTO seats.$table{$purchase->{kind}} "
 		  . '(id, organization_id, product_id, customer_id, seats, status) '
 		  . "VALUES ('$purchase->{id}', '$organization', '$organization', "
-		  . "'$purchase->{payer}', $seats, '$status') ON CONFLICT DO NOTHING RETURNING id");
+		  . "'$payer', $seats, '$status') ON CONFLICT DO NOTHING RETURNING id");
 }
 
 sub enable_pricing
@@ -527,6 +595,64 @@ sub draw_delete_customer
 		email => $email,
 		sql => "DELETE FROM seats.customers WHERE organization_id = '$organization' "
 		  . 'AND lower(email COLLATE "C") = lower(' . quoted($email) . ' COLLATE "C") RETURNING id');
+}
+
+sub update_customer
+{
+	my ($purchase, $customer, $column, $value) = @_;
+	my %columns = (email => 'email', external => 'external_id');
+
+	return about($purchase, name => 'update_customer', customer => $customer->{id},
+		new => { $column => $value },
+		sql => "UPDATE seats.customers SET $columns{$column} = NULLIF(" . quoted($value) . ", '') "
+		  . "WHERE id = '$customer->{id}' RETURNING id");
+}
+
+# Who has no address, or lost it, gets one more often than others lose theirs.
+sub draw_change_address
+{
+	my ($purchase) = @_;
+	my @customers = own_customers($purchase);
+	my @without = grep { $_->{email} eq '' } @customers;
+	my $customer = any(@without && chance(0.3) ? @without : @customers);
+	my $email = $customer->{email};
+
+	$email = $email eq lc $email ? uc $email : lc $email;
+	if ($email eq '' || chance(0.6))
+	{
+		do { $email = draw_email($purchase) } until SeatsModel::is_address($email);
+	}
+	return update_customer($purchase, $customer, 'email', chance(0.1) ? '' : $email);
+}
+
+# Those who were erased leave theirs to others.
+sub draw_change_external_id
+{
+	my ($purchase) = @_;
+
+	return update_customer($purchase, any(own_customers($purchase)),
+		'external', chance(0.2) ? '' : 'external' . int rand 4);
+}
+
+# The addresses of all customers of an organization at once: another case, or another domain.
+sub draw_update_customers
+{
+	my ($purchase) = @_;
+	my $organization = $purchase->{organization};
+	my ($from, $to) = @{ any([qw(example test)], [qw(test example)]) };
+	my ($change, $email, $where) = @{
+		any([ sub { lc $_[0] }, 'lower(email)', 'email <> lower(email)' ],
+			[ sub { uc $_[0] }, 'upper(email)', 'email <> upper(email)' ],
+			[
+				sub { $_[0] =~ s/$from\z/$to/r },
+				"regexp_replace(email, '$from\$', '$to')", "email ~ '$from\$'"
+			])
+	};
+
+	return about($purchase, name => 'update_customers', organization => $organization,
+		change => $change, many => 'customers',
+		sql => "UPDATE seats.customers SET email = $email "
+		  . "WHERE organization_id = '$organization' AND $where RETURNING id");
 }
 
 sub draw_expire_invitation
@@ -587,6 +713,8 @@ sub draw_refused
 			[ "list_seats(order_id => '$unknown_id')", 'PT404 order_not_found' ],
 			[ 'revoke_seats()', 'PT422 subscription_id' ],
 			[ 'get_seat(NULL)', 'PT422 seat_id' ],
+			[ 'open_session(NULL)', 'PT422 seat_id' ],
+			[ 'erase_customer(NULL)', 'PT422 customer_id' ],
 			[ "claim_seat('')", 'PT422 invitation_token' ],
 			[ "claim_seat('nothing', repeat('k', 256))", 'PT422 idempotency_key' ],
 			[ 'claim_info(NULL)', 'PT422 invitation_token' ],
@@ -607,19 +735,50 @@ my @draws = (
 	[ 1, \&draw_revoke_seats ],
 	[ 5, \&draw_list_seats ],
 	[ 3, \&draw_get_seat ],
+	[ 4, \&draw_open_session ],
+	[ 1, \&draw_my_seats ],
 	[ 4, \&draw_authenticate ],
 	[ 3, \&draw_end_session ],
-	[ 2, \&draw_change_status ],
+	[ 3, \&draw_change_status ],
+	[ 0.5, \&draw_update_purchases ],
 	[ 3, \&draw_change_seats ],
 	[ 0.3, \&draw_delete_purchase ],
 	[ 0.2, \&draw_insert_purchase ],
 	[ 0.5, \&draw_enable_pricing ],
 	[ 2, \&draw_delete_customer ],
+	[ 1, \&draw_erase_customer ],
+	[ 2, \&draw_change_address ],
+	[ 0.3, \&draw_change_external_id ],
+	[ 0.5, \&draw_update_customers ],
 	[ 3, \&draw_expire_invitation ],
 	[ 1, \&draw_expire_session ],
 	[ 1, \&draw_release_expired_seats ],
 	[ 0.5, \&draw_purge_expired_sessions ],
 	[ 1, \&draw_refused ]);
+
+# Has an operation come with a request, of which events keep the address and the user agent.
+sub add_request
+{
+	my ($operation) = @_;
+
+	$operation->{request} = { address => '192.0.2.7', user_agent => 'Model/1' };
+	$operation->{before} = "SET request.headers = "
+	  . qq('{"x-forwarded-for": "192.0.2.7", "user-agent": "Model/1"}';\n)
+	  . ($operation->{before} // '');
+	$operation->{after} = ($operation->{after} // '') . "RESET request.headers;\n";
+}
+
+# Leaves out of a round what could deadlock with an application's UPDATE of many rows by the order
+# of these alone: another such UPDATE, and what locks several purchases of its own.
+sub without_deadlocks
+{
+	my (@round) = @_;
+	my %many;
+
+	return grep { !$_->{many} || !$many{ $_->{many} }++ } @round
+	  if !grep { ($_->{many} // '') eq 'purchases' } @round;
+	return grep { $_->{name} ne 'erase_customer' && (!$_->{many} || !$many{ $_->{many} }++) } @round;
+}
 
 # Draws an operation for a session about a purchase, on which others of the round are too.
 sub draw_operation
@@ -635,6 +794,7 @@ sub draw_operation
 	  if !$model->{purchase}{ $purchase->{id} } && chance(0.1);
 	$operation->{rollback} = chance(0.08);
 	$operation->{pause} = chance(0.15);
+	add_request($operation) if chance(0.2);
 	return $operation;
 }
 
@@ -657,7 +817,7 @@ sub draw_round
 	my @purges = grep { $_->{name} eq 'purge_expired_sessions' } @round;
 	shift @purges;
 	$_->{rollback} = 1 foreach @purges;
-	return @round;
+	return without_deadlocks(@round);
 }
 
 
@@ -776,6 +936,7 @@ sub remember_tokens
 		push @tokens, map { { token => $_, purchase => $done->{operation}{purchase} } }
 		  $rows =~ /\|(seats_inv_\w+)/g;
 		push @session_tokens, $rows =~ /\|(seats_cst_\w+)/g;
+		push @seat_ids, $rows =~ m{^([-0-9a-f]{36})/}mg if $done->{operation}{name} =~ /^assign/;
 	}
 }
 
@@ -812,9 +973,14 @@ sub find_order
 	foreach my $done (@next)
 	{
 		my $mark = $model->mark;
-		$model->fits($done->{operation}, $done->{answer});
-		return 1 if find_order($round, grep { $_ != $done } @left);
-		$model->undo($mark);
+		my ($choice, $choices) = (0, 1);
+		while ($choice < $choices)
+		{
+			my $fits = $model->fits($done->{operation}, $done->{answer}, $choice++);
+			$choices = $model->choices;
+			return 1 if $fits && find_order($round, grep { $_ != $done } @left);
+			$model->undo($mark);
+		}
 	}
 	return !@left && $model->state eq $round->{state};
 }
@@ -852,11 +1018,14 @@ sub do_round
 	my @answers = answers(@operations);
 	my @state = state_of_tables();
 	my @kept = map { /^session\|(\w+).*\|t$/ ? $1 : () } @state;
+	my %present = map { m{^seat\|([^/]*)} ? ($1 => 1) : () } @state;
 	my %round = (
 		state => join("\n", @state),
 		done => [
-			map { { operation => $operations[$_], answer => { %{ $answers[$_] }, kept => \@kept } } }
-			  0 .. $#operations
+			map { {
+				operation => $operations[$_],
+				answer => { %{ $answers[$_] }, kept => \@kept, present => \%present }
+			} } 0 .. $#operations
 		]);
 
 	remember_tokens($round{done});
@@ -929,7 +1098,8 @@ sub check_rules
 					AND num_nonnulls(claimed_at, revoked_at) = 0
 				WHEN 'claimed' THEN num_nulls(claimed_at, customer_id) = 0
 					AND revoked_at IS NULL
-				ELSE revoked_at IS NOT NULL AND num_nonnulls(customer_id, customer_email) = 0
+				ELSE revoked_at IS NOT NULL AND num_nonnulls(customer_id, customer_email,
+						seat_metadata, suspended_at) = 0
 			END
 		}, 'the status of each seat agrees with its other columns');
 	none(
@@ -951,11 +1121,23 @@ sub check_rules
 		q{
 			SELECT x.seat_id FROM seats.customer_sessions AS x
 			LEFT JOIN seats.customer_seats AS s ON s.id = x.seat_id AND s.status = 'claimed'
+				AND s.suspended_at IS NULL
 				AND s.customer_id = x.customer_id AND s.organization_id = x.organization_id
 			WHERE s.id IS NULL OR x.created_at < s.claimed_at
-		}, 'each session is of a claimed seat and its customer');
-	none(q{SELECT seat_id FROM seats.customer_sessions GROUP BY 1 HAVING count(*) > 1},
-		'no claim has two sessions');
+		}, 'each session is of a claimed seat that is not suspended, and of its customer');
+	none(
+		q{
+			SELECT s.id FROM seats.customer_seats AS s
+			LEFT JOIN seats.subscriptions AS b ON b.id = s.subscription_id
+			LEFT JOIN seats.orders AS r ON r.id = s.order_id
+			WHERE s.status <> 'revoked' AND (s.suspended_at IS NOT NULL)
+				<> (COALESCE(b.status, r.status) IN ('paused', 'unpaid'))
+		}, 'the seats of a purchase are suspended while it is, and only then');
+	none(
+		q{
+			SELECT s.id FROM seats.customer_seats AS s JOIN seats.customers AS c ON c.id = s.customer_id
+			WHERE s.customer_email IS DISTINCT FROM c.email
+		}, 'each seat has the address of its customer');
 	none(
 		q{
 			SELECT invitation_token_hash FROM seats.customer_seats
@@ -972,7 +1154,7 @@ sub check_rules
 			JOIN (
 				SELECT COALESCE(subscription_id, order_id) AS id FROM seats.customer_seats
 				WHERE status <> 'revoked') AS s USING (id)
-			WHERE status IN ('canceled', 'unpaid', 'incomplete_expired', 'refunded', 'void')
+			WHERE status IN ('canceled', 'incomplete_expired', 'refunded', 'void')
 		}, 'no purchase that ended has a pending or claimed seat');
 	is( query(q{
 			SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()
@@ -984,7 +1166,8 @@ sub check_rules
 sub check_coverage
 {
 	my @reasons = qw(invitation_invalid invitation_expired seat_already_claimed seat_revoked
-	  no_available_seats seat_already_assigned seat_not_pending subscription_not_active
+	  no_available_seats seat_already_assigned seat_not_pending seat_not_claimed seat_suspended
+	  subscription_not_active
 	  order_not_paid session_invalid session_expired seat_based_pricing_not_enabled
 	  subscription_not_found order_not_found customer_not_found seat_not_found);
 	my $seen = join "\n", keys %met;
@@ -992,6 +1175,13 @@ sub check_coverage
 	note(sprintf '%6d %s', $met{$_}, $_) foreach sort keys %met;
 	is(join(' ', grep { $seen !~ /\b$_\b/ } @reasons),
 		'', 'every reason of the contract was given');
+	is( query(q{
+			SELECT string_agg(DISTINCT concat_ws(' ', substr(type, 15), metadata ->> 'reason'), ', ')
+			FROM seats.events
+		}),
+		'assigned, claimed, invitation_resent, resumed, revoked deleted, revoked ended, '
+		  . 'revoked erased, revoked released, revoked revoked, suspended',
+		'there were events of each type and reason');
 }
 
 note("SEED=$seed OPERATIONS=$operations");

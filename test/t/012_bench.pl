@@ -56,7 +56,8 @@ sub traces
 		FROM seats.customer_sessions AS x JOIN seats.customer_seats AS s ON s.id = x.seat_id
 		WHERE s.customer_email = '$email';
 		SELECT e.type, e.customer_id = s.customer_id, e.organization_id, e.occurred_at = s.claimed_at,
-			jsonb_set(e.metadata, '{role}', to_jsonb(e.metadata ->> 'role' = '$role'))
+			jsonb_set(e.metadata - 'subscription_id', '{role}', to_jsonb(e.metadata ->> 'role' = '$role')),
+			e.metadata ->> 'subscription_id' = s.subscription_id::text, to_jsonb(s) \@> to_jsonb(e.seat)
 		FROM seats.events AS e JOIN seats.customer_seats AS s ON s.id = e.seat_id
 		WHERE s.customer_email = '$email' AND e.type <> 'customer_seat.assigned';
 		SELECT assigned_seats, modified_at FROM seats.subscriptions});
@@ -80,7 +81,7 @@ my $like_seats = traces('seats@example.com', 'bench_caller');
 my ($seat, $session, $event) = split /\n/, $like_seats;
 like($seat, qr/"status": "claimed".*\|t\|t\|t\|t$/, 'claim_seat leaves a claimed seat');
 is($session, "t|$id|t|01:00:00|32",                            'a session of an hour');
-is($event,   "customer_seat.claimed|t|$id|t|{\"role\": true}", 'and an event by its caller');
+is($event,   "customer_seat.claimed|t|$id|t|{\"role\": true}|t|t", 'and an event by its caller');
 foreach my $variant (qw(sql plpgsql app))
 {
 	is(traces("$variant\@example.com", role_of($variant)),

@@ -81,6 +81,8 @@ sub normalized
 	my ($text) = @_;
 	my %number;
 
+	# PostgreSQL cuts long values off.
+	$text =~ s/^DETAIL:  Failing row contains \(.*\K\("[^"]*","[^)]*\.\.\.\)/(...)/mg;
 	$text =~ s{
 		(?<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})
 		| (?<time>\d{4}-\d\d-\d\d[ T][\d:.]+(?:\+\d\d(?::\d\d)?)?)
@@ -913,7 +915,7 @@ compare(%$_)
 		name => 'a table with its columns in another order',
 		alter => qq{
 			ALTER TABLE seats.$table RENAME TO old_seats;
-			CREATE TABLE seats.$table AS SELECT claim_key_hash, seat_metadata, revoked_at, claimed_at,
+			CREATE TABLE seats.$table AS SELECT suspended_at, claim_key_hash, seat_metadata, revoked_at, claimed_at,
 				invitation_token_expires_at, invitation_token_hash, customer_email, customer_id,
 				order_id, subscription_id, modified_at, expiry_watched, status, created_at,
 				organization_id, id FROM seats.old_seats;
@@ -932,7 +934,7 @@ compare(%$_)
 				claimed_at timestamptz, revoked_at timestamptz,
 				seat_metadata jsonb GENERATED ALWAYS AS (
 					CASE WHEN claimed_at IS NULL THEN '0' ELSE '1' END::jsonb) STORED,
-				claim_key_hash bytea);
+				claim_key_hash bytea, suspended_at timestamptz);
 			INSERT INTO seats.$table SELECT id, organization_id, created_at, status,
 				expiry_watched, modified_at, subscription_id, order_id, customer_id, customer_email,
 				invitation_token_hash, invitation_token_expires_at, claimed_at, revoked_at

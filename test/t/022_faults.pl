@@ -46,10 +46,12 @@ sub seat_of
 	return query("SELECT id FROM seats.customer_seats WHERE customer_email = '$email'");
 }
 
-# What the calls are about: a pending seat, a claimed one with its session, a revoked one, and a
-# customer who has none.
+# What the calls are about: a pending seat with its customer, a claimed one with its session, a
+# revoked one, and a customer who has none.
 my $pending      = assign('pending@example.com');
 my $pending_seat = seat_of('pending@example.com');
+my $invited =
+  query("SELECT customer_id FROM seats.customer_seats WHERE id = '$pending_seat'");
 my $claimed      = assign('claimed@example.com');
 my $claimed_seat = seat_of('claimed@example.com');
 my $session_token =
@@ -77,6 +79,11 @@ my %calls = (
 	revoke_all     => "SELECT seats.revoke_seats('$id')",
 	cancel => "UPDATE seats.subscriptions SET status = 'canceled' RETURNING assigned_seats",
 	delete => 'DELETE FROM seats.subscriptions RETURNING seats',
+	pause  => "UPDATE seats.subscriptions SET status = 'paused' RETURNING assigned_seats",
+	address => "UPDATE seats.customers SET email = 'changed\@example.com' "
+	  . "WHERE id = '$invited' RETURNING email",
+	sign_in      => "SELECT (session).customer_email FROM seats.open_session('$claimed_seat')",
+	erase        => "SELECT seats.erase_customer('$invited')",
 	sign_out     => "SELECT seats.end_session('$session_token')",
 	rotate       => 'SELECT seats.rotate_jwt_key() IS NOT NULL',
 	claim_info   => "SELECT can_claim FROM seats.claim_info('$pending')",
@@ -133,6 +140,11 @@ my @waits = (
 	[ 'revoke_all', 2, 'a locked subscription', 'a seat that is being claimed', 'a session that ends' ],
 	[ 'cancel', 2, 'a locked subscription', 'a seat that is being claimed', 'a session that ends' ],
 	[ 'delete', 100_000, 'a locked subscription', 'a seat that is being claimed', 'a session that ends' ],
+	[ 'pause', 2, 'a locked subscription', 'a seat that is being claimed', 'a session that ends',
+		'locked events' ],
+	[ 'address', 'changed@example.com', 'a seat that is being claimed', 'a seat that is being revoked' ],
+	[ 'sign_in', 'claimed@example.com', 'a locked seat', 'locked customer_sessions' ],
+	[ 'erase', 1, 'a locked subscription', 'a seat that is being claimed', 'locked events' ],
 	[ 'sign_out', 't', 'a session that ends' ],
 	[ 'rotate',   't', 'a rotation' ],
 	[ 'claim_info',   't',                   'locked customer_seats' ],

@@ -109,6 +109,8 @@ my %calls         = (
 	list_seats        => "SELECT seats.list_seats('$id')",
 	get_seat          => "SELECT seats.get_seat('$pending_seat')",
 	authenticate      => "SELECT seats.authenticate('$session_token')",
+	open_session      => "SELECT seats.open_session('${\ seat_of($claimed)}')",
+	erase_customer    => "SELECT seats.erase_customer('$id')",
 	end_session       => "SELECT seats.end_session('$session_token')",
 	rotate_jwt_key    => 'SELECT seats.rotate_jwt_key()',
 	release_expired_seats  => 'SELECT seats.release_expired_seats()',
@@ -118,6 +120,8 @@ my %calls         = (
 	  "SELECT seats_http.claim_seat(jsonb_build_object('invitation_token', '$pending'))",
 	'seats_http.revoke_seat' => "SELECT seats_http.revoke_seat('$pending_seat')",
 	'the end of a subscription' => "UPDATE seats.subscriptions SET status = 'canceled'",
+	'a subscription that is paused' => "UPDATE seats.subscriptions SET status = 'paused'",
+	'a change of an address'    => "UPDATE seats.customers SET email = upper(email) WHERE email IS NOT NULL",
 	'a DELETE of seats'         => 'DELETE FROM seats.customer_seats',
 );
 

@@ -26,6 +26,11 @@ query($_) foreach slurp_file("$example/README.md") =~ /^```sql\n(.*?)^```/msg;
 
 # Something of everything.
 my $token = assign('ada@example.com');
+assign('eve@example.com');
+query(q{
+	UPDATE seats.subscriptions SET status = 'paused';
+	SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE customer_email = 'eve@example.com';
+	UPDATE seats.subscriptions SET status = 'active'});
 claim($token);
 outcome("SELECT seats.claim_seat('$token')") foreach 1 .. 3;
 outcome("SELECT seats.claim_seat('')");
@@ -79,10 +84,12 @@ my %types = map { /^# TYPE (seats_\w+) (\w+)/ ? ($1 => $2) : () }
 
 # What the database says itself, by other means than the exporter's queries where there are any.
 my %expected = (
-	seats_assigned_total => 5,
+	seats_assigned_total => 6,
 	seats_claimed_total => 1,
-	seats_revoked_total => 1,
+	seats_revoked_total => 2,
 	seats_resent_total => 2,
+	seats_suspended_total => 2,
+	seats_resumed_total => 1,
 	seats_open_sessions => 1,
 	seats_expired_sessions => 1,
 	seats_expired_invitations => 1,

@@ -37,7 +37,7 @@ my $node = start_node('columns', q{
 # The records ----------------------------------------------------------------------------------------
 
 # Each row of the application's has an id and a created_at of its own, by its number here.
-my @rows = qw(acme beta editor writer payer ada free lone beta_payer main roomy full idle over beta_main paid unpaid);
+my @rows = qw(acme beta editor writer payer ada free lone beta_payer main roomy full idle over beta_main paid unpaid halted);
 my %number = map { $rows[$_] => $_ + 1 } 0 .. $#rows;
 
 sub id
@@ -91,6 +91,7 @@ sub create_records
 		$purchase->('subscriptions', 'full', 1, 'active'),
 		$purchase->('subscriptions', 'idle', 3, 'active'),
 		$purchase->('subscriptions', 'over', 3, 'canceled'),
+		$purchase->('subscriptions', 'halted', 3, 'active'),
 		$purchase->('subscriptions', 'beta_main', 3, 'active', 'beta'),
 		$purchase->('orders', 'paid', 4, 'paid'),
 		$purchase->('orders', 'unpaid', 4, 'pending'),
@@ -117,9 +118,11 @@ sub create_records
 			[ last => 'full', 'bob' ],           [ order_pending => 'paid', 'Ada' ],
 			[ order_claimed => 'paid', 'cyd' ],  [ order_revoked => 'paid', 'rex' ],
 			[ off => 'beta_main', 'zoe' ],       [ off_claimed => 'beta_main', 'zac' ],
-			[ revoked => 'main', 'rex' ],        [ moved => 'idle', 'mia' ]),
+			[ revoked => 'main', 'rex' ],        [ moved => 'idle', 'mia' ],
+			[ halted => 'halted', 'hal' ],       [ halted_claimed => 'halted', 'han' ]),
 		q{
 		CALL claim('claimed'); CALL claim('order_claimed'); CALL claim('last'); CALL claim('off_claimed');
+		CALL claim('halted_claimed');
 		CALL claim('retried', 'key');
 		SET seats.session_token_format = 'jwt';
 		CALL claim('jwt'); CALL claim('ended');
@@ -139,6 +142,8 @@ sub create_records
 			WHERE s.id = k.seat;
 		},
 		"UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE id = '" . id('beta') . "';",
+		"UPDATE seats.subscriptions SET status = 'paused', modified_at = NULL WHERE id = '" . id('halted') . "';",
+		'UPDATE seats.subscriptions SET modified_at = NULL;',
 		q{UPDATE seats.organizations SET modified_at = NULL;},
 		q{SELECT seats.rotate_jwt_key();});
 }
@@ -180,11 +185,13 @@ my %targets = (
 	jsonb => [ [ 'json', '*::json' ], [ 'text', '*::text' ], [ 'a_jsonb', '*' ] ],
 	bytea => [ [ 'text', q{encode(*, 'hex')}, 1 ], [ 'a_bytea', '*' ] ],
 	'seats.seat_status' => [ [ 'text', '*::text' ], [ 'another_status', '*::text::another_status' ], [ 'a_status', '*' ] ],
+	'seats.customer_seat' => [ [ 'text', '*::text' ], [ 'another_seat', '*::text::another_seat' ], [ 'a_seat', '*' ] ],
 );
 my %empty = (
 	uuid => q{'ffffffff-ffff-4fff-8fff-ffffffffffff'},
 	text => q{'x'}, integer => 0, bigint => 0, boolean => 'false', interval => q{interval '1 hour'},
 	'timestamp with time zone' => 'now()', jsonb => q{'{}'}, bytea => q{'\x00'}, 'seats.seat_status' => q{'pending'},
+	'seats.customer_seat' => 'ROW(' . join(', ', ('NULL') x 12) . ')::seats.customer_seat',
 );
 
 # Adds an alteration of a column; it is made only where ALTERATIONS is set unless it is "common".
@@ -346,6 +353,9 @@ my $new_seat = sub {
 };
 my %revoked = (status => 'revoked', customer_id => undef, customer_email => undef, expiry_watched => '0', revoked_at => '2020-01-01');
 
+# Which seats were suspended is known only from this column.
+my $forgotten = sub { return is_altered('customer_seats', 'suspended_at') && $altered->{empty} };
+
 # Each call: its name, how it ends where nothing is altered ("ok", or an SQLSTATE and the reason), the
 # statements, and the objects without which it is not to be called.
 my @calls = (
@@ -473,6 +483,20 @@ my @calls = (
 		sub { "SELECT seats.postgrest_config(); SELECT current_setting('pgrst.jwt_secret')" } ],
 	[ 'rotate_jwt_key', 'ok', sub { 'SELECT seats.rotate_jwt_key()' } ],
 
+	[ 'claim_info, suspended', 'ok',
+		sub { "SELECT to_json(i) FROM seats.claim_info(${\token('halted')}) AS i" } ],
+	[ 'claim_seat, suspended', 'PT400 seat_suspended',
+		sub { "SELECT seats.claim_seat(${\token('halted')})" if !$forgotten->() } ],
+	[ 'resend_invitation, suspended', 'PT400 seat_suspended',
+		sub { "SELECT seats.resend_invitation(${\seat('halted')})" if !$forgotten->() } ],
+	[ 'open_session', 'ok', sub { "SELECT to_json(o) FROM seats.open_session(${\seat('claimed')}) AS o" } ],
+	[ 'open_session, pending', 'PT400 seat_not_claimed', sub { "SELECT seats.open_session(${\seat('pending')})" } ],
+	[ 'open_session, suspended', 'PT400 seat_suspended',
+		sub { "SELECT seats.open_session(${\seat('halted_claimed')})" if !$forgotten->() } ],
+	[ 'erase_customer', 'ok', sub { "SELECT seats.erase_customer(${\given('ada')})" } ],
+	[ 'erase_customer, payer', 'ok', sub { "SELECT seats.erase_customer(${\given('payer')})" } ],
+	[ 'erase_customer, without seats', 'ok', sub { "SELECT seats.erase_customer(${\given('lone')})" } ],
+
 	[ 'release_expired_seats', 'ok', sub { 'SELECT seats.release_expired_seats()' } ],
 	[ 'purge_expired_sessions', 'ok', sub { 'SELECT seats.purge_expired_sessions()' } ],
 	[ 'purge_events', 'ok', sub { q{SELECT seats.purge_events('0')} } ],
@@ -514,6 +538,11 @@ my @calls = (
 			[ "$table: delete", 'ok', sub { remove($table, $row) }, "constraint $fkey" ],
 		)
 	} [ 'subscriptions', 'main', 'editor', 'canceled' ], [ 'orders', 'paid', 'editor', 'refunded' ]),
+	[ 'subscriptions: pause', 'ok', sub { update('subscriptions', 'main', status => 'paused') }, 'trigger end_purchase' ],
+	[ 'subscriptions: resume', 'ok', sub { update('subscriptions', 'halted', status => 'active') }, 'trigger end_purchase' ],
+	[ 'subscriptions: end a paused one', 'ok',
+		sub { update('subscriptions', 'halted', status => 'canceled') }, 'trigger end_purchase' ],
+	[ 'subscriptions: delete a paused one', 'ok', sub { remove('subscriptions', 'halted') }, 'constraint customer_seats_subscription_fkey' ],
 	[ 'organizations: touch', 'ok', sub { update('organizations', 'acme', created_at => '2003-01-01') } ],
 	[ 'organizations: name', 'ok', sub { update('organizations', 'acme', name => 'Other') } ],
 	[ 'organizations: switch off', 'ok',
@@ -553,6 +582,9 @@ query(q{
 	CREATE DOMAIN a_bigint AS bigint; CREATE DOMAIN a_boolean AS boolean; CREATE DOMAIN a_timestamptz AS timestamptz;
 	CREATE DOMAIN an_interval AS interval; CREATE DOMAIN a_jsonb AS jsonb; CREATE DOMAIN a_bytea AS bytea;
 	CREATE DOMAIN a_status AS seats.seat_status; CREATE TYPE another_status AS ENUM ('pending', 'claimed', 'revoked');
+	CREATE DOMAIN a_seat AS seats.customer_seat; CREATE TYPE another_seat AS (created_at timestamptz, modified_at timestamptz, id uuid,
+		subscription_id uuid, order_id uuid, status seats.seat_status, customer_id uuid, customer_email text,
+		invitation_token_expires_at timestamptz, claimed_at timestamptz, revoked_at timestamptz, seat_metadata jsonb);
 
 	CREATE TABLE alteration (n integer PRIMARY KEY, label text, relation text, col text, name text, sql text);
 	CREATE TABLE call (alteration integer, n integer, name text, sql text, needs text[], PRIMARY KEY (alteration, n));

@@ -23,7 +23,7 @@ sub id
 	return sprintf '00000000-0000-0000-0000-%012d', $_[0];
 }
 
-my ($stranger, $second, $full, $order, $other, $seat) = map { id($_) } 2, 22, 23, 31, 41, 51;
+my ($stranger, $second, $full, $paused, $order, $other, $seat) = map { id($_) } 2, 22, 23, 24, 31, 41, 51;
 
 create_shop(10);
 query(qq{
@@ -38,7 +38,8 @@ query(qq{
 		VALUES ('$stranger', '$stranger', 'stranger\@x', 'stranger'), ('$other', '$shop', 'other\@x', 'other');
 	INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
 		VALUES ('$stranger', '$stranger', '$stranger', '$stranger', 5, 'active'),
-			('$second', '$shop', '$shop', '$shop', 5, 'active'), ('$full', '$shop', '$shop', '$shop', 2, 'trialing');
+			('$second', '$shop', '$shop', '$shop', 5, 'active'), ('$full', '$shop', '$shop', '$shop', 2, 'trialing'),
+			('$paused', '$shop', '$shop', '$shop', 2, 'active');
 	INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
 		VALUES ('$order', '$shop', '$shop', '$shop', 4, 'paid');
 
@@ -53,6 +54,9 @@ query(qq{
 	-- Those of the others.
 	SELECT seats.claim_seat(invitation_token) FROM seats.assign_seats('$second', NULL, '{one\@x,two\@x}');
 	SELECT seats.claim_seat(invitation_token) FROM seats.assign_seats('$full', NULL, '{one\@x,two\@x}');
+	SELECT seats.claim_seat(invitation_token) FROM seats.assign_seat('$paused', email => 'one\@x');
+	SELECT seats.assign_seat('$paused', email => 'six\@x');
+	UPDATE seats.subscriptions SET status = 'paused' WHERE id = '$paused';
 	INSERT INTO known SELECT 'of the order', invitation_token FROM seats.assign_seat(order_id => '$order', email => 'three\@x');
 	SELECT seats.claim_seat(invitation_token) FROM seats.assign_seat(order_id => '$order', email => 'four\@x');
 	SELECT seats.claim_seat(invitation_token) FROM seats.assign_seat(order_id => '$order', email => 'five\@x');
@@ -69,7 +73,8 @@ query(q{
 		SELECT 'orders', to_jsonb(t) FROM seats.orders AS t UNION ALL
 		SELECT 'customer_seats', to_jsonb(t) FROM seats.customer_seats AS t UNION ALL
 		SELECT 'customer_sessions', to_jsonb(t) FROM seats.customer_sessions AS t UNION ALL
-		SELECT 'events', to_jsonb(t) FROM seats.events AS t UNION ALL
+		SELECT 'events', to_jsonb(t) - 'seat' || (SELECT jsonb_object_agg('seat_has_' || key, value) FROM jsonb_each(to_jsonb(t.seat)))
+			FROM seats.events AS t UNION ALL
 		SELECT 'jwt_keys', to_jsonb(t) FROM seats.jwt_keys AS t;
 	CREATE TABLE base AS SELECT * FROM rows;
 	CREATE TABLE base_values AS SELECT DISTINCT value FROM base, jsonb_each_text(row) WHERE value IS NOT NULL;
@@ -123,7 +128,9 @@ query(q{
 				SELECT FROM seats.customers AS c WHERE c.id = s.customer_id AND c.organization_id = s.organization_id)
 			UNION ALL SELECT 'session of nobody' FROM seats.customer_sessions AS x WHERE NOT EXISTS (
 				SELECT FROM live AS s WHERE s.id = x.seat_id AND s.customer_id = x.customer_id
-					AND s.organization_id = x.organization_id AND s.status = 'claimed')
+					AND s.organization_id = x.organization_id AND s.status = 'claimed' AND s.suspended_at IS NULL)
+			UNION ALL SELECT 'suspended against the status' FROM live AS s JOIN purchases AS p ON p.id = coalesce(s.subscription_id, s.order_id)
+				WHERE (s.suspended_at IS NOT NULL) <> (p.status IN ('paused', 'unpaid'))
 			UNION ALL SELECT 'answered another seat' FROM given WHERE NOT EXISTS (
 				SELECT FROM seats.customer_seats AS s WHERE s.id::text = given.seat ->> 'id'
 					AND to_jsonb(s) @> given.seat)
@@ -247,6 +254,10 @@ my %functions = (
 	'revoke_seats'            => qq{to_jsonb(seats.revoke_seats('$shop'))},
 	'revoke_seats of an order' => qq{to_jsonb(seats.revoke_seats(order_id => '$order'))},
 	'release_expired_seats'   => q{to_jsonb(seats.release_expired_seats())},
+	'open_session'            => q{to_jsonb(o) FROM seats.open_session(known('seat of claimed')::uuid) AS o},
+	'erase_customer'          => q{to_jsonb(seats.erase_customer(id)) FROM seats.customers WHERE email = 'claimed@x'},
+	'erase_customer, suspended' => q{to_jsonb(seats.erase_customer(id)) FROM seats.customers WHERE email = 'one@x'},
+	'erase_customer, payer'   => qq{to_jsonb(seats.erase_customer('$stranger'))},
 	'end_session'             => q{to_jsonb(seats.end_session(known('session')))},
 	'rotate_jwt_key'          => q{jsonb_build_object('kid', seats.rotate_jwt_key())},
 );
@@ -259,6 +270,10 @@ my %statements = (
 	'cancel one'      => "UPDATE seats.subscriptions SET status = 'canceled' WHERE id = '$shop'",
 	'cancel all'      => "UPDATE seats.subscriptions SET status = 'canceled'",
 	'cancel and lower' => "UPDATE seats.subscriptions SET status = 'incomplete_expired', seats = 0 WHERE id = '$shop'",
+	'pause one'       => "UPDATE seats.subscriptions SET status = 'paused' WHERE id = '$shop'",
+	'pause all'       => "UPDATE seats.subscriptions SET status = 'unpaid'",
+	'resume'          => "UPDATE seats.subscriptions SET status = 'active' WHERE id = '$paused'",
+	'cancel a paused one' => "UPDATE seats.subscriptions SET status = 'canceled' WHERE id = '$paused'",
 	'refund'          => "UPDATE seats.orders SET status = 'refunded'",
 	'cancel by MERGE' => qq{MERGE INTO seats.subscriptions AS s USING (VALUES ('$shop'::uuid), ('$second')) AS v (id) ON s.id = v.id
 		WHEN MATCHED THEN UPDATE SET status = 'canceled'},
@@ -274,6 +289,7 @@ my %statements = (
 		expiry_watched = false WHERE subscription_id = '$shop' AND status <> 'revoked'},
 	'delete by hand'  => "DELETE FROM seats.customer_seats WHERE subscription_id = '$second'",
 	'a new address'   => "UPDATE seats.customers SET email = 'changed\@x' WHERE id = '$other'",
+	'new addresses'   => "UPDATE seats.customers SET email = 'new' || email WHERE email IN ('one\@x', 'two\@x', 'pending\@x')",
 );
 
 # Adds a call, with what it does where nobody meddles.

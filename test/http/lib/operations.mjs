@@ -202,6 +202,10 @@ export const describeOperations = (name, database, start) =>
         const expired = await shop.assign(subscription);
         await shop.expire(expired.seat);
         assert.equal((await seats.getClaimInfo({ invitationToken: expired.token })).canClaim, false);
+        const suspended = await shop.assign(await shop.sell('subscriptions', 1));
+        assert.equal((await seats.getClaimInfo({ invitationToken: suspended.token })).canClaim, true);
+        await shop.setStatus(suspended.subscription, 'unpaid');
+        assert.equal((await seats.getClaimInfo({ invitationToken: suspended.token })).canClaim, false);
       });
 
       test('changes nothing, however often it is fetched', async () => {
@@ -283,6 +287,24 @@ export const describeOperations = (name, database, start) =>
         const revoked = await shop.assign(subscription);
         await seats.revokeSeat({ seatId: revoked.seat });
         await refused(claim(revoked.token), 400, 'InvalidInvitationToken', 'seat_revoked');
+      });
+
+      test('of a seat that is suspended, until it is resumed', async () => {
+        const { subscription, seat, token } = await shop.assign(await shop.sell('subscriptions', 1));
+        await shop.setStatus(subscription, 'paused');
+        await changesNothing(() => refused(seats.claimSeat({ invitationToken: token }),
+          400, 'InvalidInvitationToken', 'seat_suspended'));
+        await shop.setStatus(subscription, 'active');
+        assert.equal((await seats.claimSeat({ invitationToken: token })).seat.id, seat);
+      });
+
+      test('again with its idempotency key, of a seat that is suspended', async () => {
+        const { subscription, token } = await shop.assign(await shop.sell('subscriptions', 1));
+        const claim = () => seats.claimSeat({ invitationToken: token }, { headers: { 'Idempotency-Key': 'key' } });
+        const { customerSessionToken } = await claim();
+        await shop.setStatus(subscription, 'unpaid');
+        assert.equal(await shop.whoIs(customerSessionToken), 'PT401');
+        await changesNothing(() => refused(claim(), 400, 'InvalidInvitationToken', 'seat_suspended'));
       });
 
       test('of an organization without seat-based pricing', async () => {
@@ -415,6 +437,13 @@ export const describeOperations = (name, database, start) =>
           400, 'SeatNotPending', 'seat_not_pending', 'Seat not pending'));
       });
 
+      test('of a seat that is suspended', async () => {
+        const { subscription, seat } = await shop.assign(await shop.sell('subscriptions', 1));
+        await shop.setStatus(subscription, 'paused');
+        await changesNothing(() => refused(seats.resendInvitation({ seatId: seat }),
+          400, 'SeatNotAvailable', 'seat_suspended', 'Seat suspended'));
+      });
+
       test('of no seat, no id, or an organization without seat-based pricing', async () => {
         await refused(seats.resendInvitation({ seatId: randomUUID() }),
           404, 'ResourceNotFound', 'seat_not_found', 'Seat not found');
@@ -426,6 +455,17 @@ export const describeOperations = (name, database, start) =>
     });
 
     describe('revoke', () => {
+      test('a seat that is suspended; another customer gets another id', async () => {
+        const { subscription, seat } = await shop.assign(await shop.sell('subscriptions', 1));
+        await shop.setStatus(subscription, 'paused');
+        assert.equal((await seats.revokeSeat({ seatId: seat })).status, 'revoked');
+        await shop.setStatus(subscription, 'active');
+        const next = await shop.assign(subscription);
+        assert.notEqual(next.seat, seat);
+        await changesNothing(() => refused(seats.revokeSeat({ seatId: seat }),
+          404, 'ResourceNotFound', 'seat_not_found', 'Seat not found'));
+      });
+
       test('a claimed seat, and its session with it; again is the same', async () => {
         const { seat, token } = await shop.assign(await shop.sell('subscriptions', 1));
         const { customerSessionToken } = await seats.claimSeat({ invitationToken: token });

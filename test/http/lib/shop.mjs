@@ -88,7 +88,11 @@ export class Shop {
   async assign(subscription, email = `${randomUUID()}@example.com`) {
     const [{ id, token }] = await this.query(
       'SELECT (seat).id, invitation_token AS token FROM seats.assign_seat($1, email => $2)', [subscription, email]);
-    return { seat: id, token, email };
+    return { subscription, seat: id, token, email };
+  }
+
+  async setStatus(subscription, status) {
+    await this.query('UPDATE seats.subscriptions SET status = $2 WHERE id = $1', [subscription, status]);
   }
 
   async expire(seat) {

@@ -182,22 +182,27 @@ find(Search *search, Statement *statement)
 }
 
 /*
- * Raises 09000 if customers that were made are not there and a trigger or rule of the owner may be
- * why.  Otherwise another transaction has deleted them since.
+ * Makes the missing customers; raises 09000 if one is not there afterwards and a trigger or rule of
+ * the owner may be why.
  */
 static void
-check_made(const Search *search)
+make(Search *search)
 {
-	if (!table_has_interference("customers") ||
-		execute(&look_for_customers, search, search->missing.value).count > 0)
+	(void) execute(&make_customers, search, search->missing.value);
+	if (!owner_has_triggers())
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("customer with the given address is missing after it was inserted"),
-			 errhint("Look for a trigger on seats.customers that changes addresses.")));
+	find(search, &look_for_customers);
+	if (!search->missing.isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("customer with the given address is missing after it was inserted"),
+				 errhint("Look for a trigger on seats.customers that changes addresses.")));
 }
 
-/* Makes the customers that do not exist, then locks all; returns false if one is missing. */
+/*
+ * Makes the customers that do not exist, then locks all; returns false if one is missing: it is
+ * locked, or another transaction has deleted it or changed its address since.
+ */
 static bool
 make_and_lock(void *state)
 {
@@ -205,12 +210,9 @@ make_and_lock(void *state)
 
 	find(search, &look_for_customers);
 	if (!search->missing.isnull)
-		(void) execute(&make_customers, search, search->missing.value);
+		make(search);
 	find(search, search->lock);
-	if (search->missing.isnull)
-		return true;
-	check_made(search);
-	return false;
+	return search->missing.isnull;
 }
 
 /*

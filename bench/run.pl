@@ -14,7 +14,7 @@ use Bench::Report  qw(report);
 use Bench::Results qw(write_results);
 use Bench::Server  qw(create_cluster start_server stop_server);
 
-my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size);
+my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size statements);
 
 # How much is measured: in a few minutes, or with --full in half an hour.
 my %plans = (
@@ -26,6 +26,7 @@ my %plans = (
 		speed_calls   => { off => 2000, on => 700 },
 		memory        => 50_000,
 		churn         => 30_000,
+		events        => 1_000_000,
 		sizes         => [ 10_000, 1_000_000 ],
 		large_buffers => '2GB', },
 	full => {
@@ -36,6 +37,7 @@ my %plans = (
 		speed_calls   => { off => 2500, on => 1000 },
 		memory        => 1_000_000,
 		churn         => 200_000,
+		events        => 3_000_000,
 		sizes         => [ 10_000, 1_000_000, 10_000_000 ],
 		large_buffers => '8GB', },);
 
@@ -57,7 +59,7 @@ $| = 1;
 srand 4;
 build_client($options{work});
 create_cluster($options{work}, $options{installation});
-if (grep { !/^(memory|fillfactor|churn|size)$/ } @selected)
+if (grep { !/^(memory|fillfactor|churn|size|statements)$/ } @selected)
 {
 	start_server();
 	fill_database('shop', $plan->{shop}, $plan->{shop});

@@ -181,8 +181,8 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 - `invitation_expired`: ask for the invitation to be sent again (`resend_invitation`).
 - `seat_already_claimed`: the token was claimed before. Sign in.
 - `seat_revoked`: the seat was revoked. Ask for a new seat.
-- `seat_suspended`: the subscription is `paused` or `unpaid`. The invitation is good again once it is
-  active.
+- `seat_suspended`: the subscription is `paused` or `unpaid`. The invitation is good again once it
+  is active.
 
 ### PT400, other functions
 
@@ -206,8 +206,8 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 ### PT401: "Invalid or expired session token"
 
 - `session_invalid`: no such session. The token was mistyped or pasted with a space, quote or
-  bracket (the hint says so), or the session was ended, or its seat was revoked or suspended. Sign in
-  again.
+  bracket (the hint says so), or the session was ended, or its seat was revoked or suspended. Sign
+  in again.
 - `session_expired`: sign in again.
 
 ### PT403: "Seat-based pricing not enabled for organization"

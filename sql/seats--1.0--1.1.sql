@@ -7,6 +7,10 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- The tables that change are locked first, purchases before seats, as functions lock them. A session with the library of 1.0 then
+-- waits at its first statement, and looks at the version before its next one. It would not if it waited for a later lock.
+LOCK TABLE seats.subscriptions, seats.orders, seats.customer_seats, seats.customers, seats.events IN ACCESS EXCLUSIVE MODE;
+
 
 -- Addresses ----------------------------------------------------------------------------------------------
 
@@ -231,8 +235,14 @@ CREATE TRIGGER refuse_old_library BEFORE UPDATE ON seats.customers
 	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
 CREATE TRIGGER refuse_old_library AFTER UPDATE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library_delete BEFORE DELETE ON seats.subscriptions
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library_delete BEFORE DELETE ON seats.orders
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
 COMMENT ON TRIGGER refuse_old_library ON seats.customers IS 'Rejects the statement in a session that still has the library of 1.0';
 COMMENT ON TRIGGER refuse_old_library ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library_delete ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library_delete ON seats.orders IS 'Rejects the statement in a session that still has the library of 1.0';
 
 
 -- Customers' own seats -------------------------------------------------------------------------------------

@@ -950,8 +950,14 @@ CREATE TRIGGER refuse_old_library BEFORE UPDATE ON seats.customers
 	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
 CREATE TRIGGER refuse_old_library AFTER UPDATE ON seats.subscriptions
 	FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library_delete BEFORE DELETE ON seats.subscriptions
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
+CREATE TRIGGER refuse_old_library_delete BEFORE DELETE ON seats.orders
+	FOR EACH STATEMENT EXECUTE FUNCTION seats.refuse_old_library();
 COMMENT ON TRIGGER refuse_old_library ON seats.customers IS 'Rejects the statement in a session that still has the library of 1.0';
 COMMENT ON TRIGGER refuse_old_library ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library_delete ON seats.subscriptions IS 'Rejects the statement in a session that still has the library of 1.0';
+COMMENT ON TRIGGER refuse_old_library_delete ON seats.orders IS 'Rejects the statement in a session that still has the library of 1.0';
 
 CREATE TRIGGER keep_purchase BEFORE INSERT OR UPDATE ON seats.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase();

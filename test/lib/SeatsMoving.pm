@@ -26,11 +26,12 @@ sub versions
 	return @versions;
 }
 
-# Makes a server of a version, without starting it.  Checksums are the default in some.
+# Makes a server of a version, without starting it, or of another installation of that version.  Checksums are the
+# default in some versions.
 sub new_server
 {
-	my ($name, $version) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name, install_path => "$ENV{SERVERS}/$version");
+	my ($name, $version, $installation) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $installation // "$ENV{SERVERS}/$version");
 	local %ENV = %ENV;
 
 	# Settings by which servers find the extension elsewhere.

@@ -41,6 +41,11 @@ SELECT test.reason(format('SELECT seats.open_session(%L)', :'claimed')) AS open_
 SELECT test.reason(format('SELECT seats.open_session(%L)', :'pending')) AS open_session_of_pending;
 SELECT test.reason('SELECT seats.assign_seat(test.id(713), email => ''new@example.com'')') AS assign;
 SELECT status FROM seats.get_seat(:'pending');
+BEGIN;
+SELECT status, seat_metadata FROM seats.revoke_seat(:'pending');
+SELECT seats.revoke_seats(test.id(713)), (SELECT count(*) FROM seats.customer_seats WHERE suspended_at IS NOT NULL) AS suspended_before;
+SELECT count(*) AS suspended FROM seats.customer_seats WHERE suspended_at IS NOT NULL;
+ROLLBACK;
 -- The hint says what to do.
 SELECT hint FROM test.outcome(format('SELECT seats.resend_invitation(%L)', :'pending'));
 -- The order of checks: expired before suspended, suspended before the organization, and that before in others.

@@ -9,7 +9,7 @@ use SeatsTest;
 use Test::More;
 
 my $documentation = slurp_file("$FindBin::RealBin/../../docs/operations.md");
-my @statements = $documentation =~ /^```sql\n(.*?)^```/msg;
+my @statements = $documentation =~ /^ *```sql\n(.*?)^ *```/msg;
 
 start_node('operations');
 create_shop(10);

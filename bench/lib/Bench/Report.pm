@@ -260,6 +260,12 @@ sub tables
 				[ 'kB before', 1, 'kB before' ],
 				[ 'kB after',  1, 'kB after' ],
 				[ 'WAL bytes', 1, 'WAL bytes per claim' ]) ],
+		[   'Statements that change many rows',
+			part_table(
+				'statements',
+				['statement'],
+				[ 'ms',        1,    'ms' ],
+				[ 'WAL bytes', 1000, 'kB of WAL' ]) ],
 		[ 'Memory of a backend', part_table('memory', [ '', 'when' ], [ 'kB', 1, 'kB' ]) ]);
 }
 

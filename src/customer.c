@@ -75,22 +75,23 @@ customer_by_identifier(const pg_uuid_t *organization_id, CustomerIdentifierKind 
 
 /*
  * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
- * database's locale or the column's collation.  The index customers_email_key has this expression.
+ * database's locale or the column's collation.  The index customers_email_key has the expression.
  */
 #define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
+#define LOWER_EMAIL LOWER("email")
+#define LOWER_GIVEN LOWER("a.email")
+#define LOWER_STORED LOWER("c.email")
 
 /* Equal addresses follow each other.  Each is looked up, and then locked. */
 #define FIND_CUSTOMERS(lock) \
 	{ \
-		.sql = \
-			"SELECT c.id, c.email, a.position::pg_catalog.int4 " \
-			"FROM (SELECT a.email, a.position " \
-			"FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (email, position) " \
-			"ORDER BY " LOWER( \
-				"a.email") ", a.position) AS a " \
-						   "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c " \
-						   "WHERE c.organization_id = $1 " \
-						   "AND " LOWER("c.email") " = " LOWER("a.email") " " lock ") AS c", \
+		.sql = "SELECT c.id, c.email, a.position::pg_catalog.int4 " \
+			   "FROM (SELECT a.email, a.position " \
+			   "FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (email, position) " \
+			   "ORDER BY " LOWER_GIVEN ", a.position) AS a " \
+			   "CROSS JOIN LATERAL (SELECT c.id, c.email FROM seats.customers AS c " \
+			   "WHERE c.organization_id = $1 AND " LOWER_STORED " = " LOWER_GIVEN " " lock \
+			   ") AS c", \
 		.nargs = 2, .argtypes = { \
 			UUIDOID, \
 			TEXTARRAYOID \
@@ -104,12 +105,9 @@ static Statement look_for_customers = FIND_CUSTOMERS("LIMIT 1");
 /* In the order of the addresses.  Another transaction may have made some meanwhile. */
 static Statement make_customers = {
 	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
-		   "SELECT DISTINCT ON (" LOWER(
-			   "a.email") ") $1, a.email "
-						  "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER(
-							  "a.email") " "
-										 "ON CONFLICT (organization_id, " LOWER(
-											 "email") ") DO NOTHING",
+		   "SELECT DISTINCT ON (" LOWER_GIVEN ") $1, a.email "
+		   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER_GIVEN
+		   " ON CONFLICT (organization_id, " LOWER_EMAIL ") DO NOTHING",
 	.nargs = 2,
 	.argtypes = {UUIDOID, TEXTARRAYOID},
 };
@@ -123,7 +121,8 @@ typedef struct Search
 	Customer *customers; /* in the order of the addresses, as far as they were found */
 	bool *found;
 	NullableDatum missing; /* text[] of the addresses that were not found, or null */
-	Statement *lock;	   /* finds customers and locks them */
+	Statement *look;	   /* finds customers; locks one, which may wait */
+	Statement *lock; /* finds customers and locks them; does not wait for one of several */
 } Search;
 
 /* Executes a statement about customers of the search's organization that have these addresses. */
@@ -208,9 +207,11 @@ make_and_lock(void *state)
 {
 	Search *search = state;
 
-	find(search, &look_for_customers);
+	find(search, search->look);
 	if (!search->missing.isnull)
 		make(search);
+	else if (search->look == search->lock)
+		return true;
 	find(search, search->lock);
 	return search->missing.isnull;
 }
@@ -252,6 +253,7 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 		.count = count,
 		.customers = palloc(count * sizeof(Customer)),
 		.found = palloc(count * sizeof(bool)),
+		.look = count == 1 ? &find_customers : &look_for_customers,
 		.lock = count == 1 ? &find_customers : &find_unlocked_customers,
 	};
 

@@ -136,6 +136,10 @@ FROM (VALUES
 	('BEFORE DELETE ON seats.orders FOR EACH ROW EXECUTE FUNCTION seats.keep_purchase()', 'DELETE FROM seats.orders'),
 	('AFTER UPDATE ON seats.products FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'UPDATE seats.products SET name = name'),
 	('AFTER INSERT ON seats.customers FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'INSERT INTO seats.customers (organization_id) VALUES (test.id(650))'),
+	('BEFORE UPDATE ON seats.orders FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'UPDATE seats.orders SET seats = seats'),
+	('AFTER DELETE ON seats.orders FOR EACH ROW EXECUTE FUNCTION seats.end_purchase()', 'DELETE FROM seats.orders'),
+	('AFTER UPDATE ON seats.customers FOR EACH STATEMENT EXECUTE FUNCTION seats.follow_address()', 'UPDATE seats.customers SET name = name'),
+	('AFTER UPDATE ON seats.products REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION seats.follow_address()', 'UPDATE seats.products SET name = name'),
 	('AFTER UPDATE ON seats.products REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION seats.seats_changed()', 'UPDATE seats.products SET name = name'),
 	('AFTER UPDATE ON test.reaction FOR EACH STATEMENT EXECUTE FUNCTION seats.seats_changed()', 'UPDATE test.reaction SET statement = statement')
 ) AS misuses (trigger, statement);

@@ -158,7 +158,9 @@ BEGIN;
 UPDATE seats.customer_seats SET status = 'revoked', revoked_at = now(), customer_id = NULL, customer_email = NULL, suspended_at = NULL WHERE subscription_id = test.id(723);
 SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(723);
 ROLLBACK;
+SELECT count(*) AS events FROM seats.events \gset
 DELETE FROM seats.customer_seats WHERE subscription_id = test.id(723);
+SELECT count(*) - :events AS no_events FROM seats.events;
 SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(723);
 -- The events of a purchase that is deleted while it is suspended.
 DELETE FROM seats.subscriptions WHERE id = test.id(713);

@@ -19,6 +19,9 @@ SELECT seats.release_expired_seats('2 hours') AS two_hours;
 SELECT seats.release_expired_seats(interval '30 min') AS half_an_hour, seats.release_expired_seats() AS all_others, seats.release_expired_seats() AS none;
 SELECT customer_email, status, expiry_watched, revoked_at = modified_at AS same_time FROM seats.customer_seats ORDER BY created_at;
 SELECT type, count(*) FROM seats.events GROUP BY type ORDER BY type;
+SELECT count(*), count(DISTINCT (seat).subscription_id) AS subscriptions, count(DISTINCT (seat).order_id) AS orders, bool_and(metadata ->> 'reason' = 'released') AS released,
+	bool_and(coalesce(metadata ->> 'subscription_id', metadata ->> 'order_id')::uuid IN ((seat).subscription_id, (seat).order_id)) AS of_the_purchase
+FROM seats.events WHERE type = 'customer_seat.revoked';
 SELECT s.assigned_seats AS subscription, o.assigned_seats AS "order", s.modified_at, o.modified_at FROM seats.subscriptions AS s, seats.orders AS o;
 -- A claimed one stays, as does its session; the token of a released one says why.
 SELECT (seats.authenticate(:'session')).customer_email, (test.outcome(format('SELECT seats.claim_seat(%L)', :'token'))).detail;

@@ -45,7 +45,8 @@ SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(743);
 -- Events stay, with all else that they say, and there is one for each seat that was revoked.
 SELECT count(*) - :events AS more_events FROM seats.events;
 SELECT type, metadata - 'role' - 'subscription_id' - 'order_id' AS metadata, (seat).status, (seat).id = seat_id AS same_seat, (seat).customer_id = customer_id AS holder,
-	(seat).invitation_token_expires_at IS NOT NULL AS expiry, (seat).customer_email, (seat).seat_metadata
+	(seat).invitation_token_expires_at IS NOT NULL AS expiry, (seat).customer_email, (seat).seat_metadata,
+	coalesce(metadata ->> 'subscription_id', metadata ->> 'order_id')::uuid IN ((seat).subscription_id, (seat).order_id) AS of_the_purchase
 FROM seats.events WHERE customer_id = test.id(761) ORDER BY id;
 -- The address may be used again, for somebody new.
 SELECT (i.seat).customer_id <> test.id(761) AS somebody_new FROM seats.assign_seat(test.id(743), email => 'person@example.com') AS i;

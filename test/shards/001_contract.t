@@ -546,12 +546,12 @@ is(
 	'organization_route'
 );
 
-# What they left, without what is random.
+# What they left, without what is random, as ids are, by which seats of a purchase are suspended and revoked.
 my $rows = q{
 	SELECT status, customer_email, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
 		FROM seats.customer_seats AS s WHERE organization_id = '<org>' ORDER BY created_at, customer_email;
 	SELECT type, replace(metadata::text, '<org>', 'its own'), (seat).status, (seat).customer_email, (seat).seat_metadata
-		FROM seats.events WHERE organization_id = '<org>' ORDER BY id;
+		FROM seats.events WHERE organization_id = '<org>' ORDER BY occurred_at, 1, 2, 3, 4;
 	SELECT count(*) FROM seats.customer_sessions WHERE organization_id = '<org>';
 	SELECT email, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
 	SELECT assigned_seats FROM seats.subscriptions WHERE id = '<org>';

@@ -504,7 +504,7 @@ add_count(SeatChanges *changes, PurchaseId purchase, int32 change, bool suspende
 		last->suspended += change;
 }
 
-/* Ends the sessions of the seats collected so far that are no longer claimed. */
+/* Ends the sessions of the seats collected so far that are suspended or no longer claimed. */
 static void
 end_sessions(SeatChanges *changes)
 {
@@ -542,10 +542,14 @@ start_deletion(Relation table, Deletion *deletion)
 static void
 record_deleted(Deletion *deletion)
 {
+	MemoryContext caller;
+
 	if (deletion->count == 0)
 		return;
+	caller = MemoryContextSwitchTo(deletion->context);
 	event_record_all((EventKind){EVENT_REVOKED, REASON_DELETED, deletion->now},
 					 deletion->events, deletion->count);
+	MemoryContextSwitchTo(caller);
 	MemoryContextReset(deletion->context);
 	deletion->events = NULL;
 	deletion->count = 0;

@@ -468,36 +468,43 @@ in_database('postgres');
 
 # Memory ---------------------------------------------------------------------------------------------------
 
-# Ends a purchase with so many seats in a session of its own; returns by how much its memory grew at most, in kB.
-sub memory_to_end
+# Changes a purchase with so many seats in a session of its own, so that they are revoked or deleted; returns by how much
+# its memory grew at most, in kB.
+sub memory_of
 {
-	my ($count) = @_;
+	my ($statement, $count) = @_;
 	my $session = start_session();
 	my $peak = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+(\d+)')};
 	my $before;
 
 	query(qq{
-		UPDATE seats.orders SET status = 'paid', seats = $count;
+		INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
+			VALUES ('$order', '$id', '$id', '$id', $count, 'paid')
+			ON CONFLICT (id) DO UPDATE SET status = 'paid', seats = EXCLUDED.seats;
 		INSERT INTO seats.customers (organization_id, external_id) SELECT '$id', 'm' || n FROM generate_series(1, $count) AS n
 			ON CONFLICT DO NOTHING;
 		INSERT INTO seats.customer_seats (organization_id, order_id, status, customer_id, claimed_at, expiry_watched)
 			SELECT '$id', '$order', 'claimed', id, now(), false FROM seats.customers WHERE external_id LIKE 'm%' LIMIT $count});
 	$session->query_safe("BEGIN; UPDATE seats.subscriptions SET status = 'canceled'; ROLLBACK");
 	$before = $session->query_safe($peak);
-	$session->query_safe("UPDATE seats.orders SET status = 'refunded'");
+	$session->query_safe($statement);
 	my $grown = $session->query_safe($peak) - $before;
 	$session->quit;
-	is(query("SELECT count(*) FROM seats.customer_seats WHERE order_id = '$order' AND status <> 'revoked'"), 0, "$count seats end");
+	is(query("SELECT count(*) FROM seats.customer_seats WHERE order_id = '$order' AND status <> 'revoked'"), 0, "$count seats: $statement");
+	is(query("SELECT count(*) FROM seats.events WHERE type = 'customer_seat.revoked'"), $count, 'with an event for each');
 	query("DELETE FROM seats.customer_seats WHERE order_id = '$order'; DELETE FROM seats.events");
 	return $grown;
 }
 SKIP:
 {
 	skip 'there is no /proc/self/status', 1 unless -r '/proc/self/status';
-	my ($few, $many) = map { memory_to_end($_) } 20_000, 60_000;
+	foreach my $statement ("UPDATE seats.orders SET status = 'refunded'", 'DELETE FROM seats.orders')
+	{
+		my ($few, $many) = map { memory_of($statement, $_) } 20_000, 60_000;
 
-	note "20,000 seats: $few kB, 60,000 seats: $many kB";
-	cmp_ok($many, '<', $few + 40 * 200, 'the end of a purchase takes less than 200 bytes of memory for each further seat');
+		note "20,000 seats: $few kB, 60,000 seats: $many kB";
+		cmp_ok($many, '<', $few + 40 * 200, "$statement takes less than 200 bytes of memory for each further seat");
+	}
 }
 
 done_testing();

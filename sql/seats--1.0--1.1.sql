@@ -8,8 +8,10 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- The tables that change are locked first, purchases before seats, as functions lock them. A session with the library of 1.0 then
--- waits at its first statement, and looks at the version before its next one. It would not if it waited for a later lock.
-LOCK TABLE seats.subscriptions, seats.orders, seats.customer_seats, seats.customers, seats.events IN ACCESS EXCLUSIVE MODE;
+-- waits at its first statement, and looks at the version before its next one. It would not if it waited for a later lock. A claim
+-- locks seats, events and sessions in this order, and authenticate() sessions before customers.
+LOCK TABLE seats.subscriptions, seats.orders, seats.customer_seats, seats.events, seats.customer_sessions, seats.customers
+	IN ACCESS EXCLUSIVE MODE;
 
 
 -- Addresses ----------------------------------------------------------------------------------------------
@@ -146,6 +148,12 @@ CREATE INDEX subscriptions_customer_id_idx ON seats.subscriptions (customer_id);
 CREATE INDEX orders_customer_id_idx ON seats.orders (customer_id);
 COMMENT ON INDEX seats.subscriptions_customer_id_idx IS 'Finds the subscriptions that a customer pays for, when the customer is erased or deleted';
 COMMENT ON INDEX seats.orders_customer_id_idx IS 'Finds the orders that a customer pays for, when the customer is erased or deleted';
+
+
+-- Sessions ------------------------------------------------------------------------------------------------
+
+ALTER TABLE seats.customer_sessions ADD COLUMN of_claim boolean NOT NULL DEFAULT true;
+COMMENT ON COLUMN seats.customer_sessions.of_claim IS 'Whether the claim opened the session, so that a claim that is answered again ends it; false for those of open_session()';
 
 
 -- Events --------------------------------------------------------------------------------------------------

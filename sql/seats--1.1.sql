@@ -501,7 +501,8 @@ CREATE TABLE seats.customer_sessions (
 	customer_id uuid NOT NULL,
 	organization_id uuid NOT NULL,
 	created_at timestamptz NOT NULL,
-	expires_at timestamptz NOT NULL
+	expires_at timestamptz NOT NULL,
+	of_claim boolean NOT NULL DEFAULT true
 );
 CREATE INDEX customer_sessions_seat_id_idx ON seats.customer_sessions (seat_id);
 CREATE INDEX customer_sessions_expires_at_idx ON seats.customer_sessions (expires_at);
@@ -512,6 +513,7 @@ COMMENT ON COLUMN seats.customer_sessions.customer_id IS 'The customer who holds
 COMMENT ON COLUMN seats.customer_sessions.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.customer_sessions.created_at IS 'When the session was opened';
 COMMENT ON COLUMN seats.customer_sessions.expires_at IS 'When the session expires';
+COMMENT ON COLUMN seats.customer_sessions.of_claim IS 'Whether the claim opened the session, so that a claim that is answered again ends it; false for those of open_session()';
 COMMENT ON CONSTRAINT customer_sessions_pkey ON seats.customer_sessions IS 'A session token belongs to one session';
 COMMENT ON INDEX seats.customer_sessions_seat_id_idx IS 'Finds the sessions of a seat, to end them with it';
 COMMENT ON INDEX seats.customer_sessions_expires_at_idx IS 'Finds the sessions that have expired';

@@ -348,7 +348,7 @@ claim_again(Claim *claim)
 		{UUIDPGetDatum(&claim->seat.ids.customer_id), false},
 	};
 
-	sessions_end(&claim->seat.ids.id);
+	session_of_claim_end(&claim->seat.ids.id);
 	take_result(claim, statement_change(&touch_claimed, arguments, 1));
 }
 
@@ -446,7 +446,7 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	SPI_connect();
 	if (!claim_directly(&claim))
 		claim_by_statements(&claim);
-	session_token = session_open(&claim.seat.ids, route, claim.now, claim.context,
+	session_token = session_open(&claim.seat.ids, route, claim.now, true, claim.context,
 								 &session_hash);
 	/* No trigger runs without the executor. */
 	if (statements_executed() != before && owner_has_triggers())

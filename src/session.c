@@ -61,9 +61,10 @@ static const char *const required_fields[FIELD_COUNT] = {
 /* The arguments are all columns. */
 #define INSERT_SESSION \
 	"INSERT INTO seats.customer_sessions " \
-	"(token_hash, seat_id, customer_id, organization_id, created_at, expires_at) " \
-	"VALUES ($1, $2, $3, $4, $5, $6)"
-#define SESSION_TYPES BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID
+	"(token_hash, seat_id, customer_id, organization_id, created_at, expires_at, of_claim) " \
+	"VALUES ($1, $2, $3, $4, $5, $6, $7)"
+#define SESSION_TYPES \
+	BYTEAOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID
 
 static Statement insert_session = {
 	.sql = INSERT_SESSION,
@@ -73,7 +74,8 @@ static Statement insert_session = {
 
 static Statement insert_session_returning = {
 	.sql = INSERT_SESSION " RETURNING token_hash = $1 AND seat_id = $2 AND customer_id = $3 "
-						  "AND organization_id = $4 AND created_at = $5 AND expires_at = $6",
+						  "AND organization_id = $4 AND created_at = $5 AND expires_at = $6 "
+						  "AND of_claim = $7",
 	.nargs = SESSION_COLUMNS,
 	.argtypes = {SESSION_TYPES},
 	.table = "customer_sessions",
@@ -101,8 +103,8 @@ typedef struct Deletion
 		.find = {.sql = "SELECT FROM " rows " LIMIT 1", .nargs = 1, .argtypes = {type}}, \
 	}
 
-static Deletion sessions_of_seat = DELETION("seats.customer_sessions WHERE seat_id = $1",
-											UUIDOID);
+static Deletion session_of_claim = DELETION(
+	"seats.customer_sessions WHERE seat_id = $1 AND of_claim", UUIDOID);
 static Deletion sessions_of_token = DELETION("seats.customer_sessions WHERE token_hash = $1",
 											 BYTEAOID);
 /* A seat that is still claimed, and not suspended, keeps the sessions of its customer. */
@@ -139,13 +141,13 @@ session_expiry(TimestampTz now)
 }
 
 /*
- * Opens a session of a seat's customer that begins now.  Returns its token in clear, in a memory
+ * Opens a session of a seat's customer that begins now, for a claim or another.  Returns its token in clear, in a memory
  * context, and the token's hash.  Between SPI_connect() and SPI_finish(), with the seat locked.
  * Raises 09000 if a trigger of the owner prevents or alters the session.
  */
 text *
-session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext context,
-			 bytea **hash)
+session_open(const SeatIds *seat, uint32 route, TimestampTz now, bool of_claim,
+			 MemoryContext context, bytea **hash)
 {
 	TimestampTz expiry = session_expiry(now);
 	text *token = setting_session_token_format == SESSION_TOKEN_JWT
@@ -158,6 +160,7 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 		[SESSION_ORGANIZATION_ID] = {UUIDPGetDatum(&seat->organization_id), false},
 		[SESSION_CREATED_AT] = {TimestampTzGetDatum(now), false},
 		[SESSION_EXPIRES_AT] = {TimestampTzGetDatum(expiry), false},
+		[SESSION_OF_CLAIM] = {BoolGetDatum(of_claim), false},
 	};
 
 	if (!direct_insert(&direct_sessions, values))
@@ -166,14 +169,15 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, MemoryContext c
 }
 
 /*
- * Ends the sessions of a seat.  Between SPI_connect() and SPI_finish(), with the seat locked.
+ * Ends the session that the claim of a seat opened.  Between SPI_connect() and SPI_finish(), with
+ * the seat locked.
  *
- * Locks: the sessions' rows.
+ * Locks: the session's row.
  */
 void
-sessions_end(const pg_uuid_t *seat_id)
+session_of_claim_end(const pg_uuid_t *seat_id)
 {
-	(void) delete_sessions(&sessions_of_seat, UUIDPGetDatum(seat_id));
+	(void) delete_sessions(&session_of_claim, UUIDPGetDatum(seat_id));
 }
 
 /*
@@ -450,8 +454,8 @@ seats_open_session(PG_FUNCTION_ARGS)
 	fields[FIELD_CUSTOMER_EMAIL] = lock_claimed_seat(&seat);
 	touch(&seat);
 	now = GetCurrentTimestamp();
-	result[1].value = PointerGetDatum(
-		session_open(&seat, organization_route(&seat.organization_id), now, caller, &hash));
+	result[1].value = PointerGetDatum(session_open(
+		&seat, organization_route(&seat.organization_id), now, false, caller, &hash));
 	fields[FIELD_CUSTOMER_ID].value = UUIDPGetDatum(&seat.customer_id);
 	fields[FIELD_ORGANIZATION_ID].value = UUIDPGetDatum(&seat.organization_id);
 	fields[FIELD_SEAT_ID].value = UUIDPGetDatum(&seat.id);

@@ -7,9 +7,9 @@
 
 #include "event.h"
 
-extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now,
+extern text *session_open(const SeatIds *seat, uint32 route, TimestampTz now, bool of_claim,
 						  MemoryContext context, bytea **hash);
-extern void sessions_end(const pg_uuid_t *seat_id);
+extern void session_of_claim_end(const pg_uuid_t *seat_id);
 extern void sessions_end_unclaimed(Datum seat_ids);
 
 #endif

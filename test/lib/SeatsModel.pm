@@ -506,6 +506,7 @@ sub give_one
 			token => '',
 			key => '',
 			sessions => [],
+			session_of_claim => '',
 		});
 	$self->replace_token($id, $token);
 	$self->record($claimed ? 'claimed' : 'assigned', $self->{seat}{$id}, $customer);
@@ -724,7 +725,9 @@ sub claim_seat
 	return 0 if $session !~ $session_token || $self->{session}{$session};
 	if ($retry)
 	{
-		$self->end_sessions_of($seat->{id});
+		# The session of the claim, or of its last answer, unless it has ended.
+		my $of_claim = $seat->{session_of_claim};
+		$self->remove_session($_) foreach grep { $_ eq $of_claim } @{ $seat->{sessions} };
 	}
 	else
 	{
@@ -737,6 +740,7 @@ sub claim_seat
 		$self->record('claimed', $self->{seat}{ $seat->{id} }, $seat->{customer});
 	}
 	$self->add_session($seat->{id}, $session);
+	$self->change('seat', $seat->{id}, session_of_claim => $session);
 	return $shown eq $self->show($seat->{id});
 }
 

@@ -2,7 +2,7 @@
 SELECT test.make_organization(730, 5);
 SELECT (i.seat).id AS seat, i.invitation_token AS token FROM seats.assign_seat(test.id(733), email => 'Ada@example.com') AS i \gset
 SELECT (test.outcome(format('SELECT seats.open_session(%L)', :'seat'))).*;
-SELECT customer_session_token AS first FROM seats.claim_seat(:'token') \gset
+SELECT customer_session_token AS first FROM seats.claim_seat(:'token', 'key') \gset
 SELECT count(*) AS events FROM seats.events \gset
 
 -- The session is the one that authenticate() finds; earlier ones stay; the seat stays as it is; no event.
@@ -18,6 +18,17 @@ SELECT :'second' ~ '^seats_cst_[0-9A-Za-z]{55}$' AS form, seats.token_route(:'se
 SELECT count(*) AS sessions, count(DISTINCT token_hash) AS hashes FROM seats.customer_sessions;
 SELECT modified_at = claimed_at AS unmodified FROM seats.customer_seats WHERE id = :'seat';
 SELECT seats.end_session(:'second') AS ended, (seats.authenticate(:'first')).customer_email AS the_other;
+
+-- A claim that is answered again ends its own session, and no other; the next time, the one of that answer.
+SELECT customer_session_token AS other FROM seats.open_session(:'seat') \gset
+SELECT customer_session_token AS retried FROM seats.claim_seat(:'token', 'key') \gset
+SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'first'))).detail AS first, (seats.authenticate(:'other')).customer_email AS other,
+	(seats.authenticate(:'retried')).customer_email AS retried;
+SET seats.direct_access = off;
+SELECT customer_session_token AS first FROM seats.claim_seat(:'token', 'key') \gset
+RESET seats.direct_access;
+SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'retried'))).detail AS retried, (seats.authenticate(:'other')).customer_email AS other,
+	(seats.authenticate(:'first')).customer_email AS first;
 
 -- A seat that was claimed at once; one of an order; without the executor for the session, or with it; as a JWT.
 SELECT (i.seat).id AS at_once FROM seats.assign_seat(order_id => test.id(734), customer_id => test.id(732), immediate_claim => true) AS i \gset

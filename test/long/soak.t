@@ -86,7 +86,7 @@ query(q{
 			WHEN 'list' THEN
 				PERFORM seats.list_seats(shop);
 			WHEN 'house-keeping' THEN
-				PERFORM seats.release_expired_seats('10 seconds'), seats.purge_expired_sessions(), seats.purge_events('60 seconds');
+				PERFORM seats.release_expired_seats('10 seconds'), seats.purge_expired_sessions(), seats.purge_events('20 seconds');
 		END CASE;
 		RETURN known;
 	END

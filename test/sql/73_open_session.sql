@@ -24,9 +24,7 @@ SELECT customer_session_token AS other FROM seats.open_session(:'seat') \gset
 SELECT customer_session_token AS retried FROM seats.claim_seat(:'token', 'key') \gset
 SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'first'))).detail AS first, (seats.authenticate(:'other')).customer_email AS other,
 	(seats.authenticate(:'retried')).customer_email AS retried;
-SET seats.direct_access = off;
 SELECT customer_session_token AS first FROM seats.claim_seat(:'token', 'key') \gset
-RESET seats.direct_access;
 SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'retried'))).detail AS retried, (seats.authenticate(:'other')).customer_email AS other,
 	(seats.authenticate(:'first')).customer_email AS first;
 

@@ -66,7 +66,6 @@ $new->command_ok([ 'pg_restore', '--exit-on-error', '--dbname=' . $new->connstr(
 	"pg_restore of $newest restores it");
 is(query(q{SELECT extversion FROM pg_extension WHERE extname = 'seats'}), '1.1', 'into the objects of 1.1');
 is(difference($unchanged, rows_found('jwt_keys')), '', 'all rows are there, as they were');
-check_counts('restored');
 check_outcomes(\%held, \%before, 'restored', 0);
 query($_) foreach statements_of('Dumps of 1.0');
 is(difference($as_it_was, rows_found('jwt_keys')), '', 'afterwards they are as the update leaves them');

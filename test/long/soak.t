@@ -227,7 +227,8 @@ ok(-s $vacuums, 'vacuums succeeded');
 my ($middle, $last) = ($memory[ @memory / 3 ], $memory[-1]);
 cmp_ok(@memory, '>', $samples, 'memory was looked at');
 cmp_ok($last, '<', 1.1 * $middle + 1024, 'memory of the backends is flat');
-($middle, $last) = ($sizes[ @sizes / 2 ], $sizes[-1]);
+# Vacuum makes tables smaller now and then, so the largest sizes of two thirds are compared.
+($middle, $last) = map { max(@$_) } [ @sizes[ @sizes / 3 .. 2 * @sizes / 3 ] ], [ @sizes[ 2 * @sizes / 3 .. $#sizes ] ];
 cmp_ok($last, '<', 1.25 * $middle, 'size of the tables is flat');
 # What a call costs is measured in the backends' own time: latency is that of a machine that others use too.
 sub time_per_call

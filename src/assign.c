@@ -3,8 +3,8 @@
  *		Assigning seats of a purchase, to one customer or to many e-mail addresses, and sending an
  *		invitation again.
  *
- * One seat and many are allocated by the same statements.  The rows of revoked seats are used again,
- * with new ids, before new ones are made.
+ * One seat and many are allocated by the same statements.  The rows of revoked seats are used
+ * again, with new ids, before new ones are made.
  */
 #include "postgres.h"
 
@@ -321,8 +321,8 @@ value_if(bool condition, Datum value)
 }
 
 /*
- * Returns when an invitation issued now expires: by the lifetime that its organization sets, or by the
- * setting if that is null.
+ * Returns when an invitation issued now expires: by the lifetime that its organization sets, or by
+ * the setting if that is null.
  */
 static TimestampTz
 invitation_expiry(TimestampTz now, NullableDatum own_ttl)
@@ -669,8 +669,8 @@ assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *s
  * order given; returns the seats and their invitation tokens, once.  No addresses: no rows.  Raises
  * PT400, PT403, PT404 and PT422, and 25006 in a read-only transaction.
  *
- * Locks: the subscription or order; then, in the order of lower(email COLLATE "C"), the customers
- * FOR SHARE (or makes them); then revoked seats to use again, in the order of their ids.
+ * Locks: the subscription or order; then the customers, as customers_by_email() says; then revoked
+ * seats to use again, in the order of their ids.
  */
 Datum
 seats_assign_seats(PG_FUNCTION_ARGS)

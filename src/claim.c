@@ -5,8 +5,8 @@
  * Nearly every claim is of a pending seat that nobody else is using, and claim_directly() does it
  * without the executor.  The seat is not locked first, which saves a WAL record: it is read,
  * checked and updated, unless another transaction is using it; the update is the lock.  In all
- * other cases (the seat is claimed, expired, suspended, locked or being changed, its table is not as
- * the extension made it, the isolation level is stricter) nothing is done there, and
+ * other cases (the seat is claimed, expired, suspended, locked or being changed, its table is not
+ * as the extension made it, the isolation level is stricter) nothing is done there, and
  * claim_by_statements() does the work.  It locks the row first, and waits.
  *
  * In both, expiry and organization are checked while the row is locked, because another transaction
@@ -235,11 +235,11 @@ static Statement touch_claimed = {
 
 /* The seat as it is in the end, and whether it and the session are as the result says. */
 static Statement confirm_claimed = {
-	.sql =
-		"SELECT " SEAT_FIELDS ", s.status = 'claimed' AND s.suspended_at IS NULL "
-		"AND s.organization_id = $2 AND s.customer_id = $3 AND EXISTS (SELECT FROM seats.customer_sessions AS x "
-		"WHERE x.token_hash = $4 AND x.seat_id = $1 AND x.customer_id = $3) "
-		"FROM seats.customer_seats AS s WHERE s.id = $1",
+	.sql = "SELECT " SEAT_FIELDS ", s.status = 'claimed' AND s.suspended_at IS NULL "
+		   "AND s.organization_id = $2 AND s.customer_id = $3 "
+		   "AND EXISTS (SELECT FROM seats.customer_sessions AS x "
+		   "WHERE x.token_hash = $4 AND x.seat_id = $1 AND x.customer_id = $3) "
+		   "FROM seats.customer_seats AS s WHERE s.id = $1",
 	.nargs = 4,
 	.argtypes = {UUIDOID, UUIDOID, UUIDOID, BYTEAOID},
 	.table = "customer_seats",

@@ -3,10 +3,10 @@
  *		Counters of what happened in this database, for stats().
  *
  * The counters are in shared memory, because with a table claims would wait for each other.  The
- * first session that counts makes it; it is gone when the server stops or recovers from a crash.  The
- * library need not be preloaded.  The memory has room for a fixed number of databases; a dropped one
- * gives up its room when that is needed.  Without room nothing is counted, and no call fails because
- * of that.
+ * first session that counts makes it; it is gone when the server stops or recovers from a crash.
+ * The library need not be preloaded.  The memory has room for a fixed number of databases; a
+ * dropped one gives up its room when that is needed.  Without room nothing is counted, and no call
+ * fails because of that.
  *
  * An event counts when its transaction commits.  Until then it is kept here, for each level of
  * subtransactions separately, as PostgreSQL does with its own statistics.  An error counts when it

@@ -2,11 +2,11 @@
  * customer.c
  *		Customers: finding and making those who get seats, their addresses, and erasing them.
  *
- * A seat has the address of its customer.  Whoever assigns a seat locks the customer FOR SHARE until
- * the seat is there, and an UPDATE of the address changes the customer's seats in the same
+ * A seat has the address of its customer.  Whoever assigns a seat locks the customer FOR SHARE
+ * until the seat is there, and an UPDATE of the address changes the customer's seats in the same
  * statement.  So each waits for the other, and no seat gets an address that is out of date.  An
- * UPDATE of many customers locks them in any order, so whoever assigns many seats must not wait for
- * one customer while holding the lock on another.
+ * UPDATE of many customers locks them in any order, so whoever assigns many seats must not wait
+ * for one customer while holding the lock on another.
  */
 #include "postgres.h"
 
@@ -289,9 +289,9 @@ static Statement find_other_address = {
 
 /*
  * Gives the pending and claimed seats of some customers, an array of ids, the addresses that the
- * customers have by now.  Between SPI_connect() and SPI_finish(), with the customers locked.  Raises
- * 09000 if a trigger of the owner prevents that, and 40001 if a seat is newer than the transaction's
- * snapshot.
+ * customers have by now.  Between SPI_connect() and SPI_finish(), with the customers locked.
+ * Raises 09000 if a trigger of the owner prevents that, and 40001 if a seat is newer than the
+ * transaction's snapshot.
  *
  * Locks: the seats, in the order of their ids.
  */
@@ -383,14 +383,14 @@ static Statement find_events = {
 	"OR (e.seat).seat_metadata IS NOT NULL)"
 
 static Statement clear_events = {
-	.sql =
-		"UPDATE seats.events AS e SET metadata = e.metadata - '{address,user_agent}'::pg_catalog.text[], "
-		"seat = CASE WHEN e.seat IS NOT DISTINCT FROM NULL THEN NULL ELSE "
-		"ROW((e.seat).created_at, (e.seat).modified_at, (e.seat).id, "
-		"(e.seat).subscription_id, (e.seat).order_id, (e.seat).status, "
-		"(e.seat).customer_id, NULL, (e.seat).invitation_token_expires_at, "
-		"(e.seat).claimed_at, (e.seat).revoked_at, NULL)::seats.customer_seat END "
-		"WHERE e.id = ANY ($1) AND " HAS_DATA,
+	.sql = "UPDATE seats.events AS e "
+		   "SET metadata = e.metadata - '{address,user_agent}'::pg_catalog.text[], "
+		   "seat = CASE WHEN e.seat IS NOT DISTINCT FROM NULL THEN NULL ELSE "
+		   "ROW((e.seat).created_at, (e.seat).modified_at, (e.seat).id, "
+		   "(e.seat).subscription_id, (e.seat).order_id, (e.seat).status, "
+		   "(e.seat).customer_id, NULL, (e.seat).invitation_token_expires_at, "
+		   "(e.seat).claimed_at, (e.seat).revoked_at, NULL)::seats.customer_seat END "
+		   "WHERE e.id = ANY ($1) AND " HAS_DATA,
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -492,7 +492,10 @@ refuse_seat_left(void)
 	refuse_trigger_on("customer_seats");
 }
 
-/* Deletes a customer, or clears its data if it must be kept; raises 09000 if a trigger prevents it. */
+/*
+ * Deletes a customer, or clears its data if it must be kept.  Raises 09000 if a trigger of the
+ * owner prevents it.
+ */
 static void
 erase_row(const pg_uuid_t *customer_id)
 {
@@ -548,8 +551,8 @@ erase_events(const pg_uuid_t *customer_id)
  * erase_customer(customer_id uuid): revokes the seats of a customer and removes the person's data
  * from all tables; returns how many seats were revoked.  The customer's row is deleted, or kept
  * without the data if a subscription or order refers to it.  It works also if the organization may
- * no longer use seats.  Raises PT404 and PT422, 25006 in a read-only transaction, 09000 if a trigger
- * of the owner prevents it, and 23503 if a table of the owner refers to the customer.
+ * no longer use seats.  Raises PT404 and PT422, 25006 in a read-only transaction, 09000 if a
+ * trigger of the owner prevents it, and 23503 if a table of the owner refers to the customer.
  *
  * Locks: the subscriptions and orders of the customer's seats, in the order of their ids, then the
  * customer FOR UPDATE, then the seats in the order of their ids, their sessions, and the customer's

@@ -3,9 +3,10 @@
  *		Events: the record of what happened to seats.
  *
  * Each state change records one event, in the same transaction, so a change that is rolled back
- * leaves none.  It has the seat as the change left it, so that whoever reads it needs no second look.
- * Its metadata tells which purchase the seat belongs to, why it was revoked, and who caused the
- * change: the PostgreSQL role and, over PostgREST, the address and the user agent of the request.
+ * leaves none.  It has the seat as the change left it, so that whoever reads it needs no second
+ * look.  Its metadata tells which purchase the seat belongs to, why it was revoked, and who caused
+ * the change: the PostgreSQL role and, over PostgREST, the address and the user agent of the
+ * request.
  *
  * Address and user agent are headers, so the sender of a request can write anything into them, a
  * token too.  An address is kept only if it can be one, and a user agent only if it cannot hold a

@@ -369,8 +369,8 @@ keys_to_verify(void)
  * Removes keys that no session can need.  A key is needed until all sessions that it signed have
  * expired: those in the table, and those of claims that have read the key but not committed yet,
  * which live no longer than the setting says.  Claims and rotations take no common lock: the rule
- * is late by as long as a rotation stays uncommitted.  The newest of the keys that are older than all of
- * these may have signed the first of them, so it stays.
+ * is late by as long as a rotation stays uncommitted.  The newest of the keys that are older than
+ * all of these may have signed the first of them, so it stays.
  */
 static void
 remove_old_keys(TimestampTz now)

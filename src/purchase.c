@@ -269,8 +269,8 @@ refuse_suspension(void)
 
 /*
  * Raises 23514 unless the seats that a statement added to a purchase, or took away, are suspended
- * as the purchase's status says.  Between a change of the status and that of the seats, a trigger of
- * the owner may revoke seats that are still as before.
+ * as the purchase's status says.  Between a change of the status and that of the seats, a trigger
+ * of the owner may revoke seats that are still as before.
  */
 static void
 check_suspension(const CountChange *change, bool suspended)

@@ -238,9 +238,9 @@ change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
 }
 
 /*
- * Changes the seats that a statement locks and returns, all pending or claimed, and records an event
- * for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases locked.
- * Raises 09000 if a trigger of the owner prevents that.
+ * Changes the seats that a statement locks and returns, all pending or claimed, and records an
+ * event for each; returns how many.  Between SPI_connect() and SPI_finish(), with their purchases
+ * locked.  Raises 09000 if a trigger of the owner prevents that.
  *
  * Locks: what the statement locks, then the sessions of the seats, if they end.
  */

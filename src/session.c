@@ -141,9 +141,9 @@ session_expiry(TimestampTz now)
 }
 
 /*
- * Opens a session of a seat's customer that begins now, for a claim or another.  Returns its token in clear, in a memory
- * context, and the token's hash.  Between SPI_connect() and SPI_finish(), with the seat locked.
- * Raises 09000 if a trigger of the owner prevents or alters the session.
+ * Opens a session of a seat's customer that begins now, by a claim or not.  Returns its token in
+ * clear, in a memory context, and the token's hash.  Between SPI_connect() and SPI_finish(), with
+ * the seat locked.  Raises 09000 if a trigger of the owner prevents or alters the session.
  */
 text *
 session_open(const SeatIds *seat, uint32 route, TimestampTz now, bool of_claim,
@@ -375,9 +375,9 @@ static Statement confirm_opened = {
 };
 
 /*
- * Locks a claimed seat and finds out who holds it; returns the customer's address.  Raises the error
- * if there is no such seat, if its organization may not use seats, or if it is not claimed or
- * suspended.
+ * Locks a claimed seat and finds out who holds it; returns the customer's address.  Raises the
+ * error if there is no such seat, if its organization may not use seats, or if it is not claimed
+ * or suspended.
  *
  * Locks: the seat's row, FOR NO KEY UPDATE.
  */

@@ -65,9 +65,9 @@ run(Attempt *attempt)
 }
 
 /*
- * Runs a function in a subtransaction; returns whether it returned true.  If not, everything that it
- * did is rolled back, and its locks are released.  The same if it raises an error, which is raised
- * again.
+ * Runs a function in a subtransaction; returns whether it returned true.  If not, everything that
+ * it did is rolled back, and its locks are released.  The same if it raises an error, which is
+ * raised again.
  *
  * The function allocates in the memory context of the caller.
  */

@@ -2,9 +2,9 @@
  * suspend.c
  *		Suspending the seats of a purchase, and resuming them.
  *
- * The seats of a subscription that is paused or unpaid are kept, but nobody can use them.  A seat has
- * this in a column of its own, so a claim, which locks only the seat, sees it.  The column follows
- * the status of the subscription, and nothing else can change it; see purchase_count() and
+ * The seats of a subscription that is paused or unpaid are kept, but nobody can use them.  A seat
+ * has this in a column of its own, so a claim, which locks only the seat, sees it.  The column
+ * follows the status of the subscription, and nothing else can change it; see purchase_count() and
  * seats_end_purchase().  The sessions of the seats end as when a seat is revoked; see
  * seats_changed().
  */
@@ -39,7 +39,7 @@ static Statement lock_suspended[PURCHASE_KINDS] = {
 	[PURCHASE_ORDER] = LOCK_SEATS("order_id", "IS NOT NULL"),
 };
 
-/* None of the columns is in an index, so these are HOT updates. */
+/* The column is in no index, so these are HOT updates. */
 static Statement set_suspended = CHANGE_SEATS("suspended_at = $2", "s.suspended_at = $2");
 
 /* House-keeping no longer watches the expiry of a seat that it has met while it was suspended. */

@@ -345,10 +345,10 @@ end_seats(PurchaseId purchase)
 
 /*
  * Trigger after UPDATE of a purchase whose status changed: revokes its seats if it ended, suspends
- * them if it is paused or unpaid, and resumes them if it no longer is; also if the organization may
- * no longer use seats, because ending always works.  Raises 09000 if a trigger of the owner prevents
- * that, 42703 and 42804 if a column was altered, and 55000 if this library does not know the version
- * of the extension's objects.
+ * them if it is paused or unpaid, and resumes them if it no longer is; also if the organization
+ * may no longer use seats, because ending always works.  Raises 09000 if a trigger of the owner
+ * prevents that, 42703 and 42804 if a column was altered, and 55000 if this library does not know
+ * the version of the extension's objects.
  *
  * Locks: the seats, in the order of their ids, then their sessions; the UPDATE has locked the
  * purchase.

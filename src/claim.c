@@ -55,21 +55,6 @@ typedef struct Claim
 
 /* ---- Without the executor ---- */
 
-/* Returns the seat as a composite value, in the memory context of the result. */
-static Datum
-make_result(const Claim *claim, const DirectRow *seat, const NullableDatum *values)
-{
-	NullableDatum fields[SEAT_FIELD_COUNT];
-	Oid types[SEAT_FIELD_COUNT];
-
-	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
-	{
-		fields[i] = values[seat_fields[i]];
-		types[i] = direct_row_type(seat, seat_fields[i]);
-	}
-	return form_composite(claim->seat_type, fields, types, SEAT_FIELD_COUNT, claim->context);
-}
-
 /* Returns when the invitation to a seat with these values expires; the value must not be null. */
 static TimestampTz
 expiry_of(const NullableDatum *values)
@@ -114,7 +99,7 @@ claim_row(Claim *claim, DirectRow *seat)
 		return false;
 	if (expiry_of(values) <= GetCurrentTimestamp())
 		raise_error(INVITATION_EXPIRED);
-	claim->seat.seat = make_result(claim, seat, values);
+	claim->seat.seat = direct_seat(values, claim->seat_type, claim->context);
 	return true;
 }
 
@@ -125,10 +110,11 @@ claim_row(Claim *claim, DirectRow *seat)
 static bool
 find_and_claim(Claim *claim)
 {
+	NullableDatum key = {PointerGetDatum(claim->hash), false};
 	DirectRow seat;
 	bool done;
 
-	switch (direct_find(&direct_seats, PointerGetDatum(claim->hash), RowExclusiveLock, &seat))
+	switch (direct_find(&direct_seats, SEAT_BY_TOKEN, &key, DIRECT_UPDATE, &seat))
 	{
 		case DIRECT_FOUND:
 			break;
@@ -151,11 +137,8 @@ is_allowed_directly(const pg_uuid_t *organization_id)
 	static const int column = ORGANIZATION_PRICING_ENABLED;
 	NullableDatum key = {UUIDPGetDatum(organization_id), false};
 	NullableDatum enabled;
-	DirectResult result;
+	DirectResult result = direct_read_newest(&direct_organizations, key, &column, &enabled, 1);
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	result = direct_read(&direct_organizations, key, &column, &enabled, 1);
-	PopActiveSnapshot();
 	return result == DIRECT_FOUND && !enabled.isnull && DatumGetBool(enabled.value);
 }
 

@@ -115,9 +115,11 @@ index_beginscan_compat(Relation table, Relation index, Snapshot snapshot, int ke
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes UpdatedIndexes;
 #define NO_INDEXES TU_None
+#define ALL_INDEXES TU_All
 #else
 typedef bool UpdatedIndexes;
 #define NO_INDEXES false
+#define ALL_INDEXES true
 #endif
 
 /* Writes a new version of a row, as table_tuple_update() does. */

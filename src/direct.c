@@ -1,22 +1,27 @@
 /*
  * direct.c
- *		Finding, inserting and updating single rows without the executor, in tables that
+ *		Finding, locking, inserting and updating single rows without the executor, in tables that
  *		direct_table.c found to be as the extension made them.
  *
- * For a claim, starting and ending the executor costs more than the work on the rows.  These
+ * For a single row, starting and ending the executor costs more than the work on the row.  These
  * functions treat a row, its constraints, its indexes and its locks as the executor does.  If one
- * cannot, it does nothing and its result says so; the caller then executes a statement.  The same
- * holds if another session has changed or locked the row, because the executor waits for it and
- * then rechecks the row.
+ * cannot, it does nothing and its result says so; the caller then executes a statement.  An update
+ * also leaves a row to the executor that another session has changed or locked, because the
+ * executor waits for it and then rechecks the row.
  *
  * What the executor does for a row, and what does it here:
  * - NOT NULL and CHECK constraints are evaluated by make_row(), from expressions prepared once.  A
  *   row that fails goes to the executor, which raises the error.
- * - New rows get an entry in each index, with the same check of uniqueness.  An update of a seat is
- *   a HOT update as a rule; otherwise the executor's own function adds the entries.
- * - An identity column takes the next value of its sequence.
+ * - New rows get an entry in each index, with the same check of uniqueness.  For a table that is
+ *   also updated, the executor's own function adds the entries, unless the update is a HOT one.
+ * - An identity column takes the next value of its sequence, other columns without a value their
+ *   default.
  * - Replica identity is checked by CheckCmdReplicaIdentity().
- * - Triggers, foreign keys, rules and rights: direct_table.c finds that none has anything to do.
+ * - Triggers, foreign keys, rules and rights: direct_table.c finds that none has anything to do,
+ *   except for what our callers do themselves.
+ *
+ * Index scans go backwards, so that the newest of several versions of a row tends to come first.
+ * While an old snapshot keeps dead versions, a scan that went forwards would look at all of them.
  */
 #include "postgres.h"
 
@@ -38,21 +43,34 @@
 
 #include "compat.h"
 #include "direct.h"
+#include "statement.h"
 
-/* Puts the row with a key into a slot; returns false if the active snapshot shows none. */
+/*
+ * Puts the row with a key into a slot; returns false if the active snapshot shows none.  A null
+ * value finds a row that has none.
+ */
 static bool
-fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
+fetch(const DirectKey *key, Relation relation, const NullableDatum *values, LOCKMODE mode,
 	  TupleTableSlot *slot)
 {
-	Relation index = index_open(table->key_index, mode);
+	Relation index = index_open(key->index, mode);
 	IndexScanDesc scan;
-	ScanKeyData condition;
+	ScanKeyData conditions[lengthof(key->columns)];
 	bool found;
 
-	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->key_equal, key);
-	scan = index_beginscan_compat(relation, index, GetActiveSnapshot(), 1);
-	index_rescan(scan, &condition, 1, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	for (int i = 0; i < key->column_count; i++)
+	{
+		if (values[i].isnull)
+			ScanKeyEntryInitialize(&conditions[i], SK_ISNULL | SK_SEARCHNULL, i + 1,
+								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid,
+								   (Datum) 0);
+		else
+			ScanKeyInit(&conditions[i], i + 1, BTEqualStrategyNumber, key->equal[i],
+						values[i].value);
+	}
+	scan = index_beginscan_compat(relation, index, GetActiveSnapshot(), key->column_count);
+	index_rescan(scan, conditions, key->column_count, NULL, 0);
+	found = index_getnext_slot(scan, BackwardScanDirection, slot);
 	index_endscan(scan);
 	index_close(index, NoLock);
 	return found;
@@ -62,21 +80,78 @@ fetch(const DirectTable *table, Relation relation, Datum key, LOCKMODE mode,
  * Finds the row of a table with a key, as the active snapshot shows it.  If it is found, it stays
  * open until direct_row_close().
  *
- * Locks: the table and its index, AccessShareLock to read or RowExclusiveLock to update the row, to
- * the end of the transaction; no row.
+ * Locks: the table and its index, as statements do for such a use of the row, to the end of the
+ * transaction; no row.
  */
 DirectResult
-direct_find(DirectTable *table, Datum key, LOCKMODE mode, DirectRow *row)
+direct_find(DirectTable *table, int key, const NullableDatum *values, DirectUse use,
+			DirectRow *row)
 {
 	row->table = table;
-	row->relation = direct_table_open(table, mode);
+	row->relation = direct_table_open(table, use);
 	if (row->relation == NULL)
 		return DIRECT_NOT_POSSIBLE;
+	if (!OidIsValid(table->keys[key].index))
+	{
+		table_close(row->relation, NoLock);
+		return DIRECT_NOT_POSSIBLE;
+	}
 	row->slot = table_slot_create(row->relation, NULL);
-	if (fetch(table, row->relation, key, mode, row->slot))
+	if (fetch(&table->keys[key], row->relation, values, direct_lock_mode(use), row->slot))
 		return DIRECT_FOUND;
 	direct_row_close(row);
 	return DIRECT_NOT_FOUND;
+}
+
+/* Tells whether a row has this key. */
+static bool
+has_key(const DirectRow *row, const DirectKey *key, const NullableDatum *values)
+{
+	for (int i = 0; i < key->column_count; i++)
+	{
+		NullableDatum value = direct_row_value(row, key->columns[i]);
+
+		if (value.isnull || values[i].isnull ||
+			!DatumGetBool(OidFunctionCall2(key->equal[i], value.value, values[i].value)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Finds the row with a key that is not null and locks it, as SELECT with a locking clause does: it
+ * sees all committed rows and the changes of this transaction, waits for other transactions, and
+ * then has the row as they left it.  If it is found, it stays open until direct_row_close().
+ *
+ * Locks: the row, in a mode.
+ */
+DirectResult
+direct_lock(DirectTable *table, int key, const NullableDatum *values, LockTupleMode mode,
+			DirectRow *row)
+{
+	DirectResult result;
+	TM_FailureData failure;
+	TM_Result outcome;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = direct_find(table, key, values, DIRECT_LOCK, row);
+	if (result == DIRECT_FOUND)
+	{
+		outcome = table_tuple_lock(row->relation, &row->slot->tts_tid, GetActiveSnapshot(),
+								   row->slot, GetCurrentCommandId(true), mode, LockWaitBlock,
+								   TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+		if (outcome == TM_Deleted ||
+			(outcome == TM_Ok && failure.traversed &&
+			 !has_key(row, &table->keys[key], values)))
+			result = DIRECT_NOT_FOUND;
+		else if (outcome != TM_Ok)
+			result = DIRECT_NOT_POSSIBLE;
+		if (result != DIRECT_FOUND)
+			direct_row_close(row);
+	}
+	PopActiveSnapshot();
+	return result;
 }
 
 /* Returns the value of one of the table's known columns. */
@@ -89,14 +164,6 @@ direct_row_value(const DirectRow *row, int column)
 	return result;
 }
 
-/* Returns the type of one of the table's known columns. */
-Oid
-direct_row_type(const DirectRow *row, int column)
-{
-	return TupleDescAttr(RelationGetDescr(row->relation), row->table->numbers[column] - 1)
-		->atttypid;
-}
-
 /* Closes a row that direct_find() opened. */
 void
 direct_row_close(DirectRow *row)
@@ -105,9 +172,24 @@ direct_row_close(DirectRow *row)
 	table_close(row->relation, NoLock);
 }
 
+/* Copies some columns of a row into the current memory context. */
+void
+direct_row_copy(const DirectRow *row, const int *columns, NullableDatum *values, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(row->relation),
+												 row->table->numbers[columns[i]] - 1);
+
+		values[i] = direct_row_value(row, columns[i]);
+		if (!values[i].isnull)
+			values[i].value = datumCopy(values[i].value, column->attbyval, column->attlen);
+	}
+}
+
 /*
- * Reads some columns of the row with a key, as the active snapshot shows it.  The values are copies
- * in the current memory context.  A null key finds no row.
+ * Reads some columns of the row with a value in the table's first key, as the active snapshot shows
+ * it.  The values are copies in the current memory context.  Null finds no row.
  *
  * Locks: the table and its index, AccessShareLock, to the end of the transaction.
  */
@@ -120,20 +202,26 @@ direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableD
 
 	if (key.isnull)
 		return DIRECT_NOT_FOUND;
-	result = direct_find(table, key.value, AccessShareLock, &row);
+	result = direct_find(table, FIRST_KEY, &key, DIRECT_READ, &row);
 	if (result != DIRECT_FOUND)
 		return result;
-	for (int i = 0; i < count; i++)
-	{
-		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(row.relation),
-												 table->numbers[columns[i]] - 1);
-
-		values[i] = direct_row_value(&row, columns[i]);
-		if (!values[i].isnull)
-			values[i].value = datumCopy(values[i].value, column->attbyval, column->attlen);
-	}
+	direct_row_copy(&row, columns, values, count);
 	direct_row_close(&row);
 	return DIRECT_FOUND;
+}
+
+/* Reads as direct_read() does, but sees all committed rows and the changes of this transaction. */
+DirectResult
+direct_read_newest(DirectTable *table, NullableDatum key, const int *columns,
+				   NullableDatum *values, int count)
+{
+	DirectResult result;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = direct_read(table, key, columns, values, count);
+	PopActiveSnapshot();
+	return result;
 }
 
 /* Tells whether a value is null although its column is NOT NULL. */
@@ -212,27 +300,62 @@ insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot
 	}
 }
 
+/* Has the executor's own function insert the index entries of a new version of a row. */
+static void
+insert_index_entries_by_executor(Relation relation, TupleTableSlot *slot, UpdatedIndexes which)
+{
+	EState *state = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, relation, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	insert_index_tuples_compat(result, slot, state, which);
+	ExecCloseIndices(result);
+	FreeExecutorState(state);
+}
+
+/* Sets the columns that are not given to their defaults. */
+static void
+set_defaults(const DirectTable *table, NullableDatum *values, const bool *given)
+{
+	for (int i = 0; i < table->known->column_count; i++)
+	{
+		if (given[i])
+			continue;
+		values[i] = (NullableDatum){.isnull = true};
+		if (table->defaults[i] != NULL)
+			values[i].value = ExecEvalExpr(table->defaults[i], table->check_context,
+										   &values[i].isnull);
+	}
+}
+
 /*
- * Inserts a row with these values in all columns; in a numbered table, sets the first one.  Returns
- * false if the executor must insert it.  Nothing has changed then, but a number may be used up.
+ * Inserts a row with values in all columns, or in those that are given; sets the others, and the
+ * first one of a numbered table.  Returns false if the executor must insert it.  Nothing has
+ * changed then, but a number may be used up.
  *
  * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.
  */
 bool
-direct_insert(DirectTable *table, NullableDatum *values)
+direct_insert(DirectTable *table, NullableDatum *values, const bool *given)
 {
-	Relation relation = direct_table_open(table, RowExclusiveLock);
+	Relation relation = direct_table_open(table, DIRECT_INSERT);
 	TupleTableSlot *slot;
 
 	if (relation == NULL)
 		return false;
 	if (table->numbered)
 		values[0].value = Int64GetDatum(nextval_internal(table->sequence, false));
+	if (given != NULL)
+		set_defaults(table, values, given);
 	slot = make_row(table, relation, values);
 	if (slot != NULL)
 	{
 		table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
-		insert_index_entries(table, relation, slot);
+		if (table->written == ACL_INSERT)
+			insert_index_entries(table, relation, slot);
+		else
+			insert_index_entries_by_executor(relation, slot, ALL_INDEXES);
 		ExecDropSingleTupleTableSlot(slot);
 		CommandCounterIncrement();
 	}
@@ -240,23 +363,13 @@ direct_insert(DirectTable *table, NullableDatum *values)
 	return slot != NULL;
 }
 
-/* Inserts index entries for a new version of a row, if it needs any. */
-static void
-update_index_entries(Relation relation, TupleTableSlot *slot, UpdatedIndexes which)
+/* Tells whether this transaction, and no other, has locked a row that is not changed. */
+static bool
+is_locked_only_here(HeapTupleHeader row)
 {
-	EState *state;
-	ResultRelInfo *result;
-
-	/* A claim is nearly always a HOT update, which needs none. */
-	if (which == NO_INDEXES)
-		return;
-	state = CreateExecutorState();
-	result = makeNode(ResultRelInfo);
-	InitResultRelInfo(result, relation, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	insert_index_tuples_compat(result, slot, state, which);
-	ExecCloseIndices(result);
-	FreeExecutorState(state);
+	return HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask) &&
+		(row->t_infomask & HEAP_XMAX_IS_MULTI) == 0 &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(row));
 }
 
 /*
@@ -267,15 +380,18 @@ static bool
 is_free(const DirectRow *row)
 {
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row->slot;
+	HeapTuple version = slot->base.tuple;
 	TM_Result state;
+	bool result;
 
 	if (!TTS_IS_BUFFERTUPLE(row->slot))
 		return false;
 	LockBuffer(slot->buffer, BUFFER_LOCK_SHARE);
-	state = HeapTupleSatisfiesUpdate(slot->base.tuple, GetCurrentCommandId(false),
-									 slot->buffer);
+	state = HeapTupleSatisfiesUpdate(version, GetCurrentCommandId(false), slot->buffer);
+	result = state == TM_Ok ||
+		(state == TM_BeingModified && is_locked_only_here(version->t_data));
 	LockBuffer(slot->buffer, BUFFER_LOCK_UNLOCK);
-	return state == TM_Ok;
+	return result;
 }
 
 /*
@@ -289,6 +405,30 @@ is_own(const DirectRow *row)
 	Datum writer = slot_getsysattr(row->slot, MinTransactionIdAttributeNumber, &isnull);
 
 	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(writer));
+}
+
+/* Tells whether new values change a column that only the executor may change. */
+static bool
+changes_guarded(const DirectRow *row, const NullableDatum *values)
+{
+	const DirectTable *table = row->table;
+
+	for (int i = 0; i < table->known->column_count; i++)
+	{
+		NullableDatum old;
+		Form_pg_attribute column;
+
+		if (!bms_is_member(table->numbers[i] - FirstLowInvalidHeapAttributeNumber,
+						   table->guarded))
+			continue;
+		old = direct_row_value(row, i);
+		column = TupleDescAttr(RelationGetDescr(row->relation), table->numbers[i] - 1);
+		if (old.isnull != values[i].isnull ||
+			(!old.isnull &&
+			 !datum_image_eq(old.value, values[i].value, column->attbyval, column->attlen)))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -306,7 +446,7 @@ direct_update(DirectRow *row, const NullableDatum *values)
 	UpdatedIndexes indexes;
 	bool written;
 
-	if (!is_own(row) && is_free(row))
+	if (!is_own(row) && is_free(row) && !changes_guarded(row, values))
 		slot = make_row(row->table, row->relation, values);
 	if (slot == NULL)
 		return false;
@@ -315,10 +455,29 @@ direct_update(DirectRow *row, const NullableDatum *values)
 	written = table_tuple_update_compat(row->relation, &row->slot->tts_tid, slot,
 										GetCurrentCommandId(true), GetActiveSnapshot(),
 										&indexes) == TM_Ok;
-	if (written)
-		update_index_entries(row->relation, slot, indexes);
+	/* Most updates are HOT, and need no index entries. */
+	if (written && indexes != NO_INDEXES)
+		insert_index_entries_by_executor(row->relation, slot, indexes);
 	ExecDropSingleTupleTableSlot(slot);
 	if (written)
 		CommandCounterIncrement();
 	return written;
+}
+
+/*
+ * Returns the fields of seats.customer_seat among the values of a seat's columns as a composite
+ * value of this type, in a memory context.  The table of seats must have been opened before.
+ */
+Datum
+direct_seat(const NullableDatum *values, Oid type, MemoryContext context)
+{
+	NullableDatum fields[SEAT_FIELD_COUNT];
+	Oid types[SEAT_FIELD_COUNT];
+
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+	{
+		fields[i] = values[seat_fields[i]];
+		types[i] = direct_seats.types[seat_fields[i]];
+	}
+	return form_composite(type, fields, types, SEAT_FIELD_COUNT, context);
 }

@@ -1,11 +1,12 @@
 /*
  * direct.h
- *		Finding, inserting and updating single rows without the executor.
+ *		Finding, locking, inserting and updating single rows without the executor.
  */
 #ifndef SEATS_DIRECT_H
 #define SEATS_DIRECT_H
 
 #include "executor/tuptable.h"
+#include "nodes/lockoptions.h"
 
 #include "direct_table.h"
 
@@ -25,13 +26,20 @@ typedef enum DirectResult
 	DIRECT_NOT_POSSIBLE /* the caller must execute a statement */
 } DirectResult;
 
-extern DirectResult direct_find(DirectTable *table, Datum key, LOCKMODE mode, DirectRow *row);
+extern DirectResult direct_find(DirectTable *table, int key, const NullableDatum *values,
+								DirectUse use, DirectRow *row);
+extern DirectResult direct_lock(DirectTable *table, int key, const NullableDatum *values,
+								LockTupleMode mode, DirectRow *row);
 extern NullableDatum direct_row_value(const DirectRow *row, int column);
-extern Oid direct_row_type(const DirectRow *row, int column);
+extern void direct_row_copy(const DirectRow *row, const int *columns, NullableDatum *values,
+							int count);
 extern void direct_row_close(DirectRow *row);
 extern DirectResult direct_read(DirectTable *table, NullableDatum key, const int *columns,
 								NullableDatum *values, int count);
-extern bool direct_insert(DirectTable *table, NullableDatum *values);
+extern DirectResult direct_read_newest(DirectTable *table, NullableDatum key,
+									   const int *columns, NullableDatum *values, int count);
+extern bool direct_insert(DirectTable *table, NullableDatum *values, const bool *given);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
+extern Datum direct_seat(const NullableDatum *values, Oid type, MemoryContext context);
 
 #endif

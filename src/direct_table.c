@@ -16,9 +16,10 @@
  * with their types and stored values, and a unique index on the column that we search by.  Any
  * other table is left to the executor.
  *
- * A table is writable if, in addition, it has no rule, no trigger with anything to do, no unknown
- * column, and no index or CHECK constraint that we cannot maintain as the executor does.  In
- * REPEATABLE READ and SERIALIZABLE, all writes are left to the executor.
+ * Rows of a table can be inserted or updated if, in addition, it has no rule, no unknown column, no
+ * CHECK constraint, default or foreign key that we cannot treat as the executor does, and no
+ * trigger for that other than the extension's own, whose work the callers do.  In REPEATABLE READ
+ * and SERIALIZABLE, all writes and locks are left to the executor.
  */
 #include "postgres.h"
 
@@ -38,6 +39,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -50,29 +52,58 @@
 #include "catalog.h"
 #include "compat.h"
 #include "direct_table.h"
+#include "purchase.h"
 #include "seats.h"
 
-DirectTable direct_seats = {.known = &known_tables[TABLE_CUSTOMER_SEATS],
-							.key = SEAT_INVITATION_TOKEN_HASH,
-							.written = ACL_UPDATE};
+DirectTable direct_seats = {
+	.known = &known_tables[TABLE_CUSTOMER_SEATS],
+	.keys = {[SEAT_BY_TOKEN] = {1, {SEAT_INVITATION_TOKEN_HASH}},
+			 [SEAT_BY_ID] = {1, {SEAT_ID}},
+			 [SEAT_BY_HOLDER +
+				 PURCHASE_SUBSCRIPTION] = {2, {SEAT_SUBSCRIPTION_ID, SEAT_CUSTOMER_ID}},
+			 [SEAT_BY_HOLDER + PURCHASE_ORDER] = {2, {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}}},
+	.written = ACL_INSERT | ACL_UPDATE};
 DirectTable direct_sessions = {.known = &known_tables[TABLE_CUSTOMER_SESSIONS],
-							   .key = SESSION_TOKEN_HASH,
+							   .keys = {{1, {SESSION_TOKEN_HASH}}},
 							   .written = ACL_INSERT};
 DirectTable direct_events = {.known = &known_tables[TABLE_EVENTS],
-							 .key = EVENT_ID,
+							 .keys = {{1, {EVENT_ID}}},
 							 .numbered = true,
 							 .written = ACL_INSERT};
 DirectTable direct_organizations = {.known = &known_tables[TABLE_ORGANIZATIONS],
-									.key = ORGANIZATION_ID};
-DirectTable direct_customers = {.known = &known_tables[TABLE_CUSTOMERS], .key = CUSTOMER_ID};
-DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS], .key = PRODUCT_ID};
+									.keys = {{1, {ORGANIZATION_ID}}}};
+DirectTable direct_customers = {.known = &known_tables[TABLE_CUSTOMERS],
+								.keys = {{1, {CUSTOMER_ID}}}};
+DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS],
+							   .keys = {{1, {PRODUCT_ID}}}};
 DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
-									.key = PURCHASE_ID};
-DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS], .key = PURCHASE_ID};
+									.keys = {{1, {PURCHASE_ID}}},
+									.written = ACL_UPDATE};
+DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS],
+							 .keys = {{1, {PURCHASE_ID}}},
+							 .written = ACL_UPDATE};
 
-/* The columns that a claim changes. */
-static const SeatColumn claimed_columns[] = {SEAT_STATUS, SEAT_MODIFIED_AT, SEAT_CLAIMED_AT,
-											 SEAT_CLAIM_KEY_HASH};
+/*
+ * A foreign key of seats: organization_id and a column refer to organization_id and id of a table.
+ */
+typedef struct SeatReference
+{
+	SeatColumn column;
+	TableNumber table;
+} SeatReference;
+
+/*
+ * Whoever writes a seat has locked the rows that these refer to, or keeps the reference; so they
+ * need no check.
+ */
+static const SeatReference seat_references[] = {
+	{SEAT_SUBSCRIPTION_ID, TABLE_SUBSCRIPTIONS},
+	{SEAT_ORDER_ID, TABLE_ORDERS},
+	{SEAT_CUSTOMER_ID, TABLE_CUSTOMERS},
+};
+
+/* keep_purchase, check_purchase and end_purchase; subscriptions have another one. */
+#define OWN_TRIGGERS_OF_PURCHASE 3
 
 /*
  * Tells whether a column has this type, without a modifier, and its values are stored in the row.
@@ -90,14 +121,13 @@ find_columns(DirectTable *table, Relation relation)
 {
 	TupleDesc description = RelationGetDescr(relation);
 
-	table->status_type = seat_status_type();
 	for (int i = 0; i < table->known->column_count; i++)
 	{
 		AttrNumber number = get_attnum(RelationGetRelid(relation),
 									   table->known->columns[i].name);
 
-		if (number <= 0 ||
-			!is_plain(TupleDescAttr(description, number - 1), column_type(table->known, i)))
+		table->types[i] = column_type(table->known, i);
+		if (number <= 0 || !is_plain(TupleDescAttr(description, number - 1), table->types[i]))
 			return false;
 		table->numbers[i] = number;
 	}
@@ -117,54 +147,90 @@ is_usable_now(Relation index)
 							  TransactionXmin);
 }
 
-/* Tells whether an index finds the one row with a value in a column; sets its equality function. */
-static bool
-is_key_index(Relation index, AttrNumber column, Oid type, RegProcedure *equal)
+/* Returns the function by which an index compares its column, counted from 0, or InvalidOid. */
+static RegProcedure
+equality_of(Relation index, int column, Oid type)
 {
-	Form_pg_index form = index->rd_index;
-	Oid equality;
+	Oid equality = get_opfamily_member(index->rd_opfamily[column], type, type,
+									   BTEqualStrategyNumber);
+	RegProcedure equal = OidIsValid(equality) ? get_opcode(equality) : InvalidOid;
 
-	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisunique || !form->indisvalid ||
-		!form->indimmediate || !is_usable_now(index) || form->indnkeyatts != 1 ||
-		form->indkey.values[0] != column ||
-		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
-		return false;
-	equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
-	*equal = OidIsValid(equality) ? get_opcode(equality) : InvalidOid;
-	return *equal == F_UUID_EQ || *equal == F_BYTEAEQ || *equal == F_INT8EQ;
+	return equal == F_UUID_EQ || equal == F_BYTEAEQ || equal == F_INT8EQ ? equal : InvalidOid;
 }
 
-/* Finds the index to search by; returns false if there is none. */
+/*
+ * Tells whether an index has all rows with a value in its first column: it has no condition, or one
+ * of two columns has only the condition that the first is not null.
+ */
 static bool
-find_key_index(DirectTable *table, Relation relation)
+has_all_rows(Relation index)
+{
+	const NullTest *condition;
+	List *conditions;
+
+	if (heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return true;
+	conditions = RelationGetIndexPredicate(index);
+	if (index->rd_index->indnkeyatts == 1 || list_length(conditions) != 1 ||
+		!IsA(linitial(conditions), NullTest))
+		return false;
+	condition = linitial(conditions);
+	return condition->nulltesttype == IS_NOT_NULL && IsA(condition->arg, Var) &&
+		castNode(Var, condition->arg)->varattno == index->rd_index->indkey.values[0];
+}
+
+/* Tells whether an index finds the one row with a key; sets the key's functions. */
+static bool
+is_index_of(Relation index, const DirectTable *table, DirectKey *key)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisunique || !form->indisvalid ||
+		!form->indimmediate || !is_usable_now(index) || form->indnkeyatts != key->column_count)
+		return false;
+	for (int i = 0; i < key->column_count; i++)
+	{
+		int column = key->columns[i];
+
+		if (form->indkey.values[i] != table->numbers[column])
+			return false;
+		key->equal[i] = equality_of(index, i, table->types[column]);
+		if (!OidIsValid(key->equal[i]))
+			return false;
+	}
+	return has_all_rows(index);
+}
+
+/* Finds the index of each key; returns false if there is none for the first key. */
+static bool
+find_key_indexes(DirectTable *table, Relation relation)
 {
 	List *indexes = RelationGetIndexList(relation);
 	ListCell *cell;
-	bool found = false;
 
+	for (int i = 0; i < MAX_DIRECT_KEYS; i++)
+		table->keys[i].index = InvalidOid;
 	foreach (cell, indexes)
 	{
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		found = is_key_index(index, table->numbers[table->key],
-							 column_type(table->known, table->key), &table->key_equal);
-		table->key_index = RelationGetRelid(index);
+		for (int i = 0; i < MAX_DIRECT_KEYS && table->keys[i].column_count > 0; i++)
+		{
+			DirectKey *key = &table->keys[i];
+
+			if (!OidIsValid(key->index) && is_index_of(index, table, key))
+				key->index = RelationGetRelid(index);
+		}
 		index_close(index, AccessShareLock);
-		if (found)
-			break;
 	}
 	list_free(indexes);
-	return found;
+	return OidIsValid(table->keys[FIRST_KEY].index);
 }
 
-/*
- * Tells whether the user has the privileges on the schema and the table that direct access needs.
- */
+/* Tells whether the user has some privileges on the table, and may use its schema. */
 static bool
-has_rights(const DirectTable *table, Relation relation)
+has_rights(const DirectTable *table, Relation relation, AclMode rights)
 {
-	AclMode rights = ACL_SELECT | table->written;
-
 	return schema_is_usable_compat(RelationGetNamespace(relation), table->user) &&
 		pg_class_aclmask(RelationGetRelid(relation), table->user, rights, ACLMASK_ALL) ==
 		rights;
@@ -211,9 +277,13 @@ is_plain_heap(Relation relation)
 static bool
 is_readable(DirectTable *table, Relation relation)
 {
+	/* New rows of a table that is updated as well are another matter. */
+	AclMode written = (table->written & ACL_UPDATE) != 0 ? ACL_UPDATE : table->written;
+
 	return is_plain_heap(relation) && relation->rd_rel->relowner == table->user &&
-		!relation->rd_rel->relforcerowsecurity && has_rights(table, relation) &&
-		find_columns(table, relation) && find_key_index(table, relation);
+		!relation->rd_rel->relforcerowsecurity &&
+		has_rights(table, relation, ACL_SELECT | written) && find_columns(table, relation) &&
+		find_key_indexes(table, relation);
 }
 
 /* Tells whether a table has exactly the known columns, in their order, none of them generated. */
@@ -231,9 +301,9 @@ has_only_known_columns(const DirectTable *table, Relation relation)
 	return true;
 }
 
-/* Tells whether a trigger calls the extension's seats_changed(). */
+/* Tells whether a trigger calls one of the extension's C functions, given by its name in C. */
 static bool
-calls_seats_changed(Relation relation, const Trigger *trigger)
+calls(Relation relation, const Trigger *trigger, const char *name)
 {
 	HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(trigger->tgfoid));
 	Form_pg_proc function;
@@ -247,80 +317,153 @@ calls_seats_changed(Relation relation, const Trigger *trigger)
 	source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &isnull);
 	result = function->prolang == ClanguageId &&
 		function->pronamespace == RelationGetNamespace(relation) && !isnull &&
-		strcmp(TextDatumGetCString(source), "seats_changed") == 0;
+		strcmp(TextDatumGetCString(source), name) == 0;
 	ReleaseSysCache(row);
 	return result;
 }
 
+/* Tells whether a trigger fires unless this session is a replica. */
+static bool
+is_enabled(const Trigger *trigger)
+{
+	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+		trigger->tgenabled == TRIGGER_FIRES_ALWAYS;
+}
+
 /*
- * Tells whether a trigger is the extension's own for updates of seats: after the statement, with
- * both transition tables, without a condition.  It calls seats_changed(), which has nothing to do
- * for a claim.
+ * Tells whether a trigger is the extension's own for new or for updated seats: after the statement,
+ * with its transition tables, without a condition.  It calls seats_changed(), whose work is to
+ * count seats and to end sessions.
  */
 static bool
-is_seats_updated(Relation relation, const Trigger *trigger)
+is_seats_changed(Relation relation, const Trigger *trigger, int16 event)
 {
 	return TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT, TRIGGER_TYPE_AFTER,
-								TRIGGER_TYPE_UPDATE) &&
-		trigger->tgoldtable != NULL && trigger->tgnewtable != NULL &&
-		trigger->tgqual == NULL && calls_seats_changed(relation, trigger);
+								event) &&
+		trigger->tgnewtable != NULL &&
+		(event == TRIGGER_TYPE_INSERT || trigger->tgoldtable != NULL) &&
+		trigger->tgqual == NULL && calls(relation, trigger, "seats_changed");
 }
 
 /*
- * Returns the columns that a claim changes, numbered as in the column sets of the relation cache.
+ * Tells whether a trigger is one of the extension's own on purchases.  They have nothing to do when
+ * purchase_count() changes only the count, except to check what it checks itself.
  */
-static Bitmapset *
-columns_of_claim(void)
+static bool
+is_of_purchase(Relation relation, const Trigger *trigger)
 {
-	Bitmapset *columns = NULL;
-
-	for (size_t i = 0; i < lengthof(claimed_columns); i++)
-		columns = bms_add_member(columns,
-								 claimed_columns[i] + 1 - FirstLowInvalidHeapAttributeNumber);
-	return columns;
+	return calls(relation, trigger, "seats_keep_purchase") ||
+		calls(relation, trigger, "seats_end_purchase") ||
+		calls(relation, trigger, "seats_purge_expired_sessions");
 }
 
-/* Tells whether foreign keys from or to the table of seats use a column that a claim changes. */
+/* Tells whether a trigger is one of the extension's own whose work our callers do. */
 static bool
-foreign_keys_use_claimed(Relation relation)
+is_own(const DirectTable *table, Relation relation, const Trigger *trigger, int16 event)
 {
-	Bitmapset *claimed = columns_of_claim();
-	Bitmapset *used = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
+	if (table == &direct_seats)
+		return is_seats_changed(relation, trigger, event);
+	return event == TRIGGER_TYPE_UPDATE && is_of_purchase(relation, trigger);
+}
+
+/* Tells whether a trigger is PostgreSQL's own, for a foreign key from or to its table. */
+static bool
+is_of_foreign_key(const Trigger *trigger)
+{
+	return trigger->tgisinternal && RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
+}
+
+/*
+ * Tells whether all triggers for an event are the extension's own, or of foreign keys if those are
+ * looked at elsewhere; finds out whether the extension's are complete and enabled.
+ */
+static bool
+triggers_are_known(DirectTable *table, Relation relation, int16 event)
+{
+	const TriggerDesc *triggers = relation->trigdesc;
+	int enabled = 0;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if ((trigger->tgtype & event) == 0 ||
+			((table->written & ACL_UPDATE) != 0 && is_of_foreign_key(trigger)))
+			continue;
+		if (!is_own(table, relation, trigger, event))
+			return false;
+		if (is_enabled(trigger))
+			enabled++;
+	}
+	if (enabled < (table == &direct_seats ? 1 : OWN_TRIGGERS_OF_PURCHASE))
+		table->kept = false;
+	return true;
+}
+
+/* Tells whether a foreign key is one of the extension's from seats. */
+static bool
+is_seat_reference(const DirectTable *table, const ForeignKeyCacheInfo *key)
+{
+	for (size_t i = 0; i < lengthof(seat_references); i++)
+	{
+		const SeatReference *reference = &seat_references[i];
+
+		if (key->nkeys == 2 &&
+			key->confrelid == seats_table_id(known_tables[reference->table].name) &&
+			key->conkey[0] == table->numbers[SEAT_ORGANIZATION_ID] &&
+			key->conkey[1] == table->numbers[reference->column] &&
+			key->confkey[0] == get_attnum(key->confrelid, "organization_id") &&
+			key->confkey[1] == get_attnum(key->confrelid, "id"))
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether a table has a foreign key that refers to it. */
+static bool
+is_referenced(Relation relation)
+{
+	const TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Finds the columns that only the executor may change: those of unique indexes, because foreign
+ * keys may refer to them, and those of foreign keys.  Of seats the extension's own are left out, if
+ * nothing refers to seats.  Tells whether all foreign keys of the table are known.
+ */
+static bool
+find_guarded(DirectTable *table, Relation relation)
+{
+	const int offset = FirstLowInvalidHeapAttributeNumber;
+	bool seats = table == &direct_seats;
+	bool known = true;
 	ListCell *cell;
 
+	table->guarded = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
+	if (seats && !is_referenced(relation))
+	{
+		table->guarded = bms_del_member(table->guarded, table->numbers[SEAT_ID] - offset);
+		table->guarded = bms_del_member(table->guarded,
+										table->numbers[SEAT_INVITATION_TOKEN_HASH] - offset);
+	}
 	foreach (cell, RelationGetFKeyList(relation))
 	{
 		const ForeignKeyCacheInfo *key = lfirst(cell);
 
+		if (seats && is_seat_reference(table, key))
+			continue;
+		known = false;
 		for (int i = 0; i < key->nkeys; i++)
-			used = bms_add_member(used, key->conkey[i] - FirstLowInvalidHeapAttributeNumber);
+			table->guarded = bms_add_member(table->guarded, key->conkey[i] - offset);
 	}
-	return bms_overlap(used, claimed);
-}
-
-/* Tells whether no trigger has anything to do when a row is inserted or a seat is claimed. */
-static bool
-triggers_are_idle(const DirectTable *table, Relation relation)
-{
-	TriggerDesc *triggers = relation->trigdesc;
-
-	if (triggers == NULL)
-		return true;
-	if (table->written == ACL_INSERT)
-		return !triggers->trig_insert_before_row && !triggers->trig_insert_after_row &&
-			!triggers->trig_insert_instead_row && !triggers->trig_insert_before_statement &&
-			!triggers->trig_insert_after_statement;
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-		bool of_foreign_key = trigger->tgisinternal &&
-			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
-
-		if (TRIGGER_FOR_UPDATE(trigger->tgtype) && !of_foreign_key &&
-			!is_seats_updated(relation, trigger))
-			return false;
-	}
-	return !foreign_keys_use_claimed(relation);
+	return known;
 }
 
 /* Tells whether a function is not one of PostgreSQL's own, for check_functions_in_node(). */
@@ -368,6 +511,17 @@ is_foreign_expression(Node *node, void *status_type)
 		expression_tree_walker(node, is_foreign_expression, status_type);
 }
 
+/* Prepares an expression; returns NULL if it cannot be kept prepared. */
+static ExprState *
+prepare_expression(Node *expression)
+{
+	Oid status_type = seat_status_type();
+
+	if (is_foreign_expression(expression, &status_type))
+		return NULL;
+	return ExecInitExpr(expression_planner((Expr *) expression), NULL);
+}
+
 /* Prepares the CHECK constraints for evaluation; returns false if one cannot be kept prepared. */
 static bool
 prepare_checks(DirectTable *table, Relation relation)
@@ -376,16 +530,34 @@ prepare_checks(DirectTable *table, Relation relation)
 
 	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
 	{
-		Node *check = stringToNode(constraints->check[i].ccbin);
+		ExprState *check;
 
 		if (!check_is_enforced_compat(&constraints->check[i]))
 			continue;
-		if (is_foreign_expression(check, &table->status_type))
+		check = prepare_expression(stringToNode(constraints->check[i].ccbin));
+		if (check == NULL)
 			return false;
-		table->checks = lappend(table->checks,
-								ExecInitExpr(expression_planner((Expr *) check), NULL));
+		table->checks = lappend(table->checks, check);
 	}
 	table->check_context = CreateStandaloneExprContext();
+	return true;
+}
+
+/* Prepares the defaults of columns; returns false if one cannot be kept prepared. */
+static bool
+prepare_defaults(DirectTable *table, Relation relation)
+{
+	for (int i = 0; i < table->known->column_count; i++)
+	{
+		AttrNumber number = table->numbers[i];
+
+		table->defaults[i] = NULL;
+		if (!TupleDescAttr(RelationGetDescr(relation), number - 1)->atthasdef)
+			continue;
+		table->defaults[i] = prepare_expression(build_column_default(relation, number));
+		if (table->defaults[i] == NULL)
+			return false;
+	}
 	return true;
 }
 
@@ -425,14 +597,33 @@ find_sequence(DirectTable *table, Relation relation)
 	return OidIsValid(table->sequence);
 }
 
-/* Tells whether rows can be written directly to a readable table; see the top of this file. */
-static bool
-is_writable(DirectTable *table, Relation relation)
+/*
+ * Finds out how a readable table can be written directly; see the top of this file.  New rows of a
+ * table that is only inserted into get their index entries here, others by the executor's function.
+ */
+static void
+examine_writing(DirectTable *table, Relation relation)
 {
-	return relation->rd_rules == NULL && has_only_known_columns(table, relation) &&
-		(!table->numbered || find_sequence(table, relation)) &&
-		triggers_are_idle(table, relation) && prepare_checks(table, relation) &&
-		(table->written != ACL_INSERT || prepare_indexes(table, relation));
+	bool references_known;
+
+	if (table->written == 0 || relation->rd_rules != NULL ||
+		!has_only_known_columns(table, relation) ||
+		(table->numbered && !find_sequence(table, relation)) ||
+		!prepare_checks(table, relation))
+		return;
+	if (table->written == ACL_INSERT)
+	{
+		table->insertable = triggers_are_known(table, relation, TRIGGER_TYPE_INSERT) &&
+			prepare_indexes(table, relation);
+		return;
+	}
+	references_known = find_guarded(table, relation);
+	table->kept = true;
+	table->updatable = triggers_are_known(table, relation, TRIGGER_TYPE_UPDATE);
+	table->insertable = (table->written & ACL_INSERT) != 0 && references_known &&
+		has_rights(table, relation, ACL_INSERT) &&
+		triggers_are_known(table, relation, TRIGGER_TYPE_INSERT) &&
+		prepare_defaults(table, relation);
 }
 
 /*
@@ -452,13 +643,16 @@ examine(DirectTable *table, Relation relation)
 	MemoryContextReset(table->context);
 	table->checks = NIL;
 	table->indexes = NIL;
+	table->guarded = NULL;
+	table->updatable = table->insertable = table->kept = false;
 	/* If an error is raised below, the table counts as not examined. */
 	table->examined_at = 0;
 	table->user = GetUserId();
 	refuse_distributed_table(RelationGetRelid(relation));
 	caller = MemoryContextSwitchTo(table->context);
 	table->readable = is_readable(table, relation);
-	table->writable = table->readable && table->written != 0 && is_writable(table, relation);
+	if (table->readable)
+		examine_writing(table, relation);
 	MemoryContextSwitchTo(caller);
 	/*
 	 * Examine a table that is not readable again each time: a new index may become usable when old
@@ -475,24 +669,48 @@ is_current(const DirectTable *table)
 	return table->examined_at != 0 && table->examined_at == table->watch.changes;
 }
 
-/* Tells whether the result of the examination allows access in a lock mode. */
+/* Tells whether the result of the examination allows a use. */
 static bool
-allows(const DirectTable *table, LOCKMODE mode)
+allows(const DirectTable *table, DirectUse use)
 {
-	if (mode == AccessShareLock)
-		return table->readable;
-	return table->writable && !IsolationUsesXactSnapshot();
+	switch (use)
+	{
+		case DIRECT_READ:
+			return table->readable;
+		case DIRECT_LOCK:
+			return table->readable && !IsolationUsesXactSnapshot();
+		case DIRECT_UPDATE:
+			return table->updatable && !IsolationUsesXactSnapshot();
+		case DIRECT_INSERT:
+			return table->insertable && !IsolationUsesXactSnapshot();
+	}
+	return false;
+}
+
+/* Returns the mode in which a use locks the table, as statements do. */
+LOCKMODE
+direct_lock_mode(DirectUse use)
+{
+	switch (use)
+	{
+		case DIRECT_READ:
+			return AccessShareLock;
+		case DIRECT_LOCK:
+			return RowShareLock;
+		default:
+			return RowExclusiveLock;
+	}
 }
 
 /*
- * Opens a table for direct access, to read it (AccessShareLock) or to write it (RowExclusiveLock).
- * Returns NULL, with nothing done, if it must be left to the executor.  Raises 55000 if this
- * library does not know the version of the extension's objects, or if the table is distributed.
+ * Opens a table for direct access.  Returns NULL, with nothing done, if it must be left to the
+ * executor.  Raises 55000 if this library does not know the version of the extension's objects, or
+ * if the table is distributed.
  *
  * Locks: the table, as statements do, to the end of the transaction.
  */
 Relation
-direct_table_open(DirectTable *table, LOCKMODE mode)
+direct_table_open(DirectTable *table, DirectUse use)
 {
 	Relation relation;
 
@@ -507,13 +725,13 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 	if (!OidIsValid(table->watch.relation))
 		return NULL;
 	/* Taking the lock processes pending invalidations. */
-	relation = try_table_open(table->watch.relation, mode);
+	relation = try_table_open(table->watch.relation, direct_lock_mode(use));
 	if (relation == NULL)
 		return NULL;
 	if ((!is_current(table) || table->user != GetUserId()) &&
 		seats_table_id(table->known->name) == RelationGetRelid(relation))
 		examine(table, relation);
-	if (is_current(table) && allows(table, mode))
+	if (is_current(table) && allows(table, use))
 		return relation;
 	table_close(relation, NoLock);
 	return NULL;
@@ -526,7 +744,7 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 bool
 direct_table_is_readable(DirectTable *table)
 {
-	Relation relation = direct_table_open(table, AccessShareLock);
+	Relation relation = direct_table_open(table, DIRECT_READ);
 
 	if (relation == NULL)
 		return false;
@@ -541,5 +759,15 @@ direct_table_is_readable(DirectTable *table)
 Oid
 direct_seat_status(const char *name)
 {
-	return seat_status_value(direct_seats.status_type, name);
+	return seat_status_value(direct_seats.types[SEAT_STATUS], name);
+}
+
+/*
+ * Tells whether the extension's triggers keep what follows from a change of an open table: whoever
+ * changes rows directly must then do their work, and otherwise leave the rows to the executor.
+ */
+bool
+direct_is_kept(const DirectTable *table)
+{
+	return table->kept && SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA;
 }

@@ -20,28 +20,62 @@ typedef struct DirectIndex
 	IndexInfo *info;
 } DirectIndex;
 
+/* Columns that rows are found by, and the index for it. */
+typedef struct DirectKey
+{
+	int column_count;
+	int columns[2];
+	/* Set by the examination. */
+	Oid index; /* unique, or InvalidOid if there is none */
+	RegProcedure equal[2];
+} DirectKey;
+
+#define MAX_DIRECT_KEYS 4
+
+/* The keys of most tables: the first of a table is always there if the table is readable. */
+#define FIRST_KEY 0
+
+/* The keys of seats. */
+enum
+{
+	SEAT_BY_TOKEN = FIRST_KEY,
+	SEAT_BY_ID,
+	SEAT_BY_HOLDER, /* of a seat of a subscription, and next of an order */
+};
+
+/* What is done with a table. */
+typedef enum DirectUse
+{
+	DIRECT_READ,
+	DIRECT_LOCK,
+	DIRECT_UPDATE,
+	DIRECT_INSERT
+} DirectUse;
+
 /* One of the tables: its required form, and the result of its last examination. */
 typedef struct DirectTable
 {
 	const KnownTable *known;
-	int key;		 /* the column that rows are found by */
-	bool numbered;	 /* the first column is an identity */
-	AclMode written; /* ACL_INSERT or ACL_UPDATE, or zero if it is only read */
+	DirectKey keys[MAX_DIRECT_KEYS]; /* those that there are */
+	bool numbered;					 /* the first column is an identity */
+	AclMode written;				 /* ACL_INSERT, ACL_UPDATE, or zero if it is only read */
 
 	CatalogWatch watch;
 	uint64 examined_at; /* watch.changes then, or zero */
 	Oid user;			/* whose privileges were examined */
 	bool readable;
-	bool writable;
+	bool updatable;
+	bool insertable;
+	bool kept;						 /* the extension's triggers are there and enabled */
 	AttrNumber numbers[MAX_COLUMNS]; /* of the columns */
-	Oid key_index;
-	RegProcedure key_equal;
-	Oid status_type;	   /* seats.seat_status, in the table of seats */
-	Oid sequence;		   /* of a numbered table */
-	MemoryContext context; /* holds what follows */
-	List *checks;		   /* ExprStates of CHECK constraints */
+	Oid types[MAX_COLUMNS];			 /* of the columns */
+	Oid sequence;					 /* of a numbered table */
+	MemoryContext context;			 /* holds what follows */
+	List *checks;					 /* ExprStates of CHECK constraints */
 	ExprContext *check_context;
-	List *indexes; /* DirectIndexes, of a table that rows are inserted into */
+	ExprState *defaults[MAX_COLUMNS]; /* of columns, or NULL */
+	List *indexes;		/* DirectIndexes of a table that rows are only inserted into */
+	Bitmapset *guarded; /* columns, from 0 on, that only the executor changes */
 } DirectTable;
 
 extern DirectTable direct_seats;
@@ -55,6 +89,8 @@ extern DirectTable direct_orders;
 
 extern Oid direct_seat_status(const char *name);
 extern bool direct_table_is_readable(DirectTable *table);
-extern Relation direct_table_open(DirectTable *table, LOCKMODE mode);
+extern Relation direct_table_open(DirectTable *table, DirectUse use);
+extern LOCKMODE direct_lock_mode(DirectUse use);
+extern bool direct_is_kept(const DirectTable *table);
 
 #endif

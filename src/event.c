@@ -354,7 +354,7 @@ event_record(EventKind kind, const SeatEvent *event)
 	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(kind.occurred_at);
 	values[EVENT_METADATA].value = make_metadata(&caller, kind.reason, event->purchase);
 	values[EVENT_SEAT].value = event->seat;
-	if (!direct_insert(&direct_events, values))
+	if (!direct_insert(&direct_events, values, NULL))
 		(void) statement_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
 								1);
 }

@@ -163,7 +163,7 @@ session_open(const SeatIds *seat, uint32 route, TimestampTz now, bool of_claim,
 		[SESSION_OF_CLAIM] = {BoolGetDatum(of_claim), false},
 	};
 
-	if (!direct_insert(&direct_sessions, values))
+	if (!direct_insert(&direct_sessions, values, NULL))
 		(void) statement_insert(&insert_session, &insert_session_returning, values, 1);
 	return token;
 }

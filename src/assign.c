@@ -3,7 +3,8 @@
  *		Assigning seats of a purchase, to one customer or to many e-mail addresses, and sending an
  *		invitation again.
  *
- * One seat and many are allocated by the same statements.  The rows of revoked seats are used
+ * Seats are allocated one after the other without the executor.  As soon as that is not possible,
+ * two statements allocate the rest, however many there are.  The rows of revoked seats are used
  * again, with new ids, before new ones are made.
  */
 #include "postgres.h"
@@ -22,6 +23,7 @@
 #include "catalog.h"
 #include "compat.h"
 #include "customer.h"
+#include "direct_seat.h"
 #include "errors.h"
 #include "event.h"
 #include "input.h"
@@ -51,6 +53,7 @@ typedef struct Allocation
 	bool claimed;			/* immediately, without an invitation */
 	Oid seat_type;			/* of the result */
 	MemoryContext context;	/* of the result */
+	uint64 before;			/* statements_writing() when the call began */
 	/* Set by the allocation. */
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
@@ -105,6 +108,16 @@ lock_assignable(PurchaseId id, Allocation *allocation)
 		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
 }
 
+/* Returns the holding of a customer who has a seat, by the clock. */
+static Holding
+holding_of(bool pending, NullableDatum expiry, TimestampTz now)
+{
+	if (!pending)
+		return HOLDS_SEAT;
+	return DatumGetTimestampTz(expiry.value) > now ? HOLDS_INVITATION
+												   : HOLDS_EXPIRED_INVITATION;
+}
+
 /* Returns the holding of each customer of an allocation, by the clock. */
 static Holding *
 find_holdings(const Allocation *allocation)
@@ -120,16 +133,33 @@ find_holdings(const Allocation *allocation)
 
 	for (uint64 i = 0; i < rows.count; i++)
 	{
-		Holding *holding = &holdings[DatumGetInt32(rows_value(&rows, i, 1).value) - 1];
+		int position = DatumGetInt32(rows_value(&rows, i, 1).value) - 1;
 
-		if (!DatumGetBool(rows_value(&rows, i, 2).value))
-			*holding = HOLDS_SEAT;
-		else if (DatumGetTimestampTz(rows_value(&rows, i, 3).value) > now)
-			*holding = HOLDS_INVITATION;
-		else
-			*holding = HOLDS_EXPIRED_INVITATION;
+		holdings[position] = holding_of(DatumGetBool(rows_value(&rows, i, 2).value),
+										rows_value(&rows, i, 3), now);
 	}
 	return holdings;
+}
+
+/* Returns the holding of the one customer of an allocation, by the clock. */
+static Holding
+find_holding(const Allocation *allocation)
+{
+	NullableDatum customer_id = {UUIDPGetDatum(&allocation->customers->id), false};
+	NullableDatum values[SEAT_COLUMNS];
+	Oid pending;
+
+	switch (direct_seat_find(allocation->purchase.id, customer_id, values))
+	{
+		case DIRECT_FOUND:
+			pending = direct_seat_status("pending");
+			return holding_of(DatumGetObjectId(values[SEAT_STATUS].value) == pending,
+							  values[SEAT_INVITATION_TOKEN_EXPIRES_AT], GetCurrentTimestamp());
+		case DIRECT_NOT_FOUND:
+			return HOLDS_NOTHING;
+		default:
+			return find_holdings(allocation)[0];
+	}
 }
 
 /* Raises seat_already_assigned if a customer has a seat; the hint says how to proceed. */
@@ -214,7 +244,7 @@ check_free_seats(const Allocation *allocation)
 				 free_seats, allocation->count, places.data));
 }
 
-/* ---- Allocating ---- */
+/* ---- Allocating by statements ---- */
 
 /* A revoked seat has no customer, and an index finds it by that. */
 #define LOCK_REVOKED(purchase) \
@@ -414,18 +444,19 @@ keep_seat(Allocation *allocation, const Rows *rows, uint64 row, int position)
 }
 
 /*
- * Allocates the rows of revoked seats, as far as there are any, to the first customers; returns how
- * many.
+ * Allocates the rows of revoked seats, as far as there are any, to the customers from a position
+ * on; returns how many.
  *
  * Locks: the rows, in the order of their ids.
  */
 static int
-reuse_seats(Allocation *allocation)
+reuse_seats(Allocation *allocation, int first)
 {
 	PurchaseId purchase = allocation->purchase.id;
+	int wanted = allocation->count - first;
 	NullableDatum which[] = {
 		{UUIDPGetDatum(&purchase.id), false},
-		{Int64GetDatum(allocation->count), false},
+		{Int64GetDatum(wanted), false},
 	};
 	NullableDatum arguments[UPDATE_SEATS_ARGUMENTS];
 	Rows rows = statement_execute(&lock_revoked[purchase.kind], which);
@@ -434,19 +465,19 @@ reuse_seats(Allocation *allocation)
 
 	if (count == 0)
 		return 0;
-	if (count > allocation->count)
+	if (count > wanted)
 		refuse_repeated_ids();
 	ids = palloc(count * sizeof(NullableDatum));
 	for (int i = 0; i < count; i++)
 		ids[i] = rows_value(&rows, i, 1);
-	fill_arguments(allocation, 0, count, arguments);
+	fill_arguments(allocation, first, count, arguments);
 	arguments[SEATS_ARGUMENTS] = datum_array(ids, count, UUIDOID);
 	rows = statement_change(&update_seats, arguments, count);
 	for (int i = 0; i < count; i++)
 	{
 		NullableDatum position = rows_value(&rows, i, SEAT_FIELD_COUNT + 2);
 
-		keep_seat(allocation, &rows, i, DatumGetInt32(position.value) - 1);
+		keep_seat(allocation, &rows, i, first + DatumGetInt32(position.value) - 1);
 	}
 	return count;
 }
@@ -474,6 +505,130 @@ add_seats(Allocation *allocation, int first)
 	for (int i = 0; i < count; i++)
 		keep_seat(allocation, &rows, i, first + i);
 }
+
+/* ---- Allocating without the executor ---- */
+
+/* The columns that a new seat is given; the others have their defaults. */
+static const bool given_columns[SEAT_COLUMNS] = {
+	[SEAT_STATUS] = true,
+	[SEAT_CREATED_AT] = true,
+	[SEAT_INVITATION_TOKEN_EXPIRES_AT] = true,
+	[SEAT_CLAIMED_AT] = true,
+	[SEAT_METADATA] = true,
+	[SEAT_EXPIRY_WATCHED] = true,
+	[SEAT_ORGANIZATION_ID] = true,
+	[SEAT_SUBSCRIPTION_ID] = true,
+	[SEAT_ORDER_ID] = true,
+	[SEAT_CUSTOMER_ID] = true,
+	[SEAT_CUSTOMER_EMAIL] = true,
+	[SEAT_INVITATION_TOKEN_HASH] = true,
+};
+
+/* Sets these columns of a seat for the customer at a position. */
+static void
+fill_values(const Allocation *allocation, int position, NullableDatum *values)
+{
+	const Purchase *purchase = &allocation->purchase;
+	const Customer *customer = &allocation->customers[position];
+	bool order = purchase->id.kind == PURCHASE_ORDER;
+	bool claimed = allocation->claimed;
+	TimestampTz now = allocation->now;
+	TimestampTz expires_at = invitation_expiry(now, allocation->invitation_ttl);
+	Oid status = direct_seat_status(claimed ? "claimed" : "pending");
+
+	values[SEAT_STATUS] = value_if(true, ObjectIdGetDatum(status));
+	values[SEAT_CREATED_AT] = value_if(true, TimestampTzGetDatum(now));
+	values[SEAT_INVITATION_TOKEN_EXPIRES_AT] = value_if(!claimed,
+														TimestampTzGetDatum(expires_at));
+	values[SEAT_CLAIMED_AT] = value_if(claimed, TimestampTzGetDatum(now));
+	values[SEAT_METADATA] = allocation->metadata;
+	values[SEAT_EXPIRY_WATCHED] = value_if(true, BoolGetDatum(!claimed));
+	values[SEAT_ORGANIZATION_ID] = value_if(true, UUIDPGetDatum(&purchase->organization_id));
+	values[SEAT_SUBSCRIPTION_ID] = value_if(!order, UUIDPGetDatum(&purchase->id.id));
+	values[SEAT_ORDER_ID] = value_if(order, UUIDPGetDatum(&purchase->id.id));
+	values[SEAT_CUSTOMER_ID] = value_if(true, UUIDPGetDatum(&customer->id));
+	values[SEAT_CUSTOMER_EMAIL] = customer->email;
+	values[SEAT_INVITATION_TOKEN_HASH] = allocation->hashes[position];
+}
+
+/*
+ * Allocates the row of a revoked seat, which has these values, to the customer at a position;
+ * returns false, with nothing done, if that needs statements.
+ */
+static bool
+reuse_directly(const Allocation *allocation, int position, NullableDatum *values)
+{
+	const NullableDatum null = {.isnull = true};
+	pg_uuid_t id = *DatumGetUUIDP(values[SEAT_ID].value);
+
+	if (DatumGetObjectId(values[SEAT_STATUS].value) != direct_seat_status("revoked"))
+		return false;
+	fill_values(allocation, position, values);
+	values[SEAT_ID].value = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+	values[SEAT_MODIFIED_AT] = null;
+	values[SEAT_REVOKED_AT] = null;
+	values[SEAT_CLAIM_KEY_HASH] = null;
+	return direct_seat_update(&id, values);
+}
+
+/*
+ * Allocates a seat to the customer at a position; returns false, with nothing done, if that needs
+ * statements.
+ */
+static bool
+allocate_directly(Allocation *allocation, int position)
+{
+	const NullableDatum nobody = {.isnull = true};
+	const Purchase *purchase = &allocation->purchase;
+	NullableDatum values[SEAT_COLUMNS];
+	SeatEvent *event = &allocation->events[position];
+	bool done;
+
+	switch (direct_seat_find(purchase->id, nobody, values))
+	{
+		case DIRECT_FOUND:
+			done = reuse_directly(allocation, position, values);
+			break;
+		case DIRECT_NOT_FOUND:
+			fill_values(allocation, position, values);
+			done = direct_seat_insert(values, given_columns);
+			break;
+		default:
+			return false;
+	}
+	if (!done)
+		return false;
+	event->ids.id = *DatumGetUUIDP(values[SEAT_ID].value);
+	event->ids.organization_id = purchase->organization_id;
+	event->ids.customer_id = allocation->customers[position].id;
+	event->purchase = purchase->id;
+	event->seat = seat_form(values, allocation->seat_type, allocation->context);
+	allocation->seats[position].seat = event->seat;
+	return true;
+}
+
+/*
+ * Allocates seats to as many of the first customers as possible without the executor, and counts
+ * them; returns how many.
+ */
+static int
+allocate_first(Allocation *allocation)
+{
+	CountChange change = {.purchase = allocation->purchase.id};
+	int count = 0;
+
+	while (count < allocation->count && allocate_directly(allocation, count))
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	change.change = count;
+	if (count > 0)
+		purchase_count(change);
+	return count;
+}
+
+/* ---- Allocating ---- */
 
 /*
  * Takes the seats as they are after all triggers as the result; raises 09000 if one is not as it
@@ -514,17 +669,23 @@ static void
 allocate(Allocation *allocation)
 {
 	int count = allocation->count;
+	int done;
 
 	allocation->hashes = palloc(count * sizeof(NullableDatum));
 	allocation->events = palloc(count * sizeof(SeatEvent));
 	allocation->seats = MemoryContextAlloc(allocation->context, count * sizeof(AllocatedSeat));
 	issue_invitations(allocation);
 	allocation->now = GetCurrentTimestamp();
-	add_seats(allocation, reuse_seats(allocation));
+	done = allocate_first(allocation);
+	if (done < count)
+	{
+		done += reuse_seats(allocation, done);
+		add_seats(allocation, done);
+	}
 	event_record_all((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
 								 .occurred_at = allocation->now},
 					 allocation->events, count);
-	if (owner_has_triggers())
+	if (statements_writing() != allocation->before && owner_has_triggers())
 		confirm(allocation);
 }
 
@@ -591,13 +752,14 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 							 .metadata = assignment->metadata,
 							 .claimed = assignment->immediate_claim,
 							 .seat_type = TupleDescAttr(type, 0)->atttypid,
-							 .context = CurrentMemoryContext};
+							 .context = CurrentMemoryContext,
+							 .before = statements_writing()};
 	const Purchase *purchase = &allocation.purchase;
 
 	SPI_connect();
 	lock_assignable(assignment->purchase, &allocation);
 	allocation.customers = find_assigned(assignment, &purchase->organization_id);
-	check_holding(find_holdings(&allocation)[0]);
+	check_holding(find_holding(&allocation));
 	if (purchase->assigned_seats >= purchase->seats)
 		raise_error(NO_AVAILABLE_SEATS);
 	allocate(&allocation);
@@ -675,7 +837,7 @@ assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *s
 Datum
 seats_assign_seats(PG_FUNCTION_ARGS)
 {
-	Allocation allocation = {.context = CurrentMemoryContext};
+	Allocation allocation = {.context = CurrentMemoryContext, .before = statements_writing()};
 	PurchaseId purchase;
 	Faults faults;
 
@@ -702,12 +864,14 @@ seats_assign_seats(PG_FUNCTION_ARGS)
 typedef struct Invitee
 {
 	SeatEvent seat;
-	NullableDatum invitation_ttl; /* its organization's own interval, or null */
+	NullableDatum invitation_ttl;		/* its organization's own interval, or null */
+	bool direct;						/* its row can be updated without the executor */
+	NullableDatum values[SEAT_COLUMNS]; /* all if so, or else those that are needed */
 } Invitee;
 
 static Statement lock_invitee = {
 	.sql = "SELECT s.organization_id, s.customer_id, s.subscription_id, s.order_id, "
-		   "s.status = 'pending' AS status, s.suspended_at IS NOT NULL AS suspended_at "
+		   "s.status, s.suspended_at "
 		   "FROM seats.customer_seats AS s WHERE s.id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -738,6 +902,33 @@ static Statement confirm_invited = {
 };
 
 /*
+ * Locks the seat of an invitee and reads it; raises seat_not_found if there is none.
+ *
+ * Locks: the seat's row, FOR NO KEY UPDATE.
+ */
+static void
+lock_and_read(const pg_uuid_t *seat_id, Invitee *invitee)
+{
+	static const SeatColumn columns[] = {SEAT_ORGANIZATION_ID, SEAT_CUSTOMER_ID,
+										 SEAT_SUBSCRIPTION_ID, SEAT_ORDER_ID,
+										 SEAT_STATUS,		   SEAT_SUSPENDED_AT};
+	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	DirectResult result = direct_seat_lock(seat_id, invitee->values);
+	Rows rows;
+
+	invitee->direct = result == DIRECT_FOUND;
+	if (invitee->direct)
+		return;
+	if (result == DIRECT_NOT_FOUND)
+		raise_error(SEAT_NOT_FOUND);
+	rows = statement_execute(&lock_invitee, arguments);
+	if (rows.count == 0)
+		raise_error(SEAT_NOT_FOUND);
+	for (size_t i = 0; i < lengthof(columns); i++)
+		invitee->values[columns[i]] = rows_value(&rows, 0, (int) i + 1);
+}
+
+/*
  * Locks a pending seat; raises the error if there is none, if its organization may not use seats,
  * or if it is not pending or suspended.
  *
@@ -746,26 +937,47 @@ static Statement confirm_invited = {
 static Invitee
 lock_pending_seat(const pg_uuid_t *seat_id)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
-	Rows rows = statement_execute(&lock_invitee, arguments);
-	Invitee invitee = {0};
+	Invitee invitee = {.seat.ids.id = *seat_id};
+	const NullableDatum *values = invitee.values;
 	bool pending;
 
-	if (rows.count == 0)
-		raise_error(SEAT_NOT_FOUND);
-	invitee.seat.ids.id = *seat_id;
-	invitee.seat.ids.organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	(void) purchase_of_seat(rows_value(&rows, 0, 3), rows_value(&rows, 0, 4),
+	lock_and_read(seat_id, &invitee);
+	invitee.seat.ids.organization_id = *DatumGetUUIDP(
+		seat_required(values, SEAT_ORGANIZATION_ID));
+	(void) purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
 							&invitee.seat.purchase);
-	pending = DatumGetBool(rows_required(&rows, 0, 5));
+	pending = DatumGetObjectId(seat_required(values, SEAT_STATUS)) ==
+		seat_status_value(seat_status_type(), "pending");
 	if (pending)
-		invitee.seat.ids.customer_id = *DatumGetUUIDP(rows_required(&rows, 0, 2));
+		invitee.seat.ids.customer_id = *DatumGetUUIDP(seat_required(values, SEAT_CUSTOMER_ID));
 	invitee.invitation_ttl = organization_allowed(&invitee.seat.ids.organization_id);
 	if (!pending)
 		raise_error(SEAT_NOT_PENDING);
-	if (DatumGetBool(rows_required(&rows, 0, 6)))
+	if (!values[SEAT_SUSPENDED_AT].isnull)
 		raise_error(SEAT_SUSPENDED);
 	return invitee;
+}
+
+/*
+ * Gives a locked seat a new invitation without the executor; returns false, with nothing done, if
+ * that needs a statement.
+ */
+static bool
+invite_directly(Invitee *invitee, const NullableDatum *hash, TimestampTz expires_at,
+				TimestampTz now, MemoryContext context)
+{
+	NullableDatum *values = invitee->values;
+
+	if (!invitee->direct)
+		return false;
+	values[SEAT_INVITATION_TOKEN_HASH] = *hash;
+	values[SEAT_INVITATION_TOKEN_EXPIRES_AT].value = TimestampTzGetDatum(expires_at);
+	values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull = false;
+	values[SEAT_MODIFIED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
+	if (!direct_seat_update(&invitee->seat.ids.id, values))
+		return false;
+	invitee->seat.seat = seat_form(values, seat_type(), context);
+	return true;
 }
 
 /*
@@ -776,6 +988,7 @@ static Datum
 invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 {
 	SeatEvent *seat = &invitee->seat;
+	uint64 before = statements_writing();
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz expires_at = invitation_expiry(now, invitee->invitation_ttl);
 	NullableDatum arguments[] = {
@@ -787,11 +1000,15 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 		{UUIDPGetDatum(&seat->ids.customer_id), false},
 	};
 	NullableDatum outcome[] = {arguments[0], arguments[1], arguments[5]};
-	Rows rows = statement_change(&set_invited, arguments, 1);
+	Rows rows;
 
-	seat->seat = rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
+	if (!invite_directly(invitee, &arguments[1], expires_at, now, context))
+	{
+		rows = statement_change(&set_invited, arguments, 1);
+		seat->seat = rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
+	}
 	event_record((EventKind){.type = EVENT_INVITATION_RESENT, .occurred_at = now}, seat);
-	if (!owner_has_triggers())
+	if (statements_writing() == before || !owner_has_triggers())
 		return seat->seat;
 	rows = statement_confirm(&confirm_invited, outcome, 1);
 	return rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);

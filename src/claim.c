@@ -26,7 +26,7 @@
 #include "catalog.h"
 #include "claim.h"
 #include "compat.h"
-#include "direct.h"
+#include "direct_seat.h"
 #include "errors.h"
 #include "event.h"
 #include "input.h"
@@ -99,7 +99,7 @@ claim_row(Claim *claim, DirectRow *seat)
 		return false;
 	if (expiry_of(values) <= GetCurrentTimestamp())
 		raise_error(INVITATION_EXPIRED);
-	claim->seat.seat = direct_seat(values, claim->seat_type, claim->context);
+	claim->seat.seat = seat_form(values, claim->seat_type, claim->context);
 	return true;
 }
 
@@ -137,7 +137,8 @@ is_allowed_directly(const pg_uuid_t *organization_id)
 	static const int column = ORGANIZATION_PRICING_ENABLED;
 	NullableDatum key = {UUIDPGetDatum(organization_id), false};
 	NullableDatum enabled;
-	DirectResult result = direct_read_newest(&direct_organizations, key, &column, &enabled, 1);
+	DirectResult result = direct_read_newest(&direct_organizations, FIRST_KEY, key, &column,
+											 &enabled, 1);
 
 	return result == DIRECT_FOUND && !enabled.isnull && DatumGetBool(enabled.value);
 }
@@ -416,7 +417,7 @@ Datum
 claim_operation(TupleDesc type, const text *token, const text *key)
 {
 	Claim claim = {.context = CurrentMemoryContext};
-	uint64 before = statements_executed();
+	uint64 before = statements_writing();
 	bytea *session_hash;
 	uint32 route;
 	text *session_token;
@@ -432,7 +433,7 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	session_token = session_open(&claim.seat.ids, route, claim.now, true, claim.context,
 								 &session_hash);
 	/* No trigger runs without the executor. */
-	if (statements_executed() != before && owner_has_triggers())
+	if (statements_writing() != before && owner_has_triggers())
 		confirm(&claim, session_hash);
 	SPI_finish();
 	return result_with_seat(type, claim.seat.seat, session_token);
@@ -560,11 +561,12 @@ read_product(NullableDatum subscription_id, NullableDatum order_id, ClaimInfo *i
 	/* The statement needs both tables, so direct access requires both, too. */
 	if (!direct_table_is_readable(order ? &direct_subscriptions : &direct_orders))
 		return DIRECT_NOT_POSSIBLE;
-	result = direct_read(order ? &direct_orders : &direct_subscriptions, purchase_id,
-						 &product_id, product, 1);
+	result = direct_read(order ? &direct_orders : &direct_subscriptions, FIRST_KEY,
+						 purchase_id, &product_id, product, 1);
 	if (result != DIRECT_FOUND)
 		return result;
-	return direct_read(&direct_products, *product, &name, &info->fields[INFO_PRODUCT_NAME], 1);
+	return direct_read(&direct_products, FIRST_KEY, *product, &name,
+					   &info->fields[INFO_PRODUCT_NAME], 1);
 }
 
 /* Reads the name and slug of the organization, and whether it may use seats. */
@@ -574,7 +576,7 @@ read_organization(NullableDatum id, ClaimInfo *info)
 	static const int columns[] = {ORGANIZATION_NAME, ORGANIZATION_SLUG,
 								  ORGANIZATION_PRICING_ENABLED};
 	NullableDatum values[lengthof(columns)];
-	DirectResult result = direct_read(&direct_organizations, id, columns, values,
+	DirectResult result = direct_read(&direct_organizations, FIRST_KEY, id, columns, values,
 									  lengthof(columns));
 
 	if (result != DIRECT_FOUND)
@@ -593,7 +595,8 @@ describe_directly(bytea *hash, TimestampTz now, ClaimInfo *info)
 {
 	NullableDatum key = {PointerGetDatum(hash), false};
 	NullableDatum seat[OF_COUNT];
-	DirectResult result = direct_read(&direct_seats, key, info_columns, seat, OF_COUNT);
+	DirectResult result = direct_read(&direct_seats, SEAT_BY_TOKEN, key, info_columns, seat,
+									  OF_COUNT);
 
 	if (result != DIRECT_FOUND)
 		return result;

@@ -43,7 +43,6 @@
 
 #include "compat.h"
 #include "direct.h"
-#include "statement.h"
 
 /*
  * Puts the row with a key into a slot; returns false if the active snapshot shows none.  A null
@@ -103,6 +102,23 @@ direct_find(DirectTable *table, int key, const NullableDatum *values, DirectUse 
 	return DIRECT_NOT_FOUND;
 }
 
+/*
+ * Finds a row as direct_find() does, but sees all committed rows and the changes of this
+ * transaction.
+ */
+DirectResult
+direct_find_newest(DirectTable *table, int key, const NullableDatum *values, DirectUse use,
+				   DirectRow *row)
+{
+	DirectResult result;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = direct_find(table, key, values, use, row);
+	PopActiveSnapshot();
+	return result;
+}
+
 /* Tells whether a row has this key. */
 static bool
 has_key(const DirectRow *row, const DirectKey *key, const NullableDatum *values)
@@ -129,28 +145,22 @@ DirectResult
 direct_lock(DirectTable *table, int key, const NullableDatum *values, LockTupleMode mode,
 			DirectRow *row)
 {
-	DirectResult result;
+	DirectResult result = direct_find_newest(table, key, values, DIRECT_LOCK, row);
 	TM_FailureData failure;
 	TM_Result outcome;
 
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	result = direct_find(table, key, values, DIRECT_LOCK, row);
-	if (result == DIRECT_FOUND)
-	{
-		outcome = table_tuple_lock(row->relation, &row->slot->tts_tid, GetActiveSnapshot(),
-								   row->slot, GetCurrentCommandId(true), mode, LockWaitBlock,
-								   TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
-		if (outcome == TM_Deleted ||
-			(outcome == TM_Ok && failure.traversed &&
-			 !has_key(row, &table->keys[key], values)))
-			result = DIRECT_NOT_FOUND;
-		else if (outcome != TM_Ok)
-			result = DIRECT_NOT_POSSIBLE;
-		if (result != DIRECT_FOUND)
-			direct_row_close(row);
-	}
-	PopActiveSnapshot();
+	if (result != DIRECT_FOUND)
+		return result;
+	outcome = table_tuple_lock(row->relation, &row->slot->tts_tid, GetActiveSnapshot(),
+							   row->slot, GetCurrentCommandId(true), mode, LockWaitBlock,
+							   TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	if (outcome == TM_Deleted ||
+		(outcome == TM_Ok && failure.traversed && !has_key(row, &table->keys[key], values)))
+		result = DIRECT_NOT_FOUND;
+	else if (outcome != TM_Ok)
+		result = DIRECT_NOT_POSSIBLE;
+	if (result != DIRECT_FOUND)
+		direct_row_close(row);
 	return result;
 }
 
@@ -188,21 +198,21 @@ direct_row_copy(const DirectRow *row, const int *columns, NullableDatum *values,
 }
 
 /*
- * Reads some columns of the row with a value in the table's first key, as the active snapshot shows
+ * Reads some columns of the row with a value in a key of one column, as the active snapshot shows
  * it.  The values are copies in the current memory context.  Null finds no row.
  *
  * Locks: the table and its index, AccessShareLock, to the end of the transaction.
  */
 DirectResult
-direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableDatum *values,
-			int count)
+direct_read(DirectTable *table, int key, NullableDatum value, const int *columns,
+			NullableDatum *values, int count)
 {
 	DirectRow row;
 	DirectResult result;
 
-	if (key.isnull)
+	if (value.isnull)
 		return DIRECT_NOT_FOUND;
-	result = direct_find(table, FIRST_KEY, &key, DIRECT_READ, &row);
+	result = direct_find(table, key, &value, DIRECT_READ, &row);
 	if (result != DIRECT_FOUND)
 		return result;
 	direct_row_copy(&row, columns, values, count);
@@ -212,14 +222,14 @@ direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableD
 
 /* Reads as direct_read() does, but sees all committed rows and the changes of this transaction. */
 DirectResult
-direct_read_newest(DirectTable *table, NullableDatum key, const int *columns,
+direct_read_newest(DirectTable *table, int key, NullableDatum value, const int *columns,
 				   NullableDatum *values, int count)
 {
 	DirectResult result;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	result = direct_read(table, key, columns, values, count);
+	result = direct_read(table, key, value, columns, values, count);
 	PopActiveSnapshot();
 	return result;
 }
@@ -462,22 +472,4 @@ direct_update(DirectRow *row, const NullableDatum *values)
 	if (written)
 		CommandCounterIncrement();
 	return written;
-}
-
-/*
- * Returns the fields of seats.customer_seat among the values of a seat's columns as a composite
- * value of this type, in a memory context.  The table of seats must have been opened before.
- */
-Datum
-direct_seat(const NullableDatum *values, Oid type, MemoryContext context)
-{
-	NullableDatum fields[SEAT_FIELD_COUNT];
-	Oid types[SEAT_FIELD_COUNT];
-
-	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
-	{
-		fields[i] = values[seat_fields[i]];
-		types[i] = direct_seats.types[seat_fields[i]];
-	}
-	return form_composite(type, fields, types, SEAT_FIELD_COUNT, context);
 }

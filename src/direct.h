@@ -28,18 +28,20 @@ typedef enum DirectResult
 
 extern DirectResult direct_find(DirectTable *table, int key, const NullableDatum *values,
 								DirectUse use, DirectRow *row);
+extern DirectResult direct_find_newest(DirectTable *table, int key,
+									   const NullableDatum *values, DirectUse use,
+									   DirectRow *row);
 extern DirectResult direct_lock(DirectTable *table, int key, const NullableDatum *values,
 								LockTupleMode mode, DirectRow *row);
 extern NullableDatum direct_row_value(const DirectRow *row, int column);
 extern void direct_row_copy(const DirectRow *row, const int *columns, NullableDatum *values,
 							int count);
 extern void direct_row_close(DirectRow *row);
-extern DirectResult direct_read(DirectTable *table, NullableDatum key, const int *columns,
-								NullableDatum *values, int count);
-extern DirectResult direct_read_newest(DirectTable *table, NullableDatum key,
+extern DirectResult direct_read(DirectTable *table, int key, NullableDatum value,
+								const int *columns, NullableDatum *values, int count);
+extern DirectResult direct_read_newest(DirectTable *table, int key, NullableDatum value,
 									   const int *columns, NullableDatum *values, int count);
 extern bool direct_insert(DirectTable *table, NullableDatum *values, const bool *given);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
-extern Datum direct_seat(const NullableDatum *values, Oid type, MemoryContext context);
 
 #endif

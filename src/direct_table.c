@@ -669,6 +669,16 @@ is_current(const DirectTable *table)
 	return table->examined_at != 0 && table->examined_at == table->watch.changes;
 }
 
+/*
+ * Tells whether the extension's triggers keep what follows from a change of an open table: whoever
+ * changes rows directly must then do their work, and otherwise leave the rows to the executor.
+ */
+bool
+direct_is_kept(const DirectTable *table)
+{
+	return table->kept && SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA;
+}
+
 /* Tells whether the result of the examination allows a use. */
 static bool
 allows(const DirectTable *table, DirectUse use)
@@ -682,7 +692,8 @@ allows(const DirectTable *table, DirectUse use)
 		case DIRECT_UPDATE:
 			return table->updatable && !IsolationUsesXactSnapshot();
 		case DIRECT_INSERT:
-			return table->insertable && !IsolationUsesXactSnapshot();
+			return table->insertable && !IsolationUsesXactSnapshot() &&
+				(table->written == ACL_INSERT || direct_is_kept(table));
 	}
 	return false;
 }
@@ -760,14 +771,4 @@ Oid
 direct_seat_status(const char *name)
 {
 	return seat_status_value(direct_seats.types[SEAT_STATUS], name);
-}
-
-/*
- * Tells whether the extension's triggers keep what follows from a change of an open table: whoever
- * changes rows directly must then do their work, and otherwise leave the rows to the executor.
- */
-bool
-direct_is_kept(const DirectTable *table)
-{
-	return table->kept && SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA;
 }

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "catalog.h"
+#include "direct.h"
 #include "errors.h"
 #include "purchase.h"
 #include "statement.h"
@@ -29,6 +30,15 @@ static const char *const ended_statuses[] = {
 
 /* Of a subscription: its seats are kept, but cannot be used. */
 static const char *const suspended_statuses[] = {"paused", "unpaid"};
+
+/* The columns of a purchase that purchase_lock() reads, in this order. */
+static const int lock_columns[] = {PURCHASE_ORGANIZATION_ID, PURCHASE_STATUS, PURCHASE_SEATS,
+								   PURCHASE_ASSIGNED_SEATS};
+
+static DirectTable *const direct_purchases[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = &direct_subscriptions,
+	[PURCHASE_ORDER] = &direct_orders,
+};
 
 static Statement read_organization = {
 	.sql = "SELECT seat_based_pricing_enabled, invitation_ttl "
@@ -164,6 +174,49 @@ purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, Purchase
 	return true;
 }
 
+/* Locks a purchase without the executor, and copies the columns that are read. */
+static DirectResult
+lock_directly(const PurchaseId *id, NullableDatum *columns)
+{
+	NullableDatum key = {UUIDPGetDatum(&id->id), false};
+	DirectRow row;
+	DirectResult result = direct_lock(direct_purchases[id->kind], FIRST_KEY, &key,
+									  LockTupleNoKeyExclusive, &row);
+
+	if (result != DIRECT_FOUND)
+		return result;
+	direct_row_copy(&row, lock_columns, columns, lengthof(lock_columns));
+	direct_row_close(&row);
+	return DIRECT_FOUND;
+}
+
+/*
+ * Locks a purchase, and reads the columns that are read; returns false if it does not exist.  If it
+ * exists, raises 42804 if one of them is null.
+ */
+static bool
+lock_and_read(const PurchaseId *id, NullableDatum *columns)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id->id), false}};
+	DirectResult result = lock_directly(id, columns);
+
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		Rows rows = statement_execute(&lock_purchase[id->kind], arguments);
+
+		result = rows.count == 0 ? DIRECT_NOT_FOUND : DIRECT_FOUND;
+		for (size_t i = 0; i < lengthof(lock_columns) && rows.count > 0; i++)
+			columns[i] = rows_value(&rows, 0, (int) i + 1);
+	}
+	for (size_t i = 0; i < lengthof(lock_columns) && result == DIRECT_FOUND; i++)
+	{
+		if (columns[i].isnull)
+			refuse_null_column(
+				direct_purchases[id->kind]->known->columns[lock_columns[i]].name);
+	}
+	return result == DIRECT_FOUND;
+}
+
 /*
  * Locks a purchase and reads it as it is then; returns false if it does not exist.  Between
  * SPI_connect() and SPI_finish().
@@ -174,21 +227,20 @@ purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, Purchase
 bool
 purchase_lock(PurchaseId id, Purchase *purchase)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}};
-	Rows rows = statement_execute(&lock_purchase[id.kind], arguments);
+	NullableDatum columns[lengthof(lock_columns)];
 	const char *status;
 
-	if (rows.count == 0)
+	if (!lock_and_read(&id, columns))
 		return false;
-	status = TextDatumGetCString(rows_required(&rows, 0, 2));
+	status = TextDatumGetCString(columns[1].value);
 	purchase->id = id;
-	purchase->organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
+	purchase->organization_id = *DatumGetUUIDP(columns[0].value);
 	purchase->assignable = status_is_in(status, assignable_statuses,
 										lengthof(assignable_statuses));
 	purchase->suspended = purchase_status_is_suspended(status);
 	purchase->ended = purchase_status_is_ended(status);
-	purchase->seats = DatumGetInt32(rows_required(&rows, 0, 3));
-	purchase->assigned_seats = DatumGetInt32(rows_required(&rows, 0, 4));
+	purchase->seats = DatumGetInt32(columns[2].value);
+	purchase->assigned_seats = DatumGetInt32(columns[3].value);
 	return true;
 }
 
@@ -309,6 +361,48 @@ check_counted(const CountChange *change)
 }
 
 /*
+ * Changes the count in a purchase's row that was found; returns false, with nothing done, if that
+ * needs a statement, which also raises the error if the count would be wrong.
+ */
+static bool
+count_in_row(DirectRow *row, const CountChange *change)
+{
+	NullableDatum values[PURCHASE_COLUMNS];
+	int32 assigned;
+
+	for (int i = 0; i < PURCHASE_COLUMNS; i++)
+	{
+		values[i] = direct_row_value(row, i);
+		if (values[i].isnull && i != PURCHASE_MODIFIED_AT)
+			return false;
+	}
+	assigned = DatumGetInt32(values[PURCHASE_ASSIGNED_SEATS].value) + change->change;
+	if (assigned > DatumGetInt32(values[PURCHASE_SEATS].value))
+		return false;
+	check_suspension(
+		change,
+		purchase_status_is_suspended(TextDatumGetCString(values[PURCHASE_STATUS].value)));
+	values[PURCHASE_ASSIGNED_SEATS].value = Int32GetDatum(assigned);
+	return direct_update(row, values);
+}
+
+/* Changes the count of a purchase without the executor, if possible. */
+static bool
+count_directly(const CountChange *change)
+{
+	DirectTable *table = direct_purchases[change->purchase.kind];
+	NullableDatum key = {UUIDPGetDatum(&change->purchase.id), false};
+	DirectRow row;
+	bool done;
+
+	if (direct_find_newest(table, FIRST_KEY, &key, DIRECT_UPDATE, &row) != DIRECT_FOUND)
+		return false;
+	done = direct_is_kept(table) && count_in_row(&row, change);
+	direct_row_close(&row);
+	return done;
+}
+
+/*
  * Changes a purchase's count of pending and claimed seats, as far as a statement on its seats has
  * changed it.  Raises 23514 if that makes more than were bought, or if seats are suspended against
  * the purchase's status, and 09000 if a trigger of the owner prevents the change.  Does nothing if
@@ -330,6 +424,8 @@ purchase_count(CountChange change)
 			refuse_suspension();
 		return;
 	}
+	if (count_directly(&change))
+		return;
 	counting = (Counting){.change = change};
 	PG_TRY();
 	{
@@ -389,10 +485,23 @@ purchase_check_change(PurchaseId purchase, int32 difference, bool suspended)
 NullableDatum
 organization_allowed(const pg_uuid_t *id)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(id), false}};
-	Rows rows = statement_execute(&read_organization, arguments);
+	static const int columns[] = {ORGANIZATION_PRICING_ENABLED, ORGANIZATION_INVITATION_TTL};
+	NullableDatum key = {UUIDPGetDatum(id), false};
+	NullableDatum values[lengthof(columns)];
+	DirectResult result = direct_read_newest(&direct_organizations, FIRST_KEY, key, columns,
+											 values, lengthof(columns));
 
-	if (rows.count == 0 || !DatumGetBool(rows_required(&rows, 0, 1)))
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		Rows rows = statement_execute(&read_organization, &key);
+
+		result = rows.count == 0 ? DIRECT_NOT_FOUND : DIRECT_FOUND;
+		for (size_t i = 0; i < lengthof(columns) && rows.count > 0; i++)
+			values[i] = rows_value(&rows, 0, (int) i + 1);
+	}
+	if (result == DIRECT_FOUND && values[0].isnull)
+		refuse_null_column("seat_based_pricing_enabled");
+	if (result != DIRECT_FOUND || !DatumGetBool(values[0].value))
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
-	return rows_value(&rows, 0, 2);
+	return values[1];
 }

@@ -22,11 +22,13 @@
 
 #include "catalog.h"
 #include "compat.h"
+#include "direct_seat.h"
 #include "errors.h"
 #include "event.h"
 #include "input.h"
 #include "purchase.h"
 #include "revoke.h"
+#include "session.h"
 #include "statement.h"
 
 PG_FUNCTION_INFO_V1(seats_revoke_seat);
@@ -76,51 +78,126 @@ static Statement confirm_revoked = {
 	.table = "customer_seats",
 };
 
-/*
- * Locks the purchase of a seat, and then the seat; raises seat_not_found if there is none.  Returns
- * the purchase, and the seat's fields.
- */
-static Purchase
-lock_purchase_and_seat(const pg_uuid_t *seat_id, Rows *seat)
+/* Returns the purchase that a seat belongs to; raises seat_not_found if there is no such seat. */
+static PurchaseId
+find_purchase_of(const pg_uuid_t *seat_id)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
-	Rows found = statement_execute(&find_purchase, arguments);
-	PurchaseId id;
-	Purchase purchase;
+	static const int columns[] = {SEAT_SUBSCRIPTION_ID, SEAT_ORDER_ID};
+	NullableDatum key = {UUIDPGetDatum(seat_id), false};
+	NullableDatum values[lengthof(columns)];
+	DirectResult result = direct_read_newest(&direct_seats, SEAT_BY_ID, key, columns, values,
+											 lengthof(columns));
+	PurchaseId purchase;
 
-	if (found.count == 0 ||
-		!purchase_of_seat(rows_value(&found, 0, 1), rows_value(&found, 0, 2), &id) ||
-		!purchase_lock(id, &purchase))
-		raise_error(SEAT_NOT_FOUND);
-	*seat = statement_execute(&lock_seat, arguments);
-	if (seat->count == 0)
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		Rows rows = statement_execute(&find_purchase, &key);
+
+		if (rows.count == 0)
+			raise_error(SEAT_NOT_FOUND);
+		values[0] = rows_value(&rows, 0, 1);
+		values[1] = rows_value(&rows, 0, 2);
+	}
+	if (result == DIRECT_NOT_FOUND || !purchase_of_seat(values[0], values[1], &purchase))
 		raise_error(SEAT_NOT_FOUND);
 	return purchase;
 }
 
-/* Returns the seat in a row that has its fields. */
-static Datum
-read_seat(const Rows *rows, uint64 row)
+/*
+ * Locks a seat and reads the columns that are fields of it, or all if its row can be updated
+ * without the executor; returns whether that is so.  Raises seat_not_found if there is no such
+ * seat.
+ */
+static bool
+lock_and_read(const pg_uuid_t *seat_id, NullableDatum *values)
 {
-	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, CurrentMemoryContext);
+	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
+	DirectResult result = direct_seat_lock(seat_id, values);
+	Rows rows;
+
+	if (result == DIRECT_FOUND)
+		return true;
+	if (result == DIRECT_NOT_FOUND)
+		raise_error(SEAT_NOT_FOUND);
+	rows = statement_execute(&lock_seat, arguments);
+	if (rows.count == 0)
+		raise_error(SEAT_NOT_FOUND);
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+		values[seat_fields[i]] = rows_value(&rows, 0, i + 1);
+	return false;
 }
 
-/* Revokes a locked seat that is not revoked yet, and records the event; returns its fields. */
-static Rows
-revoke_one(SeatEvent *event)
+/* Returns the seat in a row that has its fields, in a memory context. */
+static Datum
+read_seat(const Rows *rows, uint64 row, MemoryContext context)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, context);
+}
+
+/*
+ * Revokes a locked seat without the executor, counts it and ends its sessions; returns false, with
+ * nothing done, if that needs a statement.
+ */
+static bool
+revoke_directly(SeatEvent *event, const NullableDatum *values, TimestampTz now,
+				MemoryContext context)
+{
+	bool claimed = DatumGetObjectId(values[SEAT_STATUS].value) ==
+		direct_seat_status("claimed");
+	CountChange change = {event->purchase, -1, values[SEAT_SUSPENDED_AT].isnull ? 0 : -1};
+	NullableDatum revoked[SEAT_COLUMNS];
+	NullableDatum null = {.isnull = true};
+
+	memcpy(revoked, values, sizeof(revoked));
+	revoked[SEAT_STATUS].value = ObjectIdGetDatum(direct_seat_status("revoked"));
+	revoked[SEAT_CUSTOMER_ID] = null;
+	revoked[SEAT_CUSTOMER_EMAIL] = null;
+	revoked[SEAT_EXPIRY_WATCHED].value = BoolGetDatum(false);
+	revoked[SEAT_SUSPENDED_AT] = null;
+	revoked[SEAT_METADATA] = null;
+	revoked[SEAT_REVOKED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
+	revoked[SEAT_MODIFIED_AT] = revoked[SEAT_REVOKED_AT];
+	if (!direct_seat_update(&event->ids.id, revoked))
+		return false;
+	purchase_count(change);
+	if (claimed)
+		sessions_end_unclaimed(uuid_array(&event->ids.id, sizeof(pg_uuid_t), 1).value);
+	event->seat = seat_form(revoked, seat_type(), context);
+	return true;
+}
+
+/* Revokes a locked seat by a statement. */
+static void
+revoke_by_statement(SeatEvent *event, TimestampTz now, MemoryContext context)
+{
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(&event->ids.id), false},
 		{TimestampTzGetDatum(now), false},
 	};
 	Rows rows = statement_change(&set_revoked, arguments, 1);
 
-	event->seat = read_seat(&rows, 0);
+	event->seat = read_seat(&rows, 0, context);
+}
+
+/*
+ * Revokes a locked seat that is not revoked yet, and records the event; returns the seat, in a
+ * memory context.  All values of the seat are given if its row can be updated without the executor.
+ */
+static Datum
+revoke_one(SeatEvent *event, const NullableDatum *values, MemoryContext context)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&event->ids.id), false}};
+	TimestampTz now = GetCurrentTimestamp();
+	uint64 before = statements_writing();
+	Rows rows;
+
+	if (values == NULL || !revoke_directly(event, values, now, context))
+		revoke_by_statement(event, now, context);
 	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event);
-	if (owner_has_triggers())
-		rows = statement_confirm(&confirm_revoked, arguments, 1);
-	return rows;
+	if (statements_writing() == before || !owner_has_triggers())
+		return event->seat;
+	rows = statement_confirm(&confirm_revoked, arguments, 1);
+	return read_seat(&rows, 0, context);
 }
 
 /* Revokes a seat; see revoke_seat().  Raises PT403 and PT404. */
@@ -129,23 +206,25 @@ revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	SeatEvent event = {.ids.id = *seat_id};
+	NullableDatum values[SEAT_COLUMNS];
 	Purchase purchase;
-	NullableDatum customer_id;
-	Rows rows;
+	bool direct;
 	Datum seat;
 
 	SPI_connect();
-	purchase = lock_purchase_and_seat(seat_id, &rows);
-	customer_id = rows_value(&rows, 0, SEAT_FIELD_CUSTOMER_ID);
+	event.purchase = find_purchase_of(seat_id);
+	if (!purchase_lock(event.purchase, &purchase))
+		raise_error(SEAT_NOT_FOUND);
+	direct = lock_and_read(seat_id, values);
 	(void) organization_allowed(&purchase.organization_id);
-	if (!customer_id.isnull)
+	if (values[SEAT_CUSTOMER_ID].isnull)
+		seat = seat_form(values, type->tdtypeid, caller);
+	else
 	{
 		event.ids.organization_id = purchase.organization_id;
-		event.ids.customer_id = *DatumGetUUIDP(customer_id.value);
-		event.purchase = purchase.id;
-		rows = revoke_one(&event);
+		event.ids.customer_id = *DatumGetUUIDP(values[SEAT_CUSTOMER_ID].value);
+		seat = revoke_one(&event, direct ? values : NULL, caller);
 	}
-	seat = rows_composite(&rows, 0, type->tdtypeid, SEAT_FIELD_COUNT, caller);
 	SPI_finish();
 	return seat;
 }
@@ -231,7 +310,7 @@ change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
 	{
 		int position = DatumGetInt32(rows_required(rows, i, SEAT_FIELD_COUNT + 1)) - 1;
 
-		events[position].seat = read_seat(rows, i);
+		events[position].seat = read_seat(rows, i, CurrentMemoryContext);
 	}
 	rows_free(rows);
 	event_record_all((EventKind){type, reason, now}, events, count);

@@ -201,7 +201,7 @@ find_directly(bytea *hash, NullableDatum *fields)
 	static const int email = CUSTOMER_EMAIL;
 	NullableDatum key = {PointerGetDatum(hash), false};
 	NullableDatum session[lengthof(columns)];
-	DirectResult result = direct_read(&direct_sessions, key, columns, session,
+	DirectResult result = direct_read(&direct_sessions, FIRST_KEY, key, columns, session,
 									  lengthof(columns));
 
 	if (result != DIRECT_FOUND)
@@ -210,8 +210,8 @@ find_directly(bytea *hash, NullableDatum *fields)
 	fields[FIELD_ORGANIZATION_ID] = session[1];
 	fields[FIELD_SEAT_ID] = session[2];
 	fields[FIELD_EXPIRES_AT] = session[3];
-	return direct_read(&direct_customers, session[0], &email, &fields[FIELD_CUSTOMER_EMAIL],
-					   1);
+	return direct_read(&direct_customers, FIRST_KEY, session[0], &email,
+					   &fields[FIELD_CUSTOMER_EMAIL], 1);
 }
 
 /* Finds a session by its hash by a statement; fills the fields if it is found. */

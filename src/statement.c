@@ -196,17 +196,17 @@ statement_define(void)
 
 /* ---- Executing ---- */
 
-/* How many statements have been executed in this session. */
-static uint64 executed = 0;
+/* How many statements of this session may have written rows. */
+static uint64 writing = 0;
 
 /*
- * Returns how many statements have been executed in this session.  If two calls return the same
- * number, everything between them was done without the executor.
+ * Returns how many statements of this session may have written rows.  If two calls return the same
+ * number, whatever was written between them was written without the executor, and no trigger ran.
  */
 uint64
-statements_executed(void)
+statements_writing(void)
 {
-	return executed;
+	return writing;
 }
 
 /* Returns the type of an argument. */
@@ -319,7 +319,6 @@ begin_executing(Statement *statement, const NullableDatum *arguments, Datum *val
 
 	split_arguments(statement, arguments, values, nulls);
 	make_ready(statement);
-	executed++;
 	execution.outer_sql = executing_sql;
 	executing_sql = statement->sql;
 	return execution;
@@ -330,6 +329,8 @@ static Rows
 end_executing(const Statement *statement, const Execution *execution, int result)
 {
 	restore(execution);
+	if (result != SPI_OK_SELECT)
+		writing++;
 	if (result < 0)
 		elog(ERROR, "SPI returned %s for %s", SPI_result_code_string(result), statement->sql);
 	return (Rows){.count = SPI_processed, .table = SPI_tuptable};

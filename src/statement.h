@@ -43,7 +43,7 @@ typedef struct Rows
 } Rows;
 
 extern void statement_define(void);
-extern uint64 statements_executed(void);
+extern uint64 statements_writing(void);
 extern Rows statement_execute(Statement *statement, const NullableDatum *arguments);
 extern Rows statement_execute_newest(Statement *statement, const NullableDatum *arguments);
 extern Rows statement_read(Statement *statement, const NullableDatum *arguments);

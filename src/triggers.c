@@ -24,6 +24,7 @@
 #include "catalog.h"
 #include "compat.h"
 #include "customer.h"
+#include "direct_seat.h"
 #include "event.h"
 #include "purchase.h"
 #include "revoke.h"
@@ -563,8 +564,6 @@ seat_as_if_revoked(const SeatChanges *changes, TupleTableSlot *seat)
 	NullableDatum now = {TimestampTzGetDatum(deletion->now), false};
 	NullableDatum null = {.isnull = true};
 	NullableDatum columns[SEAT_COLUMNS] = {0};
-	NullableDatum fields[SEAT_FIELD_COUNT];
-	Oid types[SEAT_FIELD_COUNT];
 
 	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
 		columns[seat_fields[i]] = slot_column(seat, deletion->numbers[i]);
@@ -574,12 +573,7 @@ seat_as_if_revoked(const SeatChanges *changes, TupleTableSlot *seat)
 	columns[SEAT_CUSTOMER_ID] = null;
 	columns[SEAT_CUSTOMER_EMAIL] = null;
 	columns[SEAT_METADATA] = null;
-	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
-	{
-		fields[i] = columns[seat_fields[i]];
-		types[i] = column_type(&known_tables[TABLE_CUSTOMER_SEATS], seat_fields[i]);
-	}
-	return form_composite(seat_type(), fields, types, SEAT_FIELD_COUNT, deletion->context);
+	return seat_form(columns, seat_type(), deletion->context);
 }
 
 /* Returns the number of the column that is a field of a seat. */

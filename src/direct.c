@@ -165,26 +165,27 @@ keeps_checks(const DirectTable *table, TupleTableSlot *slot)
 }
 
 /*
- * Returns a slot with a row that has these values in all columns, or NULL if the row violates a
- * constraint.  The executor then finds out which one, and raises the error.
+ * Returns a slot with a row that has these values in all columns, which must live as long, or NULL
+ * if the row violates a constraint.  The executor then finds out which one, and raises the error.
  */
 static TupleTableSlot *
 make_row(const DirectTable *table, Relation relation, const NullableDatum *values)
 {
 	TupleDesc description = RelationGetDescr(relation);
 	TupleTableSlot *slot;
-	Datum datums[MAX_COLUMNS];
-	bool nulls[MAX_COLUMNS];
 
 	if (has_forbidden_null(relation, values))
 		return NULL;
-	for (int i = 0; i < table->known->column_count; i++)
-	{
-		datums[i] = values[i].value;
-		nulls[i] = values[i].isnull;
-	}
 	slot = MakeSingleTupleTableSlot(description, &TTSOpsHeapTuple);
-	ExecStoreHeapTuple(heap_form_tuple(description, datums, nulls), slot, true);
+	for (int i = 0; i < description->natts; i++)
+	{
+		slot->tts_values[i] = values[i].value;
+		slot->tts_isnull[i] = values[i].isnull;
+	}
+	ExecStoreHeapTuple(heap_form_tuple(description, slot->tts_values, slot->tts_isnull), slot,
+					   true);
+	/* The values are there, so they need not be read from the row. */
+	slot->tts_nvalid = description->natts;
 	slot->tts_tableOid = RelationGetRelid(relation);
 	if (keeps_checks(table, slot))
 		return slot;

@@ -38,6 +38,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -485,6 +486,25 @@ allows(const DirectTable *table, LOCKMODE mode)
 }
 
 /*
+ * Locks and opens a table; returns NULL if it does not exist.  Taking the lock processes pending
+ * invalidations.  If none of them concerns the table, it still exists, and that need not be looked
+ * up.
+ */
+static Relation
+lock_and_open(const DirectTable *table, LOCKMODE mode)
+{
+	Oid id = table->watch.relation;
+	Relation relation;
+
+	LockRelationOid(id, mode);
+	if (is_current(table))
+		return table_open(id, NoLock);
+	relation = try_table_open(id, mode);
+	UnlockRelationOid(id, mode);
+	return relation;
+}
+
+/*
  * Opens a table for direct access, to read it (AccessShareLock) or to write it (RowExclusiveLock).
  * Returns NULL, with nothing done, if it must be left to the executor.  Raises 55000 if this
  * library does not know the version of the extension's objects, or if the table is distributed.
@@ -506,8 +526,7 @@ direct_table_open(DirectTable *table, LOCKMODE mode)
 		table->watch.relation = seats_table_id(table->known->name);
 	if (!OidIsValid(table->watch.relation))
 		return NULL;
-	/* Taking the lock processes pending invalidations. */
-	relation = try_table_open(table->watch.relation, mode);
+	relation = lock_and_open(table, mode);
 	if (relation == NULL)
 		return NULL;
 	if ((!is_current(table) || table->user != GetUserId()) &&

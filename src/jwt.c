@@ -237,6 +237,25 @@ jwt_is_signed_by(const char *token, size_t length, const JwtKey *key)
 	return result;
 }
 
+/* Returns a uuid as a string, as uuid_out() does, but faster. */
+char *
+uuid_string(const pg_uuid_t *id)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *string = palloc(UUID_LENGTH + 1);
+	char *at = string;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*at++ = '-';
+		*at++ = digits[id->data[i] >> 4];
+		*at++ = digits[id->data[i] & 15];
+	}
+	*at = '\0';
+	return string;
+}
+
 /* Reads a uuid in the form in which PostgreSQL writes it; returns false for any other. */
 static bool
 read_uuid(const char *string, pg_uuid_t *id)
@@ -427,13 +446,6 @@ seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
 /* ---- Tokens of sessions ---- */
 
 #define JTI_BYTES 32
-
-/* Returns a uuid as a string in its usual form. */
-static char *
-uuid_string(const pg_uuid_t *id)
-{
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
-}
 
 /* Returns the seconds from 1970 to a moment, as a whole number in JSON. */
 static char *

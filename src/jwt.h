@@ -40,6 +40,7 @@ typedef enum JwtClaim
 extern void base64url_append(StringInfo to, const void *bytes, size_t length);
 extern bool base64url_has_only_digits(const char *digits, size_t length);
 extern bool base64url_read_groups(void *bytes, const char *digits, size_t count);
+extern char *uuid_string(const pg_uuid_t *id);
 extern bool jwt_looks_like_one(const char *token, size_t length);
 extern char *jwt_make(const JwtKey *key, const char *const *claims);
 extern bool jwt_has_form(const char *token, size_t length);

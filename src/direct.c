@@ -136,6 +136,34 @@ direct_read(DirectTable *table, NullableDatum key, const int *columns, NullableD
 	return DIRECT_FOUND;
 }
 
+/*
+ * Calls a function for each row of a small table that the active snapshot shows, in no order; the
+ * row's values are valid during the call.  Returns false if the caller must execute a statement.
+ *
+ * Locks: the table and its index, AccessShareLock, to the end of the transaction.
+ */
+bool
+direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state), void *state)
+{
+	DirectRow row = {.table = table};
+	Relation index;
+	IndexScanDesc scan;
+
+	row.relation = direct_table_open(table, AccessShareLock);
+	if (row.relation == NULL)
+		return false;
+	row.slot = table_slot_create(row.relation, NULL);
+	index = index_open(table->key_index, AccessShareLock);
+	scan = index_beginscan_compat(row.relation, index, GetActiveSnapshot(), 0);
+	index_rescan(scan, NULL, 0, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, row.slot))
+		take(&row, state);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	direct_row_close(&row);
+	return true;
+}
+
 /* Tells whether a value is null although its column is NOT NULL. */
 static bool
 has_forbidden_null(Relation relation, const NullableDatum *values)

@@ -31,6 +31,8 @@ extern Oid direct_row_type(const DirectRow *row, int column);
 extern void direct_row_close(DirectRow *row);
 extern DirectResult direct_read(DirectTable *table, NullableDatum key, const int *columns,
 								NullableDatum *values, int count);
+extern bool direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state),
+						void *state);
 extern bool direct_insert(DirectTable *table, NullableDatum *values);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
 

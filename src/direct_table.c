@@ -70,6 +70,7 @@ DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS], .key = PR
 DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
 									.key = PURCHASE_ID};
 DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS], .key = PURCHASE_ID};
+DirectTable direct_jwt_keys = {.known = &known_tables[TABLE_JWT_KEYS], .key = JWT_KEY_ID};
 
 /* The columns that a claim changes. */
 static const SeatColumn claimed_columns[] = {SEAT_STATUS, SEAT_MODIFIED_AT, SEAT_CLAIMED_AT,

@@ -18,6 +18,7 @@ typedef struct JwtKey
 {
 	const char *id; /* "kid" in the header: a uuid in its usual form */
 	const bytea *secret;
+	TimestampTz created_at; /* of a key that was read from the table */
 } JwtKey;
 
 /* The JWT claims, in their order. */
@@ -32,6 +33,13 @@ typedef enum JwtClaim
 	JWT_JTI,  /* 256 random bits, which a holder of the key cannot guess */
 	JWT_CLAIMS
 } JwtClaim;
+
+/* The JWT claims of PostgREST's request, and the keys that may have signed them, newest first. */
+typedef struct RequestJwt
+{
+	char *claims[JWT_CLAIMS];
+	List *keys;
+} RequestJwt;
 
 /* None of our JWTs is longer, whatever the role. */
 #define JWT_MAX_LENGTH 1024
@@ -52,6 +60,7 @@ extern text *jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expi
 					   MemoryContext context, bytea **hash);
 extern bool jwt_read(const text *token, bytea **hash);
 extern bool jwt_route(const char *token, size_t length, uint32 *route);
-extern bool jwt_of_request(List **hashes);
+extern bool jwt_of_request(RequestJwt *request);
+extern bytea *jwt_request_hash(const RequestJwt *request, const JwtKey *key);
 
 #endif

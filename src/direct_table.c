@@ -35,6 +35,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -95,13 +96,12 @@ find_columns(DirectTable *table, Relation relation)
 	table->status_type = seat_status_type();
 	for (int i = 0; i < table->known->column_count; i++)
 	{
-		AttrNumber number = get_attnum(RelationGetRelid(relation),
-									   table->known->columns[i].name);
+		int number = SPI_fnumber(description, table->known->columns[i].name);
 
 		if (number <= 0 ||
 			!is_plain(TupleDescAttr(description, number - 1), column_type(table->known, i)))
 			return false;
-		table->numbers[i] = number;
+		table->numbers[i] = (AttrNumber) number;
 	}
 	return true;
 }

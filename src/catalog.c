@@ -46,6 +46,7 @@
 #include "utils/syscache.h"
 
 #include "catalog.h"
+#include "compat.h"
 
 /* Stand for the extension's types, whose ids differ from database to database. */
 #define SEAT_STATUS_TYPE ((Oid) 1) /* seats.seat_status */
@@ -158,13 +159,18 @@ static const char *const known_versions[] = {SEATS_VERSION};
 
 /*
  * The row of pg_extension that had a known version.  PostgreSQL sends no invalidation when this row
- * changes, so each statement of a client checks it again.
+ * changes, so each statement of a client checks it again.  Whoever changes the row writes WAL for
+ * its page.  So if the page has the LSN that it had when nobody was changing the row, the row is
+ * the same, and neither the table nor the row need be looked at.
  */
 static struct
 {
 	Oid id; /* InvalidOid if none was found yet */
 	ItemPointerData place;
 	TimestampTz checked_at; /* the start of the statement that checked it last */
+	FileLocator file;		/* with the page, which was in this buffer */
+	Buffer buffer;
+	XLogRecPtr page_lsn; /* InvalidXLogRecPtr: not known */
 } good;
 
 /* Copies what is needed from a row of pg_extension. */
@@ -216,6 +222,36 @@ is_known(const char *version)
 }
 
 /*
+ * Remembers the LSN of the page with the good row, unless a transaction is changing or locking the
+ * row: its end does not change the LSN.
+ */
+static void
+remember_page(Relation extensions, const HeapTuple row, Buffer buffer)
+{
+	good.file = file_locator_compat(extensions);
+	good.buffer = buffer;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	good.page_lsn = row->t_data->t_infomask & HEAP_XMAX_INVALID ? BufferGetLSNAtomic(buffer)
+																: InvalidXLogRecPtr;
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+/* Tells whether the page with the good row is still in its buffer and has its LSN. */
+static bool
+page_is_unchanged(void)
+{
+	bool result;
+
+	if (XLogRecPtrIsInvalid(good.page_lsn) ||
+		!ReadRecentBuffer(good.file, MAIN_FORKNUM, ItemPointerGetBlockNumber(&good.place),
+						  good.buffer))
+		return false;
+	result = BufferGetLSNAtomic(good.buffer) == good.page_lsn;
+	ReleaseBuffer(good.buffer);
+	return result;
+}
+
+/*
  * Tells whether the row that was good is still the current one.  An update never changes a row in
  * place: it makes a new row, and the old place becomes free or is reused for another extension.
  */
@@ -229,6 +265,9 @@ is_still_good(void)
 
 	if (!OidIsValid(good.id))
 		return false;
+	if (page_is_unchanged())
+		return true;
+	good.page_lsn = InvalidXLogRecPtr;
 	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	/* VACUUM may have truncated the page away. */
 	result = ItemPointerGetBlockNumber(&good.place) < RelationGetNumberOfBlocks(extensions) &&
@@ -239,6 +278,8 @@ is_still_good(void)
 
 		read_extension(&row, RelationGetDescr(extensions), &extension);
 		result = extension.id == good.id && is_known(extension.version);
+		if (result)
+			remember_page(extensions, &row, buffer);
 		ReleaseBuffer(buffer);
 	}
 	table_close(extensions, AccessShareLock);

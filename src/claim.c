@@ -79,6 +79,8 @@ claim_row(Claim *claim, DirectRow *seat)
 	Oid claimed = direct_seat_status("claimed");
 	NullableDatum values[SEAT_COLUMNS];
 
+	/* Together they cost less than one by one. */
+	slot_getallattrs(seat->slot);
 	for (int i = 0; i < SEAT_COLUMNS; i++)
 		values[i] = direct_row_value(seat, i);
 	claim->now = GetCurrentTimestamp();

@@ -63,6 +63,15 @@
 #define PLANNER_ARGUMENTS query, sql, cursor_options, parameters
 #endif
 
+/* Which file contains a table. */
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator FileLocator;
+#define file_locator_compat(table) ((table)->rd_locator)
+#else
+typedef RelFileNode FileLocator;
+#define file_locator_compat(table) ((table)->rd_node)
+#endif
+
 /* Tells whether a role may use a schema. */
 static inline bool
 schema_is_usable_compat(Oid schema, Oid role)

@@ -234,6 +234,34 @@ direct_read_newest(DirectTable *table, int key, NullableDatum value, const int *
 	return result;
 }
 
+/*
+ * Calls a function for each row of a small table that the active snapshot shows, in no order; the
+ * row's values are valid during the call.  Returns false if the caller must execute a statement.
+ *
+ * Locks: the table and its index, AccessShareLock, to the end of the transaction.
+ */
+bool
+direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state), void *state)
+{
+	DirectRow row = {.table = table};
+	Relation index;
+	IndexScanDesc scan;
+
+	row.relation = direct_table_open(table, DIRECT_READ);
+	if (row.relation == NULL)
+		return false;
+	row.slot = table_slot_create(row.relation, NULL);
+	index = index_open(table->keys[FIRST_KEY].index, AccessShareLock);
+	scan = index_beginscan_compat(row.relation, index, GetActiveSnapshot(), 0);
+	index_rescan(scan, NULL, 0, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, row.slot))
+		take(&row, state);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	direct_row_close(&row);
+	return true;
+}
+
 /* Tells whether a value is null although its column is NOT NULL. */
 static bool
 has_forbidden_null(Relation relation, const NullableDatum *values)
@@ -263,26 +291,27 @@ keeps_checks(const DirectTable *table, TupleTableSlot *slot)
 }
 
 /*
- * Returns a slot with a row that has these values in all columns, or NULL if the row violates a
- * constraint.  The executor then finds out which one, and raises the error.
+ * Returns a slot with a row that has these values in all columns, which must live as long, or NULL
+ * if the row violates a constraint.  The executor then finds out which one, and raises the error.
  */
 static TupleTableSlot *
 make_row(const DirectTable *table, Relation relation, const NullableDatum *values)
 {
 	TupleDesc description = RelationGetDescr(relation);
 	TupleTableSlot *slot;
-	Datum datums[MAX_COLUMNS];
-	bool nulls[MAX_COLUMNS];
 
 	if (has_forbidden_null(relation, values))
 		return NULL;
-	for (int i = 0; i < table->known->column_count; i++)
-	{
-		datums[i] = values[i].value;
-		nulls[i] = values[i].isnull;
-	}
 	slot = MakeSingleTupleTableSlot(description, &TTSOpsHeapTuple);
-	ExecStoreHeapTuple(heap_form_tuple(description, datums, nulls), slot, true);
+	for (int i = 0; i < description->natts; i++)
+	{
+		slot->tts_values[i] = values[i].value;
+		slot->tts_isnull[i] = values[i].isnull;
+	}
+	ExecStoreHeapTuple(heap_form_tuple(description, slot->tts_values, slot->tts_isnull), slot,
+					   true);
+	/* The values are there, so they need not be read from the row. */
+	slot->tts_nvalid = description->natts;
 	slot->tts_tableOid = RelationGetRelid(relation);
 	if (keeps_checks(table, slot))
 		return slot;

@@ -41,6 +41,8 @@ extern DirectResult direct_read(DirectTable *table, int key, NullableDatum value
 								const int *columns, NullableDatum *values, int count);
 extern DirectResult direct_read_newest(DirectTable *table, int key, NullableDatum value,
 									   const int *columns, NullableDatum *values, int count);
+extern bool direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state),
+						void *state);
 extern bool direct_insert(DirectTable *table, NullableDatum *values, const bool *given);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
 

@@ -36,10 +36,12 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -82,6 +84,8 @@ DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
 DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS],
 							 .keys = {{1, {PURCHASE_ID}}},
 							 .written = ACL_UPDATE};
+DirectTable direct_jwt_keys = {.known = &known_tables[TABLE_JWT_KEYS],
+							   .keys = {{1, {JWT_KEY_ID}}}};
 
 /*
  * A foreign key of seats: organization_id and a column refer to organization_id and id of a table.
@@ -123,13 +127,12 @@ find_columns(DirectTable *table, Relation relation)
 
 	for (int i = 0; i < table->known->column_count; i++)
 	{
-		AttrNumber number = get_attnum(RelationGetRelid(relation),
-									   table->known->columns[i].name);
+		int number = SPI_fnumber(description, table->known->columns[i].name);
 
 		table->types[i] = column_type(table->known, i);
 		if (number <= 0 || !is_plain(TupleDescAttr(description, number - 1), table->types[i]))
 			return false;
-		table->numbers[i] = number;
+		table->numbers[i] = (AttrNumber) number;
 	}
 	return true;
 }
@@ -714,6 +717,25 @@ direct_lock_mode(DirectUse use)
 }
 
 /*
+ * Locks and opens a table; returns NULL if it does not exist.  Taking the lock processes pending
+ * invalidations.  If none of them concerns the table, it still exists, and that need not be looked
+ * up.
+ */
+static Relation
+lock_and_open(const DirectTable *table, LOCKMODE mode)
+{
+	Oid id = table->watch.relation;
+	Relation relation;
+
+	LockRelationOid(id, mode);
+	if (is_current(table))
+		return table_open(id, NoLock);
+	relation = try_table_open(id, mode);
+	UnlockRelationOid(id, mode);
+	return relation;
+}
+
+/*
  * Opens a table for direct access.  Returns NULL, with nothing done, if it must be left to the
  * executor.  Raises 55000 if this library does not know the version of the extension's objects, or
  * if the table is distributed.
@@ -735,8 +757,7 @@ direct_table_open(DirectTable *table, DirectUse use)
 		table->watch.relation = seats_table_id(table->known->name);
 	if (!OidIsValid(table->watch.relation))
 		return NULL;
-	/* Taking the lock processes pending invalidations. */
-	relation = try_table_open(table->watch.relation, direct_lock_mode(use));
+	relation = lock_and_open(table, direct_lock_mode(use));
 	if (relation == NULL)
 		return NULL;
 	if ((!is_current(table) || table->user != GetUserId()) &&

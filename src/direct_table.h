@@ -86,6 +86,7 @@ extern DirectTable direct_customers;
 extern DirectTable direct_products;
 extern DirectTable direct_subscriptions;
 extern DirectTable direct_orders;
+extern DirectTable direct_jwt_keys;
 
 extern Oid direct_seat_status(const char *name);
 extern bool direct_table_is_readable(DirectTable *table);

@@ -21,7 +21,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -30,6 +29,7 @@
 #include "counters.h"
 #include "direct.h"
 #include "event.h"
+#include "jwt.h"
 #include "request.h"
 #include "seats.h"
 #include "statement.h"
@@ -221,14 +221,13 @@ static Datum
 make_metadata(const Caller *caller, RevokeReason reason, PurchaseId purchase)
 {
 	JsonbInState object = {0};
-	char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&purchase.id)));
 
 	push_jsonb_compat(&object, WJB_BEGIN_OBJECT, NULL);
 	add_field(&object, "role", caller->role);
 	add_field(&object, "address", caller->address);
 	add_field(&object, "user_agent", caller->user_agent);
 	add_field(&object, "reason", reason_words[reason]);
-	add_field(&object, purchase_column(purchase.kind), id);
+	add_field(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(object.result));
 }

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "common/base64.h"
@@ -21,9 +22,12 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog.h"
 #include "compat.h"
+#include "direct.h"
 #include "jwt.h"
 #include "request.h"
 #include "seats.h"
@@ -154,8 +158,12 @@ append_payload(StringInfo token, const char *const *claims)
 	{
 		const char *quote = i == JWT_IAT || i == JWT_EXP ? "" : "\"";
 
-		appendStringInfo(&payload, "%c\"%s\":%s%s%s", i == 0 ? '{' : ',', jwt_claim_names[i],
-						 quote, claims[i], quote);
+		appendStringInfoString(&payload, i == 0 ? "{\"" : ",\"");
+		appendStringInfoString(&payload, jwt_claim_names[i]);
+		appendStringInfoString(&payload, "\":");
+		appendStringInfoString(&payload, quote);
+		appendStringInfoString(&payload, claims[i]);
+		appendStringInfoString(&payload, quote);
 	}
 	appendStringInfoChar(&payload, '}');
 	base64url_append(token, payload.data, payload.len);
@@ -237,6 +245,25 @@ jwt_is_signed_by(const char *token, size_t length, const JwtKey *key)
 	return result;
 }
 
+/* Returns a uuid as a string, as uuid_out() does, but faster. */
+char *
+uuid_string(const pg_uuid_t *id)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *string = palloc(UUID_LENGTH + 1);
+	char *at = string;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*at++ = '-';
+		*at++ = digits[id->data[i] >> 4];
+		*at++ = digits[id->data[i] & 15];
+	}
+	*at = '\0';
+	return string;
+}
+
 /* Reads a uuid in the form in which PostgreSQL writes it; returns false for any other. */
 static bool
 read_uuid(const char *string, pg_uuid_t *id)
@@ -280,8 +307,8 @@ jwt_organization(const char *token, pg_uuid_t *id)
 /* ---- Keys ---- */
 
 static Statement read_keys = {
-	.sql = "SELECT kid::pg_catalog.text, secret::pg_catalog.bytea "
-		   "FROM seats.jwt_keys ORDER BY created_at DESC",
+	.sql = "SELECT kid::pg_catalog.uuid, secret::pg_catalog.bytea, "
+		   "created_at::pg_catalog.timestamptz FROM seats.jwt_keys ORDER BY created_at DESC",
 };
 
 /* The new key is the newest even if the clock was set back. */
@@ -318,51 +345,80 @@ static Statement set_postgrest_keys = {
 		"FROM seats.jwt_keys",
 };
 
-/* Returns the keys in the rows of a statement, as JwtKeys. */
+/* Copies a key from the columns of its row and adds it to a list; raises 42804 for a null. */
 static List *
-make_keys(const Rows *rows)
+add_key(List *keys, NullableDatum id, NullableDatum secret, NullableDatum created_at)
+{
+	JwtKey *key = palloc(sizeof(JwtKey));
+
+	if (id.isnull || secret.isnull || created_at.isnull)
+		refuse_null_column(id.isnull ? "kid" : secret.isnull ? "secret" : "created_at");
+	key->id = uuid_string(DatumGetUUIDP(id.value));
+	key->secret = DatumGetByteaPCopy(secret.value);
+	key->created_at = DatumGetTimestampTz(created_at.value);
+	return lappend(keys, key);
+}
+
+/* Adds the key in a row of the table to the list of keys. */
+static void
+take_key(const DirectRow *row, void *keys)
+{
+	*(List **) keys = add_key(*(List **) keys, direct_row_value(row, JWT_KEY_ID),
+							  direct_row_value(row, JWT_KEY_SECRET),
+							  direct_row_value(row, JWT_KEY_CREATED_AT));
+}
+
+/* Compares keys, for list_sort(): the newest is the first. */
+static int
+compare_keys(const ListCell *a, const ListCell *b)
+{
+	TimestampTz of_a = ((const JwtKey *) lfirst(a))->created_at;
+	TimestampTz of_b = ((const JwtKey *) lfirst(b))->created_at;
+
+	return (of_a < of_b) - (of_a > of_b);
+}
+
+/*
+ * Returns all keys that the active snapshot shows, newest first.  Between SPI_connect() and
+ * SPI_finish(), which frees them.
+ */
+static List *
+keys_in_table(void)
 {
 	List *keys = NIL;
+	Rows rows;
 
-	for (uint64 i = 0; i < rows->count; i++)
+	if (!direct_scan(&direct_jwt_keys, take_key, &keys))
 	{
-		JwtKey *key = palloc(sizeof(JwtKey));
-
-		key->id = TextDatumGetCString(rows_required(rows, i, 1));
-		key->secret = DatumGetByteaPP(rows_required(rows, i, 2));
-		keys = lappend(keys, key);
+		rows = statement_read(&read_keys, NULL);
+		for (uint64 i = 0; i < rows.count; i++)
+			keys = add_key(keys, rows_value(&rows, i, 1), rows_value(&rows, i, 2),
+						   rows_value(&rows, i, 3));
 	}
+	list_sort(keys, compare_keys);
 	return keys;
 }
 
 /*
- * Returns the key that signs new tokens; raises 55000 if there is none.  Between SPI_connect() and
- * SPI_finish(), which frees it.
+ * Returns the key that signs new tokens, the newest that is committed now; raises 55000 if there is
+ * none.  Between SPI_connect() and SPI_finish(), which frees it.
  */
 static const JwtKey *
 key_to_sign(void)
 {
-	Rows rows = statement_execute(&read_keys, NULL);
+	List *keys;
 
-	if (rows.count == 0)
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	keys = keys_in_table();
+	PopActiveSnapshot();
+	if (keys == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no key to sign the JWTs of customer sessions"),
 				 errhint("Call seats.rotate_jwt_key() to create one."),
 				 errhidestmt(true)));
-	return linitial(make_keys(&rows));
-}
-
-/*
- * Returns all keys that the calling statement sees, newest first.  Between SPI_connect() and
- * SPI_finish(), which frees them.
- */
-static List *
-keys_to_verify(void)
-{
-	Rows rows = statement_read(&read_keys, NULL);
-
-	return make_keys(&rows);
+	return linitial(keys);
 }
 
 /*
@@ -428,13 +484,6 @@ seats_rotate_jwt_key(PG_FUNCTION_ARGS pg_attribute_unused())
 
 #define JTI_BYTES 32
 
-/* Returns a uuid as a string in its usual form. */
-static char *
-uuid_string(const pg_uuid_t *id)
-{
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
-}
-
 /* Returns the seconds from 1970 to a moment, as a whole number in JSON. */
 static char *
 unix_seconds(TimestampTz moment)
@@ -493,7 +542,7 @@ is_signed(const char *token, size_t length)
 	ListCell *cell;
 
 	SPI_connect();
-	foreach (cell, keys_to_verify())
+	foreach (cell, keys_in_table())
 	{
 		result = result || jwt_is_signed_by(token, length, lfirst(cell));
 	}
@@ -546,29 +595,32 @@ is_complete(char *const *claims)
 
 /*
  * Tells whether PostgREST's request carries a customer session's JWT, the only kind with a JWT
- * claim "seat".  Returns the hashes that its token may have, one for each key, because the JWT
- * claims do not name the key: signed with the right key they make the same token again.
+ * claim "seat", and reads its JWT claims and the keys that may have signed it.  The JWT claims do
+ * not name the key.
  *
  * The headers of the request contain the token too, but there may be no headers, or two tokens in
  * them.  Between SPI_connect() and SPI_finish().
  */
 bool
-jwt_of_request(List **hashes)
+jwt_of_request(RequestJwt *request)
 {
-	char *claims[JWT_CLAIMS];
-	ListCell *cell;
-
-	*hashes = NIL;
-	request_read_jwt_claims(jwt_claim_names, claims, JWT_CLAIMS);
-	if (claims[JWT_SEAT] == NULL)
+	request->keys = NIL;
+	request_read_jwt_claims(jwt_claim_names, request->claims, JWT_CLAIMS);
+	if (request->claims[JWT_SEAT] == NULL)
 		return false;
-	if (!is_complete(claims))
-		return true;
-	foreach (cell, keys_to_verify())
-	{
-		char *jwt = jwt_make(lfirst(cell), (const char *const *) claims);
-
-		*hashes = lappend(*hashes, pgcrypto_sha256(jwt, strlen(jwt)));
-	}
+	if (is_complete(request->claims))
+		request->keys = keys_in_table();
 	return true;
+}
+
+/*
+ * Returns the hash of the request's token if this key has signed it: signed with the right key, the
+ * JWT claims make the same token again.
+ */
+bytea *
+jwt_request_hash(const RequestJwt *request, const JwtKey *key)
+{
+	char *jwt = jwt_make(key, (const char *const *) request->claims);
+
+	return pgcrypto_sha256(jwt, strlen(jwt));
 }

@@ -18,6 +18,7 @@ typedef struct JwtKey
 {
 	const char *id; /* "kid" in the header: a uuid in its usual form */
 	const bytea *secret;
+	TimestampTz created_at; /* of a key that was read from the table */
 } JwtKey;
 
 /* The JWT claims, in their order. */
@@ -33,6 +34,13 @@ typedef enum JwtClaim
 	JWT_CLAIMS
 } JwtClaim;
 
+/* The JWT claims of PostgREST's request, and the keys that may have signed them, newest first. */
+typedef struct RequestJwt
+{
+	char *claims[JWT_CLAIMS];
+	List *keys;
+} RequestJwt;
+
 /* None of our JWTs is longer, whatever the role. */
 #define JWT_MAX_LENGTH 1024
 
@@ -40,6 +48,7 @@ typedef enum JwtClaim
 extern void base64url_append(StringInfo to, const void *bytes, size_t length);
 extern bool base64url_has_only_digits(const char *digits, size_t length);
 extern bool base64url_read_groups(void *bytes, const char *digits, size_t count);
+extern char *uuid_string(const pg_uuid_t *id);
 extern bool jwt_looks_like_one(const char *token, size_t length);
 extern char *jwt_make(const JwtKey *key, const char *const *claims);
 extern bool jwt_has_form(const char *token, size_t length);
@@ -51,6 +60,7 @@ extern text *jwt_issue(const SeatIds *seat, TimestampTz opened, TimestampTz expi
 					   MemoryContext context, bytea **hash);
 extern bool jwt_read(const text *token, bytea **hash);
 extern bool jwt_route(const char *token, size_t length, uint32 *route);
-extern bool jwt_of_request(List **hashes);
+extern bool jwt_of_request(RequestJwt *request);
+extern bytea *jwt_request_hash(const RequestJwt *request, const JwtKey *key);
 
 #endif

@@ -322,16 +322,17 @@ Datum
 seats_check_session(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	NullableDatum fields[FIELD_COUNT];
-	List *hashes;
+	RequestJwt request;
 	bool pass;
 	ListCell *cell;
 
 	counters_prepare();
 	SPI_connect();
-	pass = !jwt_of_request(&hashes);
-	foreach (cell, hashes)
+	pass = !jwt_of_request(&request);
+	/* Nearly always the newest key is the right one. */
+	foreach (cell, request.keys)
 	{
-		pass = pass || find_live(lfirst(cell), fields);
+		pass = pass || find_live(jwt_request_hash(&request, lfirst(cell)), fields);
 	}
 	SPI_finish();
 	if (!pass)

@@ -169,6 +169,15 @@ SKIP:
 		is(wrong_calls($session), '', 'and its way back');
 	}
 
+	# The row that tells the version is looked at while another transaction has changed it.
+	my $updating = start_session();
+	$updating->query_safe("BEGIN; ALTER EXTENSION seats UPDATE TO '9.9'");
+	is(wrong_calls($session), '', 'a session works on until an update commits') for 1 .. 2;
+	$updating->query_safe('COMMIT');
+	is(wrong_calls($session, $unknown), '', 'and notices it then');
+	query("ALTER EXTENSION seats UPDATE TO '1.1'");
+	is(wrong_calls($session), '', 'and its way back as well');
+
 	# By the session itself, and undone.
 	is(outcome_in($session, qq{BEGIN; ALTER EXTENSION seats UPDATE TO '9.9'; $calls{claim_info}[0]}), $unknown, 'an update in the same transaction is noticed');
 	$session->query('ROLLBACK');

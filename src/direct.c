@@ -75,6 +75,23 @@ fetch(const DirectKey *key, Relation relation, const NullableDatum *values, LOCK
 	return found;
 }
 
+/* Opens a table, and a slot for its rows, to search by a key; returns false if it cannot. */
+static bool
+open_to_search(DirectTable *table, int key, DirectUse use, DirectRow *row)
+{
+	row->table = table;
+	row->relation = direct_table_open(table, use);
+	if (row->relation == NULL)
+		return false;
+	if (!OidIsValid(table->keys[key].index))
+	{
+		table_close(row->relation, NoLock);
+		return false;
+	}
+	row->slot = table_slot_create(row->relation, NULL);
+	return true;
+}
+
 /*
  * Finds the row of a table with a key, as the active snapshot shows it.  If it is found, it stays
  * open until direct_row_close().
@@ -86,16 +103,8 @@ DirectResult
 direct_find(DirectTable *table, int key, const NullableDatum *values, DirectUse use,
 			DirectRow *row)
 {
-	row->table = table;
-	row->relation = direct_table_open(table, use);
-	if (row->relation == NULL)
+	if (!open_to_search(table, key, use, row))
 		return DIRECT_NOT_POSSIBLE;
-	if (!OidIsValid(table->keys[key].index))
-	{
-		table_close(row->relation, NoLock);
-		return DIRECT_NOT_POSSIBLE;
-	}
-	row->slot = table_slot_create(row->relation, NULL);
 	if (fetch(&table->keys[key], row->relation, values, direct_lock_mode(use), row->slot))
 		return DIRECT_FOUND;
 	direct_row_close(row);
@@ -235,31 +244,42 @@ direct_read_newest(DirectTable *table, int key, NullableDatum value, const int *
 }
 
 /*
- * Calls a function for each row of a small table that the active snapshot shows, in no order; the
- * row's values are valid during the call.  Returns false if the caller must execute a statement.
+ * Begins a search for all rows that have a value in the first column of a key, or for all rows that
+ * have a key, as the active snapshot shows them.  Returns false, with nothing done, if the caller must execute a statement.
  *
  * Locks: the table and its index, AccessShareLock, to the end of the transaction.
  */
 bool
-direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state), void *state)
+direct_scan_begin(DirectTable *table, int key, const Datum *value, DirectScan *scan)
 {
-	DirectRow row = {.table = table};
-	Relation index;
-	IndexScanDesc scan;
+	int conditions = value == NULL ? 0 : 1;
+	ScanKeyData condition;
 
-	row.relation = direct_table_open(table, DIRECT_READ);
-	if (row.relation == NULL)
+	if (!open_to_search(table, key, DIRECT_READ, &scan->row))
 		return false;
-	row.slot = table_slot_create(row.relation, NULL);
-	index = index_open(table->keys[FIRST_KEY].index, AccessShareLock);
-	scan = index_beginscan_compat(row.relation, index, GetActiveSnapshot(), 0);
-	index_rescan(scan, NULL, 0, NULL, 0);
-	while (index_getnext_slot(scan, ForwardScanDirection, row.slot))
-		take(&row, state);
-	index_endscan(scan);
-	index_close(index, NoLock);
-	direct_row_close(&row);
+	scan->index = index_open(table->keys[key].index, AccessShareLock);
+	if (value != NULL)
+		ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->keys[key].equal[0], *value);
+	scan->scan = index_beginscan_compat(scan->row.relation, scan->index, GetActiveSnapshot(),
+										conditions);
+	index_rescan(scan->scan, &condition, conditions, NULL, 0);
 	return true;
+}
+
+/* Goes to the next row, in no particular order; returns false if there is none. */
+bool
+direct_scan_next(DirectScan *scan)
+{
+	return index_getnext_slot(scan->scan, BackwardScanDirection, scan->row.slot);
+}
+
+/* Ends a search that direct_scan_begin() began. */
+void
+direct_scan_end(DirectScan *scan)
+{
+	index_endscan(scan->scan);
+	index_close(scan->index, NoLock);
+	direct_row_close(&scan->row);
 }
 
 /* Tells whether a value is null although its column is NOT NULL. */

@@ -5,6 +5,7 @@
 #ifndef SEATS_DIRECT_H
 #define SEATS_DIRECT_H
 
+#include "access/relscan.h"
 #include "executor/tuptable.h"
 #include "nodes/lockoptions.h"
 
@@ -18,7 +19,15 @@ typedef struct DirectRow
 	TupleTableSlot *slot;
 } DirectRow;
 
-/* The outcome of a search. */
+/* A search for all rows with a value, and the row that it has reached. */
+typedef struct DirectScan
+{
+	DirectRow row;
+	Relation index;
+	IndexScanDesc scan;
+} DirectScan;
+
+/* The outcome of a search for one row. */
 typedef enum DirectResult
 {
 	DIRECT_FOUND,
@@ -41,8 +50,10 @@ extern DirectResult direct_read(DirectTable *table, int key, NullableDatum value
 								const int *columns, NullableDatum *values, int count);
 extern DirectResult direct_read_newest(DirectTable *table, int key, NullableDatum value,
 									   const int *columns, NullableDatum *values, int count);
-extern bool direct_scan(DirectTable *table, void (*take)(const DirectRow *row, void *state),
-						void *state);
+extern bool direct_scan_begin(DirectTable *table, int key, const Datum *value,
+							  DirectScan *scan);
+extern bool direct_scan_next(DirectScan *scan);
+extern void direct_scan_end(DirectScan *scan);
 extern bool direct_insert(DirectTable *table, NullableDatum *values, const bool *given);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
 

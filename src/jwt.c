@@ -359,15 +359,6 @@ add_key(List *keys, NullableDatum id, NullableDatum secret, NullableDatum create
 	return lappend(keys, key);
 }
 
-/* Adds the key in a row of the table to the list of keys. */
-static void
-take_key(const DirectRow *row, void *keys)
-{
-	*(List **) keys = add_key(*(List **) keys, direct_row_value(row, JWT_KEY_ID),
-							  direct_row_value(row, JWT_KEY_SECRET),
-							  direct_row_value(row, JWT_KEY_CREATED_AT));
-}
-
 /* Compares keys, for list_sort(): the newest is the first. */
 static int
 compare_keys(const ListCell *a, const ListCell *b)
@@ -386,11 +377,20 @@ static List *
 keys_in_table(void)
 {
 	List *keys = NIL;
-	Rows rows;
+	DirectScan scan;
 
-	if (!direct_scan(&direct_jwt_keys, take_key, &keys))
+	if (direct_scan_begin(&direct_jwt_keys, FIRST_KEY, NULL, &scan))
 	{
-		rows = statement_read(&read_keys, NULL);
+		while (direct_scan_next(&scan))
+			keys = add_key(keys, direct_row_value(&scan.row, JWT_KEY_ID),
+						   direct_row_value(&scan.row, JWT_KEY_SECRET),
+						   direct_row_value(&scan.row, JWT_KEY_CREATED_AT));
+		direct_scan_end(&scan);
+	}
+	else
+	{
+		Rows rows = statement_read(&read_keys, NULL);
+
 		for (uint64 i = 0; i < rows.count; i++)
 			keys = add_key(keys, rows_value(&rows, i, 1), rows_value(&rows, i, 2),
 						   rows_value(&rows, i, 3));

@@ -545,7 +545,7 @@ rows_required(const Rows *rows, uint64 row, int column)
 }
 
 /* Raises 42804: one of the extension's types was altered. */
-static void
+void
 refuse_altered_type(void)
 {
 	ereport(ERROR,

@@ -66,6 +66,7 @@ extern void rows_fields(const Rows *rows, NullableDatum *fields, const Oid *type
 extern Datum rows_composite(const Rows *rows, uint64 row, Oid type, int count,
 							MemoryContext context);
 
+extern _Noreturn void refuse_altered_type(void);
 extern Datum form_composite(Oid type, const NullableDatum *fields, const Oid *field_types,
 							int count, MemoryContext context);
 extern TupleDesc named_type(const char *name);

@@ -376,7 +376,7 @@ Datum
 seats_get_seat(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid type = result_type(fcinfo)->tdtypeid;
+	Oid type = result_type_id(fcinfo);
 	const pg_uuid_t *id = id_argument(fcinfo, 0, "seat_id");
 	Datum seat;
 

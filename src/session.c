@@ -271,7 +271,6 @@ seats_authenticate(PG_FUNCTION_ARGS)
 {
 	const text *token = session_token_argument(fcinfo);
 	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc type;
 	NullableDatum fields[FIELD_COUNT];
 	bytea *hash;
 	Datum session;
@@ -279,11 +278,10 @@ seats_authenticate(PG_FUNCTION_ARGS)
 	if (!read_token(token, &hash))
 		token_refuse(SESSION_INVALID, token);
 
-	type = result_type(fcinfo);
 	SPI_connect();
 	if (!find_live(hash, fields))
 		raise_error(SESSION_INVALID);
-	session = form_composite(type->tdtypeid, fields, field_types, FIELD_COUNT, caller);
+	session = form_composite(result_type_id(fcinfo), fields, field_types, FIELD_COUNT, caller);
 	SPI_finish();
 	PG_RETURN_DATUM(session);
 }

@@ -24,6 +24,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
@@ -655,6 +656,13 @@ result_type(FunctionCallInfo fcinfo)
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return type;
+}
+
+/* Returns the type that the function being called returns. */
+Oid
+result_type_id(FunctionCallInfo fcinfo)
+{
+	return get_func_rettype(fcinfo->flinfo->fn_oid);
 }
 
 /* Returns a result that consists of a seat and a token; a token of NULL becomes null. */

@@ -83,4 +83,16 @@ SELECT (test.outcome(format('SELECT seats.authenticate(%L)', :'session'))).detai
 ROLLBACK;
 SELECT (seats.authenticate(:'session')).customer_email;
 
+-- With direct access off the same, of many seats, some of one moment, some with metadata, some revoked.
+UPDATE seats.subscriptions SET seats = 1000 WHERE id = test.id(373);
+SELECT count(*) FROM seats.assign_seats(test.id(373), NULL, ARRAY(SELECT format('many%s@example.com', n) FROM generate_series(1, 300) AS n),
+	jsonb_build_object('note', repeat('n', 200)));
+SELECT count(seats.revoke_seat(id)) AS revoked FROM (SELECT id FROM seats.customer_seats WHERE subscription_id = test.id(373) ORDER BY id LIMIT 50) AS first;
+SELECT min(l::text) AS list, string_agg(s::text, ' ' ORDER BY s.id) AS seats
+FROM seats.list_seats(test.id(373)) AS l, unnest(l.seats) AS u, seats.get_seat(u.id) AS s \gset
+SET seats.direct_access = off;
+SELECT count(*), min(l::text) = :'list' AS same_list, string_agg(s::text, ' ' ORDER BY s.id) = :'seats' AS same_seats
+FROM seats.list_seats(test.id(373)) AS l, unnest(l.seats) AS u, seats.get_seat(u.id) AS s;
+RESET seats.direct_access;
+
 SELECT test.clear();

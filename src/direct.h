@@ -5,6 +5,7 @@
 #ifndef SEATS_DIRECT_H
 #define SEATS_DIRECT_H
 
+#include "access/genam.h"
 #include "access/relscan.h"
 #include "executor/tuptable.h"
 #include "nodes/lockoptions.h"

@@ -20,7 +20,7 @@
 
 #include "catalog.h"
 #include "compat.h"
-#include "direct.h"
+#include "direct_seat.h"
 #include "errors.h"
 #include "input.h"
 #include "list.h"
@@ -294,7 +294,7 @@ get_directly(const pg_uuid_t *id, Oid type, MemoryContext context, Datum *seat)
 	if (result == DIRECT_FOUND && !enabled)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	if (result == DIRECT_FOUND)
-		*seat = direct_seat(values, type, context);
+		*seat = seat_form(values, type, context);
 	direct_row_close(&row);
 	return result;
 }

@@ -682,9 +682,9 @@ allocate(Allocation *allocation)
 		done += reuse_seats(allocation, done);
 		add_seats(allocation, done);
 	}
-	event_record_all((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
-								 .occurred_at = allocation->now},
-					 allocation->events, count);
+	event_record((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
+							 .occurred_at = allocation->now},
+				 allocation->events, count);
 	if (statements_writing() != allocation->before && owner_has_triggers())
 		confirm(allocation);
 }
@@ -726,16 +726,11 @@ metadata_argument(FunctionCallInfo fcinfo, int argno, Faults *faults)
 static Customer *
 find_assigned(const Assignment *assignment, const pg_uuid_t *organization_id)
 {
-	Customer *customer;
-	NullableDatum email;
+	Customer *customer = palloc(sizeof(Customer));
 
 	if (!assignment->email.isnull)
-	{
-		email = datum_array(&assignment->email, 1, TEXTOID);
-		return customers_by_email(organization_id, email.value, 1);
-	}
-	customer = palloc(sizeof(Customer));
-	if (!assignment->customer_id.isnull)
+		*customer = customer_by_email(organization_id, assignment->email);
+	else if (!assignment->customer_id.isnull)
 		*customer = customer_by_identifier(organization_id, CUSTOMER_BY_ID,
 										   assignment->customer_id.value);
 	else
@@ -1007,7 +1002,7 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 		rows = statement_change(&set_invited, arguments, 1);
 		seat->seat = rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
 	}
-	event_record((EventKind){.type = EVENT_INVITATION_RESENT, .occurred_at = now}, seat);
+	event_record((EventKind){.type = EVENT_INVITATION_RESENT, .occurred_at = now}, seat, 1);
 	if (statements_writing() == before || !owner_has_triggers())
 		return seat->seat;
 	rows = statement_confirm(&confirm_invited, outcome, 1);

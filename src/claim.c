@@ -166,7 +166,8 @@ claim_directly(Claim *claim)
 		return false;
 	if (!is_allowed_directly(&claim->seat.ids.organization_id))
 		(void) organization_allowed(&claim->seat.ids.organization_id);
-	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat);
+	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat,
+				 1);
 	return true;
 }
 
@@ -316,7 +317,8 @@ claim_first(Claim *claim)
 	};
 
 	take_result(claim, statement_change(&set_claimed, arguments, 1));
-	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat);
+	event_record((EventKind){.type = EVENT_CLAIMED, .occurred_at = claim->now}, &claim->seat,
+				 1);
 }
 
 /*

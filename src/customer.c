@@ -30,6 +30,15 @@
 
 PG_FUNCTION_INFO_V1(seats_erase_customer);
 
+/*
+ * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
+ * database's locale or the column's collation.  The index customers_email_key has the expression.
+ */
+#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
+#define LOWER_EMAIL LOWER("email")
+#define LOWER_GIVEN LOWER("a.email")
+#define LOWER_STORED LOWER("c.email")
+
 /* ---- One customer ---- */
 
 #define FIND_CUSTOMER(column, type) \
@@ -47,6 +56,32 @@ static Statement find_customer[] = {
 	[CUSTOMER_BY_ID] = FIND_CUSTOMER("id", UUIDOID),
 };
 
+static Statement find_customer_by_address = {
+	.sql = "SELECT id, email FROM seats.customers "
+		   "WHERE organization_id = $1 AND " LOWER_EMAIL " = " LOWER("$2") " FOR SHARE",
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTOID},
+};
+
+/* Another transaction may have made it meanwhile. */
+static Statement make_customer = {
+	.sql = "INSERT INTO seats.customers AS c (organization_id, email) VALUES ($1, $2) "
+		   "ON CONFLICT (organization_id, " LOWER_EMAIL ") DO NOTHING RETURNING c.id, c.email",
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTOID},
+};
+
+/* Returns the customer in the first row of a statement that finds or makes one. */
+static Customer
+read_customer(const Rows *rows)
+{
+	Customer customer = {0};
+
+	customer.id = *DatumGetUUIDP(rows_required(rows, 0, 1));
+	customer.email = rows_value(rows, 0, 2);
+	return customer;
+}
+
 /*
  * Returns the customer of an organization that has an identifier; raises customer_not_found if
  * there is none.  The address lives until SPI_finish().
@@ -62,25 +97,69 @@ customer_by_identifier(const pg_uuid_t *organization_id, CustomerIdentifierKind 
 		{identifier, false},
 	};
 	Rows rows = statement_execute(&find_customer[kind], arguments);
-	Customer customer = {0};
 
 	if (rows.count == 0)
 		raise_error(CUSTOMER_NOT_FOUND);
-	customer.id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	customer.email = rows_value(&rows, 0, 2);
-	return customer;
+	return read_customer(&rows);
 }
 
-/* ---- Customers by address ---- */
+/* Raises 09000: a customer that was made is not there, and a trigger of the owner may be why. */
+static _Noreturn void
+refuse_missing(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("customer with the given address is missing after it was inserted"),
+			 errhint("Look for a trigger on seats.customers that changes addresses.")));
+}
 
 /*
- * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
- * database's locale or the column's collation.  The index customers_email_key has the expression.
+ * Makes the customer of an organization that has an address, unless another transaction has made it
+ * meanwhile; returns whether the customer was made, and nothing of the owner's can have altered it.
+ * Raises 09000 if a trigger of the owner prevents it.
  */
-#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
-#define LOWER_EMAIL LOWER("email")
-#define LOWER_GIVEN LOWER("a.email")
-#define LOWER_STORED LOWER("c.email")
+static bool
+make_one(const NullableDatum *arguments, Customer *customer)
+{
+	Rows rows = statement_execute(&make_customer, arguments);
+
+	if (owner_has_triggers())
+	{
+		if (statement_execute(&find_customer_by_address, arguments).count == 0)
+			refuse_missing();
+		return false;
+	}
+	if (rows.count > 0)
+		*customer = read_customer(&rows);
+	return rows.count > 0;
+}
+
+/*
+ * Returns the customer of an organization that has an address, whatever its case; an unknown
+ * address makes a customer.  The address lives until SPI_finish().  Raises 09000 if a trigger of
+ * the owner prevents a customer from being made.
+ *
+ * Locks: the customer's row, FOR SHARE, unless this transaction made it.  Making it waits for other
+ * transactions that are making one with the same address, or giving the address to another.
+ */
+Customer
+customer_by_email(const pg_uuid_t *organization_id, NullableDatum email)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(organization_id), false}, email};
+	Rows rows = statement_execute(&find_customer_by_address, arguments);
+	Customer customer = {0};
+
+	while (rows.count == 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (make_one(arguments, &customer))
+			return customer;
+		rows = statement_execute(&find_customer_by_address, arguments);
+	}
+	return read_customer(&rows);
+}
+
+/* ---- Customers by addresses ---- */
 
 /* Equal addresses follow each other.  Each is looked up, and then locked. */
 #define FIND_CUSTOMERS(lock) \
@@ -121,8 +200,6 @@ typedef struct Search
 	Customer *customers; /* in the order of the addresses, as far as they were found */
 	bool *found;
 	NullableDatum missing; /* text[] of the addresses that were not found, or null */
-	Statement *look;	   /* finds customers; locks one, which may wait */
-	Statement *lock; /* finds customers and locks them; does not wait for one of several */
 } Search;
 
 /* Executes a statement about customers of the search's organization that have these addresses. */
@@ -135,6 +212,19 @@ execute(Statement *statement, const Search *search, Datum emails)
 	};
 
 	return statement_execute(statement, arguments);
+}
+
+/* Returns the first element of a text[]. */
+static NullableDatum
+first_element(Datum array)
+{
+	Datum *values;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &count);
+	return (NullableDatum){values[0], nulls[0]};
 }
 
 /* Returns an array of the addresses that were not found. */
@@ -192,10 +282,7 @@ make(Search *search)
 		return;
 	find(search, &look_for_customers);
 	if (!search->missing.isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("customer with the given address is missing after it was inserted"),
-				 errhint("Look for a trigger on seats.customers that changes addresses.")));
+		refuse_missing();
 }
 
 /*
@@ -207,12 +294,10 @@ make_and_lock(void *state)
 {
 	Search *search = state;
 
-	find(search, search->look);
+	find(search, &look_for_customers);
 	if (!search->missing.isnull)
 		make(search);
-	else if (search->look == search->lock)
-		return true;
-	find(search, search->lock);
+	find(search, &find_unlocked_customers);
 	return search->missing.isnull;
 }
 
@@ -253,15 +338,17 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 		.count = count,
 		.customers = palloc(count * sizeof(Customer)),
 		.found = palloc(count * sizeof(bool)),
-		.look = count == 1 ? &find_customers : &look_for_customers,
-		.lock = count == 1 ? &find_customers : &find_unlocked_customers,
 	};
 
-	while (count == 1 ? !make_and_lock(&search) : !subtransaction_try(make_and_lock, &search))
+	if (count == 1)
+	{
+		*search.customers = customer_by_email(organization_id, first_element(emails));
+		return search.customers;
+	}
+	while (!subtransaction_try(make_and_lock, &search))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (count > 1)
-			(void) subtransaction_try(wait_for_one, &search);
+		(void) subtransaction_try(wait_for_one, &search);
 	}
 	return search.customers;
 }

@@ -24,6 +24,7 @@ typedef enum CustomerIdentifierKind
 
 extern Customer customer_by_identifier(const pg_uuid_t *organization_id,
 									   CustomerIdentifierKind kind, Datum identifier);
+extern Customer customer_by_email(const pg_uuid_t *organization_id, NullableDatum email);
 extern Customer *customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count);
 extern void customers_update_seats(Datum ids);
 

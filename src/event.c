@@ -55,30 +55,7 @@ static const char *const reason_words[] = {
 	[REASON_DELETED] = "deleted", [REASON_ERASED] = "erased",
 };
 
-/* The arguments are the columns of the table except the first, which is the event's number. */
-#define INSERT_EVENT \
-	"INSERT INTO seats.events " \
-	"(type, seat_id, organization_id, customer_id, occurred_at, metadata, seat) " \
-	"VALUES ($1, $2, $3, $4, $5, $6, $7)"
-#define EVENT_TYPES_OF_COLUMNS \
-	TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, JSONBOID, STATEMENT_SEAT_TYPE
-
-static Statement insert_event = {
-	.sql = INSERT_EVENT,
-	.nargs = EVENT_COLUMNS - 1,
-	.argtypes = {EVENT_TYPES_OF_COLUMNS},
-};
-
-/* A trigger may change the metadata and the seat, for example to remove personal data. */
-static Statement insert_event_returning = {
-	.sql = INSERT_EVENT " RETURNING type = $1 AND seat_id = $2 AND organization_id = $3 "
-						"AND customer_id = $4 AND occurred_at = $5",
-	.nargs = EVENT_COLUMNS - 1,
-	.argtypes = {EVENT_TYPES_OF_COLUMNS},
-	.table = "events",
-};
-
-/* The arguments of statements about several events: common values, and arrays. */
+/* The arguments of statements about events: common values, and arrays. */
 #define EVENTS_ARGUMENTS 6
 #define EVENTS_ARGUMENT_TYPES \
 	TEXTOID, TIMESTAMPTZOID, JSONBARRAYOID, UUIDARRAYOID, UUIDARRAYOID, \
@@ -274,9 +251,9 @@ insert_all(const SeatEvent *events, int count, const NullableDatum *arguments)
 	rows_free(&rows);
 }
 
-/* Returns the metadata of some events, as jsonb[]; those of one purchase have the same. */
-static NullableDatum
-metadata_array(EventKind kind, const SeatEvent *events, int count)
+/* Returns the metadata of some events; those of one purchase have the same. */
+static NullableDatum *
+metadata_of(EventKind kind, const SeatEvent *events, int count)
 {
 	Caller caller = find_caller();
 	NullableDatum *all = palloc0(count * sizeof(NullableDatum));
@@ -288,7 +265,23 @@ metadata_array(EventKind kind, const SeatEvent *events, int count)
 		else
 			all[i].value = make_metadata(&caller, kind.reason, events[i].purchase);
 	}
-	return datum_array(all, count, JSONBOID);
+	return all;
+}
+
+/* Inserts an event without the executor; returns false if that needs a statement. */
+static bool
+insert_directly(EventKind kind, const SeatEvent *event, NullableDatum metadata)
+{
+	NullableDatum values[EVENT_COLUMNS] = {0};
+
+	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[kind.type]);
+	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&event->ids.id);
+	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&event->ids.organization_id);
+	values[EVENT_CUSTOMER_ID].value = UUIDPGetDatum(&event->ids.customer_id);
+	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(kind.occurred_at);
+	values[EVENT_METADATA] = metadata;
+	values[EVENT_SEAT].value = event->seat;
+	return direct_insert(&direct_events, values, NULL);
 }
 
 /* Returns the seats of some events, as seats.customer_seat[]. */
@@ -302,24 +295,16 @@ seat_array(const SeatEvent *events, int count)
 	return datum_array(seats, count, seat_type());
 }
 
-/*
- * Records some events of one kind, as seats.event_sink says, and counts them in any case.  Between
- * SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the owner prevents or alters an
- * event.  Locks nothing that another session waits for.
- */
-void
-event_record_all(EventKind kind, const SeatEvent *events, int count)
+/* Inserts some events by a statement, or has logical decoding see them. */
+static void
+record_by_statement(EventKind kind, const SeatEvent *events, const NullableDatum *metadata,
+					int count)
 {
 	NullableDatum arguments[EVENTS_ARGUMENTS] = {0};
 
-	if (count == 0)
-		return;
-	counters_add_events(kind.type, count);
-	if (setting_event_sink == EVENT_SINK_NONE)
-		return;
 	arguments[0].value = CStringGetTextDatum(type_names[kind.type]);
 	arguments[1].value = TimestampTzGetDatum(kind.occurred_at);
-	arguments[2] = metadata_array(kind, events, count);
+	arguments[2] = datum_array(metadata, count, JSONBOID);
 	arguments[3] = uuid_array(&events->ids.organization_id, sizeof(SeatEvent), count);
 	arguments[4] = uuid_array(&events->ids.customer_id, sizeof(SeatEvent), count);
 	arguments[5] = seat_array(events, count);
@@ -332,28 +317,29 @@ event_record_all(EventKind kind, const SeatEvent *events, int count)
 		insert_all(events, count, arguments);
 }
 
-/* Records one event; see event_record_all(). */
+/*
+ * Records events of one kind, as seats.event_sink says, and counts them in any case.  Between
+ * SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the owner prevents or alters an
+ * event.  Locks nothing that another session waits for.
+ */
 void
-event_record(EventKind kind, const SeatEvent *event)
+event_record(EventKind kind, const SeatEvent *events, int count)
 {
-	NullableDatum values[EVENT_COLUMNS] = {0};
-	Caller caller;
+	const NullableDatum *metadata;
+	int done = 0;
 
-	if (setting_event_sink != EVENT_SINK_TABLE)
-	{
-		event_record_all(kind, event, 1);
+	if (count == 0)
 		return;
+	counters_add_events(kind.type, count);
+	if (setting_event_sink == EVENT_SINK_NONE)
+		return;
+	metadata = metadata_of(kind, events, count);
+	while (setting_event_sink == EVENT_SINK_TABLE && done < count &&
+		   insert_directly(kind, &events[done], metadata[done]))
+	{
+		CHECK_FOR_INTERRUPTS();
+		done++;
 	}
-	counters_add_events(kind.type, 1);
-	caller = find_caller();
-	values[EVENT_TYPE].value = CStringGetTextDatum(type_names[kind.type]);
-	values[EVENT_SEAT_ID].value = UUIDPGetDatum(&event->ids.id);
-	values[EVENT_ORGANIZATION_ID].value = UUIDPGetDatum(&event->ids.organization_id);
-	values[EVENT_CUSTOMER_ID].value = UUIDPGetDatum(&event->ids.customer_id);
-	values[EVENT_OCCURRED_AT].value = TimestampTzGetDatum(kind.occurred_at);
-	values[EVENT_METADATA].value = make_metadata(&caller, kind.reason, event->purchase);
-	values[EVENT_SEAT].value = event->seat;
-	if (!direct_insert(&direct_events, values, NULL))
-		(void) statement_insert(&insert_event, &insert_event_returning, &values[EVENT_TYPE],
-								1);
+	if (done < count)
+		record_by_statement(kind, events + done, metadata + done, count - done);
 }

@@ -55,7 +55,6 @@ typedef struct SeatEvent
 	Datum seat; /* as it was left, of the type seats.customer_seat */
 } SeatEvent;
 
-extern void event_record(EventKind kind, const SeatEvent *event);
-extern void event_record_all(EventKind kind, const SeatEvent *events, int count);
+extern void event_record(EventKind kind, const SeatEvent *events, int count);
 
 #endif

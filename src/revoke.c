@@ -193,7 +193,7 @@ revoke_one(SeatEvent *event, const NullableDatum *values, MemoryContext context)
 
 	if (values == NULL || !revoke_directly(event, values, now, context))
 		revoke_by_statement(event, now, context);
-	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event);
+	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event, 1);
 	if (statements_writing() == before || !owner_has_triggers())
 		return event->seat;
 	rows = statement_confirm(&confirm_revoked, arguments, 1);
@@ -313,7 +313,7 @@ change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
 		events[position].seat = read_seat(rows, i, CurrentMemoryContext);
 	}
 	rows_free(rows);
-	event_record_all((EventKind){type, reason, now}, events, count);
+	event_record((EventKind){type, reason, now}, events, count);
 }
 
 /*

@@ -148,19 +148,24 @@ table_tuple_update_compat(Relation table, ItemPointer row, TupleTableSlot *slot,
 #endif
 }
 
-/* Adds entries for a new version of a row to the indexes that need one. */
+/*
+ * Adds entries for a new version of a row to the indexes that need one.  If another row conflicts,
+ * tells so if "conflict" is not NULL, and raises an error otherwise.
+ */
 static inline void
 insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot, EState *state,
-						   UpdatedIndexes which pg_attribute_unused())
+						   UpdatedIndexes which pg_attribute_unused(), bool *conflict)
 {
 #if PG_VERSION_NUM >= 190000
-	ExecInsertIndexTuples(table, state, which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0,
-						  slot, NIL, NULL);
+	ExecInsertIndexTuples(table, state,
+						  (which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0) |
+							  (conflict != NULL ? EIIT_NO_DUPE_ERROR : 0),
+						  slot, NIL, conflict);
 #elif PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(table, slot, state, false, false, NULL, NIL,
+	ExecInsertIndexTuples(table, slot, state, false, conflict != NULL, conflict, NIL,
 						  which == TU_Summarizing);
 #else
-	ExecInsertIndexTuples(table, slot, state, false, false, NULL, NIL);
+	ExecInsertIndexTuples(table, slot, state, false, conflict != NULL, conflict, NIL);
 #endif
 }
 

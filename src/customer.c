@@ -21,6 +21,7 @@
 #include "catalog.h"
 #include "compat.h"
 #include "customer.h"
+#include "direct.h"
 #include "errors.h"
 #include "input.h"
 #include "purchase.h"
@@ -114,6 +115,35 @@ refuse_missing(void)
 }
 
 /*
+ * Makes a customer with an organization and an address without the executor, unless there is one.
+ *
+ * Locks: the organization, FOR KEY SHARE, as the foreign key does.
+ */
+static DirectResult
+make_directly(const NullableDatum *arguments, Customer *customer)
+{
+	static const bool given[CUSTOMER_COLUMNS] = {
+		[CUSTOMER_ORGANIZATION_ID] = true, [CUSTOMER_EMAIL] = true};
+	NullableDatum values[CUSTOMER_COLUMNS];
+	DirectRow organization;
+	DirectResult result;
+
+	if (direct_lock(&direct_organizations, FIRST_KEY, &arguments[0], LockTupleKeyShare,
+					&organization) != DIRECT_FOUND)
+		return DIRECT_NOT_POSSIBLE;
+	direct_row_close(&organization);
+	values[CUSTOMER_ORGANIZATION_ID] = arguments[0];
+	values[CUSTOMER_EMAIL] = arguments[1];
+	result = direct_insert_unless_found(&direct_customers, values, given);
+	if (result == DIRECT_NOT_FOUND)
+	{
+		customer->id = *DatumGetUUIDP(values[CUSTOMER_ID].value);
+		customer->email = arguments[1];
+	}
+	return result;
+}
+
+/*
  * Makes the customer of an organization that has an address, unless another transaction has made it
  * meanwhile; returns whether the customer was made, and nothing of the owner's can have altered it.
  * Raises 09000 if a trigger of the owner prevents it.
@@ -121,8 +151,12 @@ refuse_missing(void)
 static bool
 make_one(const NullableDatum *arguments, Customer *customer)
 {
-	Rows rows = statement_execute(&make_customer, arguments);
+	DirectResult result = make_directly(arguments, customer);
+	Rows rows;
 
+	if (result != DIRECT_NOT_POSSIBLE)
+		return result == DIRECT_NOT_FOUND;
+	rows = statement_execute(&make_customer, arguments);
 	if (owner_has_triggers())
 	{
 		if (statement_execute(&find_customer_by_address, arguments).count == 0)

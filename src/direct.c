@@ -12,8 +12,8 @@
  * What the executor does for a row, and what does it here:
  * - NOT NULL and CHECK constraints are evaluated by make_row(), from expressions prepared once.  A
  *   row that fails goes to the executor, which raises the error.
- * - New rows get an entry in each index, with the same check of uniqueness.  For a table that is
- *   also updated, the executor's own function adds the entries, unless the update is a HOT one.
+ * - New versions of rows get an entry in each index, with the same check of uniqueness, unless the
+ *   update is a HOT one.  If an index is not plain, the executor's own function adds the entries.
  * - An identity column takes the next value of its sequence, other columns without a value their
  *   default.
  * - Replica identity is checked by CheckCmdReplicaIdentity().
@@ -37,6 +37,7 @@
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -339,38 +340,68 @@ make_row(const DirectTable *table, Relation relation, const NullableDatum *value
 	return NULL;
 }
 
-/* Inserts the index entries of a new row; raises 23505 as an INSERT does. */
+/*
+ * Has the executor's own function insert the index entries of a new version of a row.  If another
+ * row conflicts, tells so if the caller wants to know, and raises 23505 otherwise.
+ */
 static void
-insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot *slot)
-{
-	Datum values[INDEX_MAX_KEYS];
-	bool nulls[INDEX_MAX_KEYS];
-	ListCell *cell;
-
-	foreach (cell, table->indexes)
-	{
-		const DirectIndex *known = lfirst(cell);
-		Relation index = index_open(known->id, RowExclusiveLock);
-
-		FormIndexDatum(known->info, slot, NULL, values, nulls);
-		index_insert(index, values, nulls, &slot->tts_tid, relation,
-					 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, known->info);
-		index_close(index, NoLock);
-	}
-}
-
-/* Has the executor's own function insert the index entries of a new version of a row. */
-static void
-insert_index_entries_by_executor(Relation relation, TupleTableSlot *slot, UpdatedIndexes which)
+insert_index_entries_by_executor(Relation relation, TupleTableSlot *slot, UpdatedIndexes which,
+								 bool *conflict)
 {
 	EState *state = CreateExecutorState();
 	ResultRelInfo *result = makeNode(ResultRelInfo);
 
 	InitResultRelInfo(result, relation, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	insert_index_tuples_compat(result, slot, state, which);
+	ExecOpenIndices(result, conflict != NULL);
+	insert_index_tuples_compat(result, slot, state, which, conflict);
 	ExecCloseIndices(result);
 	FreeExecutorState(state);
+}
+
+/* Tells whether one of an index's columns is in a set. */
+static bool
+has_column_in(const DirectIndex *index, const Bitmapset *columns)
+{
+	for (int i = 0; i < index->info->ii_NumIndexKeyAttrs; i++)
+	{
+		if (bms_is_member(index->info->ii_IndexAttrNumbers[i] -
+							  FirstLowInvalidHeapAttributeNumber,
+						  columns))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Inserts the index entries of a new version of a row; raises 23505 as a statement does.  Of an
+ * update the columns that it changes are given: an index on others gets the executor's hint that it
+ * may delete the entries of old versions.
+ */
+static void
+insert_index_entries(const DirectTable *table, Relation relation, TupleTableSlot *slot,
+					 const Bitmapset *changed, UpdatedIndexes which)
+{
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+	ListCell *cell;
+
+	if (table->indexes == NIL)
+		insert_index_entries_by_executor(relation, slot, which, NULL);
+	table->check_context->ecxt_scantuple = slot;
+	foreach (cell, table->indexes)
+	{
+		const DirectIndex *known = lfirst(cell);
+		Relation index;
+
+		if (!ExecQual(known->predicate, table->check_context))
+			continue;
+		index = index_open(known->id, RowExclusiveLock);
+		FormIndexDatum(known->info, slot, NULL, values, nulls);
+		index_insert(index, values, nulls, &slot->tts_tid, relation,
+					 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+					 changed != NULL && !has_column_in(known, changed), known->info);
+		index_close(index, NoLock);
+	}
 }
 
 /* Sets the columns that are not given to their defaults. */
@@ -411,15 +442,50 @@ direct_insert(DirectTable *table, NullableDatum *values, const bool *given)
 	if (slot != NULL)
 	{
 		table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
-		if (table->written == ACL_INSERT)
-			insert_index_entries(table, relation, slot);
-		else
-			insert_index_entries_by_executor(relation, slot, ALL_INDEXES);
+		insert_index_entries(table, relation, slot, NULL, ALL_INDEXES);
 		ExecDropSingleTupleTableSlot(slot);
 		CommandCounterIncrement();
 	}
 	table_close(relation, NoLock);
 	return slot != NULL;
+}
+
+/*
+ * Inserts a row unless another one has the same key, as INSERT with ON CONFLICT DO NOTHING does;
+ * sets the columns that are not given.  Tells whether the row was inserted.
+ *
+ * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.  It waits for
+ * other transactions that insert a row with the same key.
+ */
+DirectResult
+direct_insert_unless_found(DirectTable *table, NullableDatum *values, const bool *given)
+{
+	Relation relation = direct_table_open(table, DIRECT_INSERT);
+	TransactionId transaction = GetCurrentTransactionId();
+	TupleTableSlot *slot;
+	bool conflict = false;
+	uint32 token;
+
+	if (relation == NULL)
+		return DIRECT_NOT_POSSIBLE;
+	set_defaults(table, values, given);
+	slot = make_row(table, relation, values);
+	if (slot != NULL)
+	{
+		/* Others that meet the row in an index wait until it is known whether it stays. */
+		token = SpeculativeInsertionLockAcquire(transaction);
+		table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL,
+									   token);
+		insert_index_entries_by_executor(relation, slot, ALL_INDEXES, &conflict);
+		table_tuple_complete_speculative(relation, slot, token, !conflict);
+		SpeculativeInsertionLockRelease(transaction);
+		ExecDropSingleTupleTableSlot(slot);
+		CommandCounterIncrement();
+	}
+	table_close(relation, NoLock);
+	if (slot == NULL)
+		return DIRECT_NOT_POSSIBLE;
+	return conflict ? DIRECT_FOUND : DIRECT_NOT_FOUND;
 }
 
 /* Tells whether this transaction, and no other, has locked a row that is not changed. */
@@ -466,28 +532,24 @@ is_own(const DirectRow *row)
 	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(writer));
 }
 
-/* Tells whether new values change a column that only the executor may change. */
-static bool
-changes_guarded(const DirectRow *row, const NullableDatum *values)
+/* Returns the columns that new values change, numbered as the relation cache has them. */
+static Bitmapset *
+changed_columns(const DirectRow *row, const NullableDatum *values)
 {
-	const DirectTable *table = row->table;
+	Bitmapset *changed = NULL;
 
-	for (int i = 0; i < table->known->column_count; i++)
+	for (int i = 0; i < row->table->known->column_count; i++)
 	{
-		NullableDatum old;
-		Form_pg_attribute column;
+		AttrNumber number = row->table->numbers[i];
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(row->relation), number - 1);
+		NullableDatum old = direct_row_value(row, i);
 
-		if (!bms_is_member(table->numbers[i] - FirstLowInvalidHeapAttributeNumber,
-						   table->guarded))
-			continue;
-		old = direct_row_value(row, i);
-		column = TupleDescAttr(RelationGetDescr(row->relation), table->numbers[i] - 1);
 		if (old.isnull != values[i].isnull ||
 			(!old.isnull &&
 			 !datum_image_eq(old.value, values[i].value, column->attbyval, column->attlen)))
-			return true;
+			changed = bms_add_member(changed, number - FirstLowInvalidHeapAttributeNumber);
 	}
-	return false;
+	return changed;
 }
 
 /*
@@ -501,11 +563,12 @@ changes_guarded(const DirectRow *row, const NullableDatum *values)
 bool
 direct_update(DirectRow *row, const NullableDatum *values)
 {
+	Bitmapset *changed = changed_columns(row, values);
 	TupleTableSlot *slot = NULL;
 	UpdatedIndexes indexes;
 	bool written;
 
-	if (!is_own(row) && is_free(row) && !changes_guarded(row, values))
+	if (!is_own(row) && is_free(row) && !bms_overlap(changed, row->table->guarded))
 		slot = make_row(row->table, row->relation, values);
 	if (slot == NULL)
 		return false;
@@ -516,7 +579,7 @@ direct_update(DirectRow *row, const NullableDatum *values)
 										&indexes) == TM_Ok;
 	/* Most updates are HOT, and need no index entries. */
 	if (written && indexes != NO_INDEXES)
-		insert_index_entries_by_executor(row->relation, slot, indexes);
+		insert_index_entries(row->table, row->relation, slot, changed, indexes);
 	ExecDropSingleTupleTableSlot(slot);
 	if (written)
 		CommandCounterIncrement();

@@ -64,46 +64,61 @@ DirectTable direct_seats = {
 			 [SEAT_BY_HOLDER +
 				 PURCHASE_SUBSCRIPTION] = {2, {SEAT_SUBSCRIPTION_ID, SEAT_CUSTOMER_ID}},
 			 [SEAT_BY_HOLDER + PURCHASE_ORDER] = {2, {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}}},
+	.needed = ACL_SELECT | ACL_UPDATE,
 	.written = ACL_INSERT | ACL_UPDATE};
 DirectTable direct_sessions = {.known = &known_tables[TABLE_CUSTOMER_SESSIONS],
 							   .keys = {{1, {SESSION_TOKEN_HASH}}},
-							   .written = ACL_INSERT};
+							   .needed = ACL_SELECT | ACL_INSERT,
+							   .written = ACL_INSERT,
+							   .fast = true};
 DirectTable direct_events = {.known = &known_tables[TABLE_EVENTS],
 							 .keys = {{1, {EVENT_ID}}},
 							 .numbered = true,
-							 .written = ACL_INSERT};
+							 .needed = ACL_SELECT | ACL_INSERT,
+							 .written = ACL_INSERT,
+							 .fast = true};
 DirectTable direct_organizations = {.known = &known_tables[TABLE_ORGANIZATIONS],
-									.keys = {{1, {ORGANIZATION_ID}}}};
+									.keys = {{1, {ORGANIZATION_ID}}},
+									.needed = ACL_SELECT};
 DirectTable direct_customers = {.known = &known_tables[TABLE_CUSTOMERS],
-								.keys = {{1, {CUSTOMER_ID}}}};
+								.keys = {{1, {CUSTOMER_ID}}},
+								.needed = ACL_SELECT,
+								.written = ACL_INSERT};
 DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS],
-							   .keys = {{1, {PRODUCT_ID}}}};
+							   .keys = {{1, {PRODUCT_ID}}},
+							   .needed = ACL_SELECT};
 DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
 									.keys = {{1, {PURCHASE_ID}}},
+									.needed = ACL_SELECT,
 									.written = ACL_UPDATE};
 DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS],
 							 .keys = {{1, {PURCHASE_ID}}},
+							 .needed = ACL_SELECT,
 							 .written = ACL_UPDATE};
 DirectTable direct_jwt_keys = {.known = &known_tables[TABLE_JWT_KEYS],
-							   .keys = {{1, {JWT_KEY_ID}}}};
+							   .keys = {{1, {JWT_KEY_ID}}},
+							   .needed = ACL_SELECT};
 
 /*
- * A foreign key of seats: organization_id and a column refer to organization_id and id of a table.
+ * A foreign key of the extension's from a table that rows are inserted into: organization_id, and a
+ * column if there is one, refer to a table's organization_id and id, or to the id of organizations.
  */
-typedef struct SeatReference
+typedef struct Reference
 {
-	SeatColumn column;
-	TableNumber table;
-} SeatReference;
+	DirectTable *table;
+	const char *column; /* or NULL */
+	TableNumber referenced;
+} Reference;
 
 /*
- * Whoever writes a seat has locked the rows that these refer to, or keeps the reference; so they
- * need no check.
+ * Whoever inserts or changes such a row has locked the rows that it refers to, so they need no
+ * check.
  */
-static const SeatReference seat_references[] = {
-	{SEAT_SUBSCRIPTION_ID, TABLE_SUBSCRIPTIONS},
-	{SEAT_ORDER_ID, TABLE_ORDERS},
-	{SEAT_CUSTOMER_ID, TABLE_CUSTOMERS},
+static const Reference references[] = {
+	{&direct_seats, "subscription_id", TABLE_SUBSCRIPTIONS},
+	{&direct_seats, "order_id", TABLE_ORDERS},
+	{&direct_seats, "customer_id", TABLE_CUSTOMERS},
+	{&direct_customers, NULL, TABLE_ORGANIZATIONS},
 };
 
 /* keep_purchase, check_purchase and end_purchase; subscriptions have another one. */
@@ -280,13 +295,9 @@ is_plain_heap(Relation relation)
 static bool
 is_readable(DirectTable *table, Relation relation)
 {
-	/* New rows of a table that is updated as well are another matter. */
-	AclMode written = (table->written & ACL_UPDATE) != 0 ? ACL_UPDATE : table->written;
-
 	return is_plain_heap(relation) && relation->rd_rel->relowner == table->user &&
-		!relation->rd_rel->relforcerowsecurity &&
-		has_rights(table, relation, ACL_SELECT | written) && find_columns(table, relation) &&
-		find_key_indexes(table, relation);
+		!relation->rd_rel->relforcerowsecurity && has_rights(table, relation, table->needed) &&
+		find_columns(table, relation) && find_key_indexes(table, relation);
 }
 
 /* Tells whether a table has exactly the known columns, in their order, none of them generated. */
@@ -376,6 +387,15 @@ is_of_foreign_key(const Trigger *trigger)
 	return trigger->tgisinternal && RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
 }
 
+/* Returns how many triggers of the extension's own a table has at least for each event. */
+static int
+own_triggers(const DirectTable *table)
+{
+	if (table == &direct_seats)
+		return 1;
+	return (table->written & ACL_UPDATE) != 0 ? OWN_TRIGGERS_OF_PURCHASE : 0;
+}
+
 /*
  * Tells whether all triggers for an event are the extension's own, or of foreign keys if those are
  * looked at elsewhere; finds out whether the extension's are complete and enabled.
@@ -390,33 +410,44 @@ triggers_are_known(DirectTable *table, Relation relation, int16 event)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if ((trigger->tgtype & event) == 0 ||
-			((table->written & ACL_UPDATE) != 0 && is_of_foreign_key(trigger)))
+		if ((trigger->tgtype & event) == 0 || (!table->fast && is_of_foreign_key(trigger)))
 			continue;
 		if (!is_own(table, relation, trigger, event))
 			return false;
 		if (is_enabled(trigger))
 			enabled++;
 	}
-	if (enabled < (table == &direct_seats ? 1 : OWN_TRIGGERS_OF_PURCHASE))
+	if (enabled < own_triggers(table))
 		table->kept = false;
 	return true;
 }
 
-/* Tells whether a foreign key is one of the extension's from seats. */
+/* Tells whether a column of a foreign key, counted from 0, has this name, and what it refers to. */
 static bool
-is_seat_reference(const DirectTable *table, const ForeignKeyCacheInfo *key)
+refers_by(Relation relation, const ForeignKeyCacheInfo *key, int number, const char *name,
+		  const char *referenced)
 {
-	for (size_t i = 0; i < lengthof(seat_references); i++)
-	{
-		const SeatReference *reference = &seat_references[i];
+	return key->conkey[number] == SPI_fnumber(RelationGetDescr(relation), name) &&
+		key->confkey[number] == get_attnum(key->confrelid, referenced);
+}
 
-		if (key->nkeys == 2 &&
-			key->confrelid == seats_table_id(known_tables[reference->table].name) &&
-			key->conkey[0] == table->numbers[SEAT_ORGANIZATION_ID] &&
-			key->conkey[1] == table->numbers[reference->column] &&
-			key->confkey[0] == get_attnum(key->confrelid, "organization_id") &&
-			key->confkey[1] == get_attnum(key->confrelid, "id"))
+/* Tells whether a foreign key is one of the extension's that need no check. */
+static bool
+is_known_reference(const DirectTable *table, Relation relation, const ForeignKeyCacheInfo *key)
+{
+	for (size_t i = 0; i < lengthof(references); i++)
+	{
+		const Reference *known = &references[i];
+
+		if (known->table != table ||
+			key->confrelid != seats_table_id(known_tables[known->referenced].name) ||
+			key->nkeys != (known->column == NULL ? 1 : 2))
+			continue;
+		if (known->column == NULL && refers_by(relation, key, 0, "organization_id", "id"))
+			return true;
+		if (known->column != NULL &&
+			refers_by(relation, key, 0, "organization_id", "organization_id") &&
+			refers_by(relation, key, 1, known->column, "id"))
 			return true;
 	}
 	return false;
@@ -460,7 +491,7 @@ find_guarded(DirectTable *table, Relation relation)
 	{
 		const ForeignKeyCacheInfo *key = lfirst(cell);
 
-		if (seats && is_seat_reference(table, key))
+		if (is_known_reference(table, relation, key))
 			continue;
 		known = false;
 		for (int i = 0; i < key->nkeys; i++)
@@ -498,6 +529,7 @@ is_foreign_expression(Node *node, void *status_type)
 		case T_NullTest:
 		case T_BooleanTest:
 		case T_RelabelType:
+		case T_CollateExpr:
 		case T_CaseExpr:
 		case T_CaseTestExpr:
 		case T_CoalesceExpr:
@@ -564,7 +596,22 @@ prepare_defaults(DirectTable *table, Relation relation)
 	return true;
 }
 
-/* Prepares the indexes for new entries; returns false if one is not a plain B-tree on columns. */
+/* Tells whether new entries of an index need nothing but the columns of the row. */
+static bool
+is_plain_index(Relation index, const IndexInfo *info)
+{
+	Oid status_type = seat_status_type();
+
+	return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate &&
+		!index->rd_index->indisexclusion && info->ii_ReadyForInserts &&
+		info->ii_Expressions == NIL &&
+		!is_foreign_expression((Node *) info->ii_Predicate, &status_type);
+}
+
+/*
+ * Prepares the indexes for new entries; returns false, with none prepared, if one is not a plain
+ * B-tree on columns, or is a partial one in a fast table.
+ */
 static bool
 prepare_indexes(DirectTable *table, Relation relation)
 {
@@ -575,16 +622,20 @@ prepare_indexes(DirectTable *table, Relation relation)
 	{
 		DirectIndex *index = palloc(sizeof(DirectIndex));
 		Relation opened = index_open(lfirst_oid(cell), AccessShareLock);
-		bool plain = opened->rd_rel->relam == BTREE_AM_OID && opened->rd_index->indimmediate &&
-			!opened->rd_index->indisexclusion;
+		bool plain;
 
 		index->id = lfirst_oid(cell);
 		index->unique = opened->rd_index->indisunique;
 		index->info = BuildIndexInfo(opened);
+		plain = is_plain_index(opened, index->info);
 		index_close(opened, AccessShareLock);
-		if (!plain || !index->info->ii_ReadyForInserts || index->info->ii_Expressions != NIL ||
-			index->info->ii_Predicate != NIL)
+		if (!plain || (table->fast && index->info->ii_Predicate != NIL))
+		{
+			table->indexes = NIL;
 			return false;
+		}
+		index->predicate = ExecInitQual(
+			(List *) expression_planner((Expr *) index->info->ii_Predicate), NULL);
 		table->indexes = lappend(table->indexes, index);
 	}
 	return true;
@@ -601,8 +652,8 @@ find_sequence(DirectTable *table, Relation relation)
 }
 
 /*
- * Finds out how a readable table can be written directly; see the top of this file.  New rows of a
- * table that is only inserted into get their index entries here, others by the executor's function.
+ * Finds out how a readable table can be written directly; see the top of this file.  Indexes that
+ * are not plain are maintained by the executor's function, but not in a fast table.
  */
 static void
 examine_writing(DirectTable *table, Relation relation)
@@ -614,15 +665,18 @@ examine_writing(DirectTable *table, Relation relation)
 		(table->numbered && !find_sequence(table, relation)) ||
 		!prepare_checks(table, relation))
 		return;
-	if (table->written == ACL_INSERT)
+	if (table->fast)
 	{
 		table->insertable = triggers_are_known(table, relation, TRIGGER_TYPE_INSERT) &&
 			prepare_indexes(table, relation);
 		return;
 	}
+	(void) prepare_indexes(table, relation);
 	references_known = find_guarded(table, relation);
 	table->kept = true;
-	table->updatable = triggers_are_known(table, relation, TRIGGER_TYPE_UPDATE);
+	table->updatable = (table->written & ACL_UPDATE) != 0 &&
+		has_rights(table, relation, ACL_UPDATE) &&
+		triggers_are_known(table, relation, TRIGGER_TYPE_UPDATE);
 	table->insertable = (table->written & ACL_INSERT) != 0 && references_known &&
 		has_rights(table, relation, ACL_INSERT) &&
 		triggers_are_known(table, relation, TRIGGER_TYPE_INSERT) &&
@@ -647,13 +701,14 @@ examine(DirectTable *table, Relation relation)
 	table->checks = NIL;
 	table->indexes = NIL;
 	table->guarded = NULL;
-	table->updatable = table->insertable = table->kept = false;
+	table->lockable = table->updatable = table->insertable = table->kept = false;
 	/* If an error is raised below, the table counts as not examined. */
 	table->examined_at = 0;
 	table->user = GetUserId();
 	refuse_distributed_table(RelationGetRelid(relation));
 	caller = MemoryContextSwitchTo(table->context);
 	table->readable = is_readable(table, relation);
+	table->lockable = table->readable && has_rights(table, relation, ACL_UPDATE);
 	if (table->readable)
 		examine_writing(table, relation);
 	MemoryContextSwitchTo(caller);
@@ -691,12 +746,12 @@ allows(const DirectTable *table, DirectUse use)
 		case DIRECT_READ:
 			return table->readable;
 		case DIRECT_LOCK:
-			return table->readable && !IsolationUsesXactSnapshot();
+			return table->lockable && !IsolationUsesXactSnapshot();
 		case DIRECT_UPDATE:
 			return table->updatable && !IsolationUsesXactSnapshot();
 		case DIRECT_INSERT:
 			return table->insertable && !IsolationUsesXactSnapshot() &&
-				(table->written == ACL_INSERT || direct_is_kept(table));
+				(table->fast || direct_is_kept(table));
 	}
 	return false;
 }

@@ -18,6 +18,7 @@ typedef struct DirectIndex
 	Oid id;
 	bool unique;
 	IndexInfo *info;
+	ExprState *predicate; /* of a partial index, or NULL */
 } DirectIndex;
 
 /* Columns that rows are found by, and the index for it. */
@@ -58,12 +59,15 @@ typedef struct DirectTable
 	const KnownTable *known;
 	DirectKey keys[MAX_DIRECT_KEYS]; /* those that there are */
 	bool numbered;					 /* the first column is an identity */
+	AclMode needed;					 /* privileges without which it is not accessed */
 	AclMode written;				 /* ACL_INSERT, ACL_UPDATE, or zero if it is only read */
+	bool fast; /* its rows are only inserted, and each claim inserts one */
 
 	CatalogWatch watch;
 	uint64 examined_at; /* watch.changes then, or zero */
 	Oid user;			/* whose privileges were examined */
 	bool readable;
+	bool lockable;
 	bool updatable;
 	bool insertable;
 	bool kept;						 /* the extension's triggers are there and enabled */
@@ -74,8 +78,9 @@ typedef struct DirectTable
 	List *checks;					 /* ExprStates of CHECK constraints */
 	ExprContext *check_context;
 	ExprState *defaults[MAX_COLUMNS]; /* of columns, or NULL */
-	List *indexes;		/* DirectIndexes of a table that rows are only inserted into */
-	Bitmapset *guarded; /* columns, from 0 on, that only the executor changes */
+	List *indexes; /* DirectIndexes; none if the executor must maintain them */
+	Bitmapset
+		*guarded; /* columns that only the executor changes, as the relation cache has them */
 } DirectTable;
 
 extern DirectTable direct_seats;

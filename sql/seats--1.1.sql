@@ -460,7 +460,7 @@ CREATE UNIQUE INDEX customer_seats_subscription_customer_key
 	ON seats.customer_seats (subscription_id, customer_id) WITH (deduplicate_items = off) WHERE subscription_id IS NOT NULL;
 CREATE UNIQUE INDEX customer_seats_order_customer_key
 	ON seats.customer_seats (order_id, customer_id) WITH (deduplicate_items = off) WHERE order_id IS NOT NULL;
-CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id);
+CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX customer_seats_expiry_idx
 	ON seats.customer_seats (invitation_token_expires_at) WHERE expiry_watched;
 COMMENT ON TABLE seats.customer_seats IS 'The seats that were assigned; only the extension''s functions write this table';

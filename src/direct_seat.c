@@ -46,6 +46,28 @@ direct_seat_lock(const pg_uuid_t *id, NullableDatum *values)
 }
 
 /*
+ * Opens the row of a seat so that it can be updated, and reads its values, which are valid until
+ * direct_row_close().
+ *
+ * Locks: no row.
+ */
+bool
+direct_seat_open(const pg_uuid_t *id, DirectRow *row, NullableDatum *values)
+{
+	NullableDatum key = {UUIDPGetDatum(id), false};
+
+	if (direct_find_newest(&direct_seats, SEAT_BY_ID, &key, DIRECT_UPDATE, row) !=
+		DIRECT_FOUND)
+		return false;
+	for (int i = 0; i < SEAT_COLUMNS; i++)
+		values[i] = direct_row_value(row, i);
+	if (direct_is_kept(&direct_seats))
+		return true;
+	direct_row_close(row);
+	return false;
+}
+
+/*
  * Updates the seat that has this id to these values.
  *
  * Locks: the seat's row, as an UPDATE does.
@@ -53,14 +75,13 @@ direct_seat_lock(const pg_uuid_t *id, NullableDatum *values)
 bool
 direct_seat_update(const pg_uuid_t *id, const NullableDatum *values)
 {
-	NullableDatum key = {UUIDPGetDatum(id), false};
+	NullableDatum old[SEAT_COLUMNS];
 	DirectRow row;
 	bool done;
 
-	if (direct_find_newest(&direct_seats, SEAT_BY_ID, &key, DIRECT_UPDATE, &row) !=
-		DIRECT_FOUND)
+	if (!direct_seat_open(id, &row, old))
 		return false;
-	done = direct_is_kept(&direct_seats) && direct_update(&row, values);
+	done = direct_update(&row, values);
 	direct_row_close(&row);
 	return done;
 }

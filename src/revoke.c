@@ -15,6 +15,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -37,6 +38,124 @@ PG_FUNCTION_INFO_V1(seats_release_expired_seats);
 PG_FUNCTION_INFO_V1(seats_purge_expired_sessions);
 PG_FUNCTION_INFO_V1(seats_purge_events);
 
+/* ---- What revoking sets ---- */
+
+#define REVOKED_COLUMNS \
+	"status = 'revoked', customer_id = NULL, customer_email = NULL, expiry_watched = false, " \
+	"suspended_at = NULL, seat_metadata = NULL, revoked_at = $2, modified_at = $2"
+
+#define IS_REVOKED \
+	"s.status = 'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
+	"AND NOT s.expiry_watched AND s.suspended_at IS NULL AND s.seat_metadata IS NULL " \
+	"AND s.revoked_at = $2 AND s.modified_at = $2"
+
+/* Revokes a seat that has these values. */
+static void
+set_revoked_values(NullableDatum *values, TimestampTz now)
+{
+	const NullableDatum null = {.isnull = true};
+
+	values[SEAT_STATUS].value = ObjectIdGetDatum(direct_seat_status("revoked"));
+	values[SEAT_CUSTOMER_ID] = null;
+	values[SEAT_CUSTOMER_EMAIL] = null;
+	values[SEAT_EXPIRY_WATCHED].value = BoolGetDatum(false);
+	values[SEAT_SUSPENDED_AT] = null;
+	values[SEAT_METADATA] = null;
+	values[SEAT_REVOKED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
+	values[SEAT_MODIFIED_AT] = values[SEAT_REVOKED_AT];
+}
+
+static SeatChange revoking = {.event = EVENT_REVOKED,
+							  .statement = CHANGE_SEATS(REVOKED_COLUMNS, IS_REVOKED),
+							  .set = set_revoked_values};
+
+/* ---- Changing seats without the executor ---- */
+
+/* What follows from changes of seats. */
+typedef struct Effects
+{
+	CountChange count;		  /* of one purchase */
+	ArrayBuildState *claimed; /* ids of seats that were claimed before, or NULL */
+} Effects;
+
+/* Counts the changes of a purchase so far. */
+static void
+apply_count(Effects *effects)
+{
+	if (effects->count.change != 0)
+		purchase_count(effects->count);
+	effects->count = (CountChange){0};
+}
+
+/* Adds the effects of the change of one seat, which had these values. */
+static void
+add_effects(Effects *effects, const SeatChange *change, const SeatEvent *event,
+			const NullableDatum *old)
+{
+	if (DatumGetObjectId(old[SEAT_STATUS].value) == direct_seat_status("claimed"))
+		effects->claimed = accumArrayResult(effects->claimed, UUIDPGetDatum(&event->ids.id),
+											false, UUIDOID, CurrentMemoryContext);
+	if (change->event != EVENT_REVOKED)
+		return;
+	if (purchase_compare(&effects->count.purchase, &event->purchase) != 0)
+		apply_count(effects);
+	effects->count.purchase = event->purchase;
+	effects->count.change--;
+	if (!old[SEAT_SUSPENDED_AT].isnull)
+		effects->count.suspended--;
+}
+
+/*
+ * Changes a locked seat, and sets it as it is then, in a memory context; returns false, with
+ * nothing done, if that needs a statement.
+ */
+static bool
+change_one(const SeatChange *change, SeatEvent *event, TimestampTz now, MemoryContext context,
+		   Effects *effects)
+{
+	NullableDatum old[SEAT_COLUMNS];
+	NullableDatum new[SEAT_COLUMNS];
+	DirectRow row;
+	bool done;
+
+	if (!direct_seat_open(&event->ids.id, &row, old))
+		return false;
+	memcpy(new, old, sizeof(new));
+	change->set(new, now);
+	done = direct_update(&row, new);
+	if (done)
+	{
+		event->seat = seat_form(new, seat_type(), context);
+		add_effects(effects, change, event, old);
+	}
+	direct_row_close(&row);
+	return done;
+}
+
+/*
+ * Changes as many of the first of some locked seats as possible without the executor, counts them
+ * and ends their sessions; returns how many.  Sets each as it is then, in a memory context.
+ *
+ * Locks: the sessions of the seats, if they end.
+ */
+static int
+change_directly(const SeatChange *change, SeatEvent *events, int count, TimestampTz now,
+				MemoryContext context)
+{
+	Effects effects = {0};
+	int done = 0;
+
+	while (done < count && change_one(change, &events[done], now, context, &effects))
+	{
+		CHECK_FOR_INTERRUPTS();
+		done++;
+	}
+	apply_count(&effects);
+	if (effects.claimed != NULL)
+		sessions_end_unclaimed(makeArrayResult(effects.claimed, CurrentMemoryContext));
+	return done;
+}
+
 /* ---- One seat ---- */
 
 static Statement find_purchase = {
@@ -51,15 +170,6 @@ static Statement lock_seat = {
 	.nargs = 1,
 	.argtypes = {UUIDOID},
 };
-
-#define REVOKED_COLUMNS \
-	"status = 'revoked', customer_id = NULL, customer_email = NULL, expiry_watched = false, " \
-	"suspended_at = NULL, seat_metadata = NULL, revoked_at = $2, modified_at = $2"
-
-#define IS_REVOKED \
-	"s.status = 'revoked' AND s.customer_id IS NULL AND s.customer_email IS NULL " \
-	"AND NOT s.expiry_watched AND s.suspended_at IS NULL AND s.seat_metadata IS NULL " \
-	"AND s.revoked_at = $2 AND s.modified_at = $2"
 
 static Statement set_revoked = {
 	.sql = "UPDATE seats.customer_seats AS s SET " REVOKED_COLUMNS
@@ -103,12 +213,8 @@ find_purchase_of(const pg_uuid_t *seat_id)
 	return purchase;
 }
 
-/*
- * Locks a seat and reads the columns that are fields of it, or all if its row can be updated
- * without the executor; returns whether that is so.  Raises seat_not_found if there is no such
- * seat.
- */
-static bool
+/* Locks a seat and reads the columns that are fields of it; raises seat_not_found. */
+static void
 lock_and_read(const pg_uuid_t *seat_id, NullableDatum *values)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
@@ -116,7 +222,7 @@ lock_and_read(const pg_uuid_t *seat_id, NullableDatum *values)
 	Rows rows;
 
 	if (result == DIRECT_FOUND)
-		return true;
+		return;
 	if (result == DIRECT_NOT_FOUND)
 		raise_error(SEAT_NOT_FOUND);
 	rows = statement_execute(&lock_seat, arguments);
@@ -124,7 +230,6 @@ lock_and_read(const pg_uuid_t *seat_id, NullableDatum *values)
 		raise_error(SEAT_NOT_FOUND);
 	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
 		values[seat_fields[i]] = rows_value(&rows, 0, i + 1);
-	return false;
 }
 
 /* Returns the seat in a row that has its fields, in a memory context. */
@@ -132,38 +237,6 @@ static Datum
 read_seat(const Rows *rows, uint64 row, MemoryContext context)
 {
 	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, context);
-}
-
-/*
- * Revokes a locked seat without the executor, counts it and ends its sessions; returns false, with
- * nothing done, if that needs a statement.
- */
-static bool
-revoke_directly(SeatEvent *event, const NullableDatum *values, TimestampTz now,
-				MemoryContext context)
-{
-	bool claimed = DatumGetObjectId(values[SEAT_STATUS].value) ==
-		direct_seat_status("claimed");
-	CountChange change = {event->purchase, -1, values[SEAT_SUSPENDED_AT].isnull ? 0 : -1};
-	NullableDatum revoked[SEAT_COLUMNS];
-	NullableDatum null = {.isnull = true};
-
-	memcpy(revoked, values, sizeof(revoked));
-	revoked[SEAT_STATUS].value = ObjectIdGetDatum(direct_seat_status("revoked"));
-	revoked[SEAT_CUSTOMER_ID] = null;
-	revoked[SEAT_CUSTOMER_EMAIL] = null;
-	revoked[SEAT_EXPIRY_WATCHED].value = BoolGetDatum(false);
-	revoked[SEAT_SUSPENDED_AT] = null;
-	revoked[SEAT_METADATA] = null;
-	revoked[SEAT_REVOKED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
-	revoked[SEAT_MODIFIED_AT] = revoked[SEAT_REVOKED_AT];
-	if (!direct_seat_update(&event->ids.id, revoked))
-		return false;
-	purchase_count(change);
-	if (claimed)
-		sessions_end_unclaimed(uuid_array(&event->ids.id, sizeof(pg_uuid_t), 1).value);
-	event->seat = seat_form(revoked, seat_type(), context);
-	return true;
 }
 
 /* Revokes a locked seat by a statement. */
@@ -181,17 +254,17 @@ revoke_by_statement(SeatEvent *event, TimestampTz now, MemoryContext context)
 
 /*
  * Revokes a locked seat that is not revoked yet, and records the event; returns the seat, in a
- * memory context.  All values of the seat are given if its row can be updated without the executor.
+ * memory context.
  */
 static Datum
-revoke_one(SeatEvent *event, const NullableDatum *values, MemoryContext context)
+revoke_one(SeatEvent *event, MemoryContext context)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&event->ids.id), false}};
 	TimestampTz now = GetCurrentTimestamp();
 	uint64 before = statements_writing();
 	Rows rows;
 
-	if (values == NULL || !revoke_directly(event, values, now, context))
+	if (change_directly(&revoking, event, 1, now, context) == 0)
 		revoke_by_statement(event, now, context);
 	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event, 1);
 	if (statements_writing() == before || !owner_has_triggers())
@@ -208,14 +281,13 @@ revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	SeatEvent event = {.ids.id = *seat_id};
 	NullableDatum values[SEAT_COLUMNS];
 	Purchase purchase;
-	bool direct;
 	Datum seat;
 
 	SPI_connect();
 	event.purchase = find_purchase_of(seat_id);
 	if (!purchase_lock(event.purchase, &purchase))
 		raise_error(SEAT_NOT_FOUND);
-	direct = lock_and_read(seat_id, values);
+	lock_and_read(seat_id, values);
 	(void) organization_allowed(&purchase.organization_id);
 	if (values[SEAT_CUSTOMER_ID].isnull)
 		seat = seat_form(values, type->tdtypeid, caller);
@@ -223,7 +295,7 @@ revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	{
 		event.ids.organization_id = purchase.organization_id;
 		event.ids.customer_id = *DatumGetUUIDP(values[SEAT_CUSTOMER_ID].value);
-		seat = revoke_one(&event, direct ? values : NULL, caller);
+		seat = revoke_one(&event, caller);
 	}
 	SPI_finish();
 	return seat;
@@ -267,8 +339,6 @@ static Statement lock_seats[PURCHASE_KINDS] = {
 	[PURCHASE_ORDER] = LOCK_SEATS("order_id"),
 };
 
-static Statement set_all_revoked = CHANGE_SEATS(REVOKED_COLUMNS, IS_REVOKED);
-
 /* Reads the seats in some rows, as a statement that locks them returns them. */
 static SeatEvent *
 read_events(const Rows *rows)
@@ -288,32 +358,43 @@ read_events(const Rows *rows)
 	return events;
 }
 
+/* Changes some locked seats by a statement. */
+static void
+change_by_statement(Statement *statement, SeatEvent *events, int count, TimestampTz now)
+{
+	NullableDatum arguments[] = {
+		uuid_array(&events->ids.id, sizeof(SeatEvent), count),
+		{TimestampTzGetDatum(now), false},
+	};
+	Rows rows = statement_change(statement, arguments, count);
+
+	for (int i = 0; i < count; i++)
+	{
+		int position = DatumGetInt32(rows_required(&rows, i, SEAT_FIELD_COUNT + 1)) - 1;
+
+		events[position].seat = read_seat(&rows, i, CurrentMemoryContext);
+	}
+	rows_free(&rows);
+}
+
 /*
  * Changes the seats in some rows, frees the rows, and records an event for each seat.
  *
  * Locks: the sessions of the seats, if they end.
  */
 static void
-change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
+change_batch(Rows *rows, SeatChange *change, RevokeReason reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int count = (int) rows->count;
 	SeatEvent *events = read_events(rows);
-	NullableDatum arguments[] = {
-		uuid_array(&events->ids.id, sizeof(SeatEvent), count),
-		{TimestampTzGetDatum(now), false},
-	};
+	int done;
 
 	rows_free(rows);
-	*rows = statement_change(change, arguments, count);
-	for (int i = 0; i < count; i++)
-	{
-		int position = DatumGetInt32(rows_required(rows, i, SEAT_FIELD_COUNT + 1)) - 1;
-
-		events[position].seat = read_seat(rows, i, CurrentMemoryContext);
-	}
-	rows_free(rows);
-	event_record((EventKind){type, reason, now}, events, count);
+	done = change_directly(change, events, count, now, CurrentMemoryContext);
+	if (done < count)
+		change_by_statement(&change->statement, events + done, count - done, now);
+	event_record((EventKind){change->event, reason, now}, events, count);
 }
 
 /*
@@ -324,8 +405,8 @@ change_batch(Rows *rows, Statement *change, EventType type, RevokeReason reason)
  * Locks: what the statement locks, then the sessions of the seats, if they end.
  */
 int
-change_seats(Statement *lock, const NullableDatum *arguments, Statement *change,
-			 EventType type, RevokeReason reason)
+change_seats(Statement *lock, const NullableDatum *arguments, SeatChange *change,
+			 RevokeReason reason)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "seats to be changed",
 												ALLOCSET_DEFAULT_SIZES);
@@ -341,7 +422,7 @@ change_seats(Statement *lock, const NullableDatum *arguments, Statement *change,
 		CHECK_FOR_INTERRUPTS();
 		found = rows.count;
 		if (found > 0)
-			change_batch(&rows, change, type, reason);
+			change_batch(&rows, change, reason);
 		count += (int) found;
 		MemoryContextReset(batch);
 	} while (found == MAX_BATCH);
@@ -362,8 +443,7 @@ revoke_all(PurchaseId purchase, RevokeReason reason)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
 
-	return change_seats(&lock_seats[purchase.kind], arguments, &set_all_revoked, EVENT_REVOKED,
-						reason);
+	return change_seats(&lock_seats[purchase.kind], arguments, &revoking, reason);
 }
 
 static Statement lock_seats_of_customer = {
@@ -384,8 +464,7 @@ revoke_seats_of_customer(const pg_uuid_t *customer_id, RevokeReason reason)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(customer_id), false}};
 
-	return change_seats(&lock_seats_of_customer, arguments, &set_all_revoked, EVENT_REVOKED,
-						reason);
+	return change_seats(&lock_seats_of_customer, arguments, &revoking, reason);
 }
 
 /*
@@ -554,8 +633,7 @@ seats_release_expired_seats(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) statement_execute(&stop_watching, arguments);
 	for (int kind = 0; kind < PURCHASE_KINDS; kind++)
-		count += change_seats(&lock_expired[kind], arguments, &set_all_revoked, EVENT_REVOKED,
-							  REASON_RELEASED);
+		count += change_seats(&lock_expired[kind], arguments, &revoking, REASON_RELEASED);
 	SPI_finish();
 	PG_RETURN_INT32(count);
 }

@@ -27,8 +27,17 @@
 		.nargs = 2, .argtypes = {UUIDARRAYOID, TIMESTAMPTZOID}, .table = "customer_seats", \
 	}
 
-extern int change_seats(Statement *lock, const NullableDatum *arguments, Statement *change,
-						EventType type, RevokeReason reason);
+/* A change of seats, and its event. */
+typedef struct SeatChange
+{
+	EventType event;
+	Statement statement; /* by CHANGE_SEATS */
+	/* Does the same to the values of a seat's columns. */
+	void (*set)(NullableDatum *values, TimestampTz now);
+} SeatChange;
+
+extern int change_seats(Statement *lock, const NullableDatum *arguments, SeatChange *change,
+						RevokeReason reason);
 extern int revoke_all(PurchaseId purchase, RevokeReason reason);
 extern int revoke_seats_of_customer(const pg_uuid_t *customer_id, RevokeReason reason);
 extern Datum revoke_operation(TupleDesc type, const pg_uuid_t *seat_id);

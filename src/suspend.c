@@ -11,8 +11,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "direct_seat.h"
 #include "event.h"
 #include "revoke.h"
 #include "statement.h"
@@ -40,12 +42,35 @@ static Statement lock_suspended[PURCHASE_KINDS] = {
 };
 
 /* The column is in no index, so these are HOT updates. */
-static Statement set_suspended = CHANGE_SEATS("suspended_at = $2", "s.suspended_at = $2");
+static void
+set_suspended(NullableDatum *values, TimestampTz now)
+{
+	values[SEAT_SUSPENDED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
+}
+
+static SeatChange suspending = {
+	.event = EVENT_SUSPENDED,
+	.statement = CHANGE_SEATS("suspended_at = $2", "s.suspended_at = $2"),
+	.set = set_suspended};
 
 /* House-keeping no longer watches the expiry of a seat that it has met while it was suspended. */
-static Statement set_usable = CHANGE_SEATS("suspended_at = NULL, expiry_watched = "
-										   "s.expiry_watched OR s.status = 'pending'",
-										   "s.suspended_at IS NULL");
+static void
+set_usable(NullableDatum *values, TimestampTz now pg_attribute_unused())
+{
+	bool pending = DatumGetObjectId(values[SEAT_STATUS].value) ==
+		direct_seat_status("pending");
+	bool watched = DatumGetBool(values[SEAT_EXPIRY_WATCHED].value);
+
+	values[SEAT_SUSPENDED_AT].isnull = true;
+	values[SEAT_EXPIRY_WATCHED].value = BoolGetDatum(watched || pending);
+}
+
+static SeatChange resuming = {
+	.event = EVENT_RESUMED,
+	.statement = CHANGE_SEATS("suspended_at = NULL, expiry_watched = "
+							  "s.expiry_watched OR s.status = 'pending'",
+							  "s.suspended_at IS NULL"),
+	.set = set_usable};
 
 /* A seat that is not as its purchase's status says. */
 #define FIND_SEAT(purchase) \
@@ -69,8 +94,7 @@ suspend_seats(PurchaseId purchase)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
 
-	(void) change_seats(&lock_usable[purchase.kind], arguments, &set_suspended,
-						EVENT_SUSPENDED, NO_REASON);
+	(void) change_seats(&lock_usable[purchase.kind], arguments, &suspending, NO_REASON);
 }
 
 /* Resumes the seats of a locked purchase, and records an event for each. */
@@ -79,8 +103,7 @@ resume_seats(PurchaseId purchase)
 {
 	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false}};
 
-	(void) change_seats(&lock_suspended[purchase.kind], arguments, &set_usable, EVENT_RESUMED,
-						NO_REASON);
+	(void) change_seats(&lock_suspended[purchase.kind], arguments, &resuming, NO_REASON);
 }
 
 /* Raises 09000 if a trigger of the owner has kept a seat from being suspended or resumed. */

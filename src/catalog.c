@@ -267,7 +267,6 @@ is_still_good(void)
 		return false;
 	if (page_is_unchanged())
 		return true;
-	good.page_lsn = InvalidXLogRecPtr;
 	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	/* VACUUM may have truncated the page away. */
 	result = ItemPointerGetBlockNumber(&good.place) < RelationGetNumberOfBlocks(extensions) &&

@@ -216,6 +216,27 @@ is_readable(const char *json)
 		strstr(json, "\\u") == NULL;
 }
 
+/*
+ * Tells whether a setting may have a field of a wanted name.  Without a backslash there are no
+ * escapes, and then a name is in it as it is, after a quote.  That is found out much faster than by
+ * the lexer.
+ */
+static bool
+may_have_field(const Search *search, const char *json)
+{
+	if (strchr(json, '\\') != NULL)
+		return true;
+	for (const char *quote = strchr(json, '"'); quote != NULL; quote = strchr(quote + 1, '"'))
+	{
+		for (int i = 0; i < search->count; i++)
+		{
+			if (pg_strncasecmp(quote + 1, search->names[i], strlen(search->names[i])) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Reads a setting; see request_read_headers() and request_read_jwt_claims(). */
 static void
 read_setting(const char *setting, Search search)
@@ -223,7 +244,7 @@ read_setting(const char *setting, Search search)
 	const char *json = GetConfigOption(setting, true, false);
 
 	memset(search.values, 0, search.count * sizeof(char *));
-	if (!is_readable(json))
+	if (!is_readable(json) || !may_have_field(&search, json))
 		return;
 	search.lexer = json_lexer_compat(json, strlen(json));
 	initStringInfo(&search.open);

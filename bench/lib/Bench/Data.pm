@@ -25,10 +25,11 @@ sub id
 	return query($database, "SELECT bench.id('$kind', $number)");
 }
 
-# Makes a database with so many seats and sessions, tokens of some of them known.
+# Makes a database with so many seats and as many sessions, or fewer; tokens of some of them are
+# known. One more subscription may have very many seats.
 sub fill_database
 {
-	my ($database, $seats, $known) = @_;
+	my ($database, $seats, $known, $sessions, $large) = @_;
 	my $path  = directory() . "/tokens";
 	my $start = time;
 
@@ -36,15 +37,20 @@ sub fill_database
 	query($database,  'CREATE EXTENSION pgcrypto; CREATE EXTENSION seats');
 	query($database,  "\\i $bench/setup.sql");
 	write_tokens($path, $seats, $known);
-	query($database, "\\i $bench/fill.sql", seats => $seats, tokens => $path);
+	query(
+		$database, "\\i $bench/fill.sql",
+		seats    => $seats,
+		sessions => $sessions // $seats,
+		large    => $large // 0,
+		tokens   => $path);
 
 	open my $file, '<', $path or die "$path: $!\n";
 	while (<$file>)
 	{
-		my (undef, $token, $hash, $session) = split /\t/;
+		my ($n, $token, $hash, $session) = split /\t/;
 
 		push @{ $pending{$database} },  [ $token, $hash =~ s/\\\\/\\/r ];
-		push @{ $sessions{$database} }, [$session];
+		push @{ $sessions{$database} }, [$session] if $n < ($sessions // $seats);
 	}
 	close $file;
 	unlink $path;

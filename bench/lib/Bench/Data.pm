@@ -12,7 +12,7 @@ use Bench::Client qw($bench write_input);
 use Bench::Server qw(query directory);
 use Bench::Token  qw(write_tokens);
 
-our @EXPORT_OK = qw(fill_database claims_input sessions_input make_subscription id);
+our @EXPORT_OK = qw(fill_database fill_rival claims_input sessions_input make_subscription id);
 
 # By the name of the database: tokens of pending seats with their hashes, and of sessions.
 my (%pending, %sessions);
@@ -57,6 +57,15 @@ sub fill_database
 	$pending{$database}  = [ shuffle @{ $pending{$database} } ];
 	$sessions{$database} = [ shuffle @{ $sessions{$database} } ];
 	printf "%s: filled with %d seats in %d s\n", $database, $seats, time - $start;
+}
+
+# Adds the tables and functions of somebody who keeps seats without the extension, with the rows
+# that the extension's tables have now.
+sub fill_rival
+{
+	my ($database) = @_;
+
+	query($database, "\\i $bench/rival/$_.sql") for qw(tables fill functions);
 }
 
 # Returns the input of so many claims, of seats that nobody has claimed.

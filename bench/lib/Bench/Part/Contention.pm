@@ -6,8 +6,8 @@ package Bench::Part::Contention;
 use strict;
 use warnings;
 
-use Bench::Client   qw(run_client write_input $bench);
-use Bench::Data     qw(fill_database claims_input make_subscription);
+use Bench::Client   qw(run_client write_input);
+use Bench::Data     qw(fill_database fill_rival claims_input make_subscription);
 use Bench::Results  qw(record);
 use Bench::Server   qw(start_server stop_server query log_size log_since);
 use Bench::Variants qw(interleaved);
@@ -109,7 +109,7 @@ sub prepare
 	@shared             = @tokens;
 	(undef, @tokens)    = make_subscription($database, 'one', $runs * $lines / $clients);
 	@one                = @tokens;
-	query($database, "\\i $bench/rival/$_.sql") for qw(tables functions fill);
+	fill_rival($database);
 	query($database, 'VACUUM ANALYZE; CHECKPOINT');
 }
 

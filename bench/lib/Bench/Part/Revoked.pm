@@ -20,8 +20,11 @@ my $revoked = 10_000;
 my $churned = 3000;
 
 # A prepared transaction holds back the clean-up of rows like a session with an old snapshot, and
-# outlives the server that the rounds were made in.
+# outlives the server that the rounds were made in. It does so in other databases, too, so it ends
+# before the next condition.
 my %settings = (max_prepared_transactions => 1);
+
+my $template = 'unrevoked';
 
 my ($subscription, @tokens, %next);
 
@@ -113,47 +116,55 @@ my @operations = (
 	[ 'assign', 'calls/assign_seat', 'bench_backend', \&assigns_input ],
 	[ 'claim',  'variants/seats',    'bench_caller',  \&claims_input ],);
 
-# Makes the databases of all conditions, as copies of one.
+# Makes the database that those of all conditions are copies of.
 sub prepare
 {
 	my ($plan) = @_;
-	my $database = 'none';
-	my $pending  = (1 + $plan->{rounds}) * (2 * $warm_up + $calls);
+	my $pending = (1 + $plan->{rounds}) * (2 * $warm_up + $calls);
 
-	fill_database($database, 1.1 * $plan->{revoked}, 1, 1);
-	($subscription, @tokens) = make_subscription($database, 'measured', $pending + $claimed);
-	query($database,
-		join ';', map {"SELECT FROM seats.claim_seat('$_->[0]')"} splice @tokens, 0, $claimed);
-	query($database, 'VACUUM ANALYZE');
-	foreach my $copy (grep { $_ ne $database } sort keys %conditions)
-	{
-		query('postgres', "CREATE DATABASE $copy TEMPLATE $database STRATEGY file_copy");
-	}
-	$conditions{$_}[1]->($_) for sort keys %conditions;
+	fill_database($template, 1.1 * $plan->{revoked}, 1, 1);
+	($subscription, @tokens) = make_subscription($template, 'measured', $pending + $claimed);
+	query($template,
+		join ';', map { "SELECT FROM seats.claim_seat('$_->[0]')" } splice @tokens, 0, $claimed);
 }
 
-# Measures all operations under all conditions once by one means.
+# Measures all calls in a database once by one means.
 sub measure_all
 {
-	my ($measure, $count) = @_;
+	my ($database, $measure, $count) = @_;
 
-	foreach my $database (sort keys %conditions)
+	foreach (@operations)
 	{
-		# The first session in a database makes files that all others use.
-		query($database, 'SELECT 1');
-		foreach (@operations)
-		{
-			my ($operation, $call, $role, $make_input) = @$_;
-			my $cost = $count->(
-				$call, sub { $make_input->($database, $_[0]) },
-				database => $database,
-				role     => $role,
-				warm_up  => $warm_up,
-				calls    => $calls);
+		my ($operation, $call, $role, $make_input) = @$_;
+		my $cost = $count->(
+			$call, sub { $make_input->($database, $_[0]) },
+			database => $database,
+			role     => $role,
+			warm_up  => $warm_up,
+			calls    => $calls);
 
-			record('revoked', $operation, $conditions{$database}[0], $measure, $cost);
-		}
+		record('revoked', $operation, $conditions{$database}[0], $measure, $cost);
 	}
+}
+
+# Measures a condition.
+sub measure_condition
+{
+	my ($plan, $database) = @_;
+
+	start_server(undef, %settings);
+	query('postgres', "CREATE DATABASE $database TEMPLATE $template STRATEGY file_copy");
+	$conditions{$database}[1]->($database);
+	measure_all($database, 'buffers', sub { counts_per_call(@_)->{buffers} });
+	stop_server();
+
+	start_callgrind($database, %settings);
+	measure_all($database, 'instructions', sub { (instructions_per_call(@_))[0] })
+	  for 1 .. $plan->{rounds};
+	query($database,
+		q{SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts \gexec});
+	query('postgres', "DROP DATABASE $database");
+	stop_server();
 }
 
 sub run
@@ -162,14 +173,8 @@ sub run
 
 	start_server(undef, %settings);
 	prepare($plan);
-	measure_all('buffers', sub { counts_per_call(@_)->{buffers} });
 	stop_server();
-
-	start_callgrind('none', %settings);
-	measure_all('instructions', sub { (instructions_per_call(@_))[0] }) for 1 .. $plan->{rounds};
-	query('rounds', q{ROLLBACK PREPARED 'old'});
-	query('postgres', "DROP DATABASE $_") for sort keys %conditions;
-	stop_server();
+	measure_condition($plan, $_) for sort keys %conditions;
 }
 
 1;

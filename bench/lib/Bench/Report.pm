@@ -423,21 +423,26 @@ sub claims_rows
 }
 
 # Returns the rows of the plot of sizes: for each call its name, and then how many seats there are,
-# thousands of instructions, and buffers; two empty ones between calls.
+# thousands of instructions, buffers, and both in a subscription of very many seats, where it was
+# measured; two empty ones between calls.
 sub size_rows
 {
-	my @calls = sort { $a cmp $b } uniq map { $_->[3] eq 'instructions' ? $_->[1] : () }
-	  matching('size');
+	my @calls = sort +uniq map { $_->[3] eq 'instructions' ? $_->[1] : () } matching('size');
 	my @sizes =
 	  sort { $a <=> $b } uniq map { $_->[2] =~ /^(\d+) rows/ ? $1 : () } matching('size');
 
 	my @rows = map {
 		my $call = $_;
+		my ($many) =
+		  map { $_->[1] eq $call && $_->[2] =~ /^subscription/ ? $_->[2] : () } matching('size');
 		[], [], [$call], map {
-			my $size = $_;
+			my $size  = $_;
+			my @where = ("$size rows", $size == $sizes[-1] ? $many // '' : '');
 			[   $size,
-				figure('size', $call, "$size rows", 'instructions') / 1000,
-				figure('size', $call, "$size rows", 'buffers') ]
+				map {
+					(   (figure('size', $call, $_, 'instructions') // 'nan') / 1000,
+						figure('size', $call, $_, 'buffers') // 'nan')
+				} @where ]
 		} @sizes
 	} @calls;
 

@@ -10,7 +10,7 @@ use List::Util qw(sum uniq);
 
 use Bench::Results qw(figure mean_of values_of matching);
 
-our @EXPORT_OK = qw(goals);
+our @EXPORT_OK = qw(goals none_revoked);
 
 # How much a backend may grow in kB over all its claims, a page here and there being the
 # allocator's.
@@ -121,18 +121,24 @@ sub size_goals
 	} @cases;
 }
 
+# Returns the condition that one with revoked seats is compared with.
+sub none_revoked
+{
+	return 'no revoked seats' . ($_[0] =~ /(behind an old snapshot)/ ? ", $1" : '');
+}
+
 # Revoked seats cost nothing. What a list reads behind an old snapshot is not the extension's.
 sub revoked_goals
 {
-	my $none       = 'no revoked seats';
-	my @conditions = grep { $_ ne $none } uniq map { $_->[2] } matching('revoked');
+	my @conditions = grep { !/^no/ } uniq map { $_->[2] } matching('revoked');
 
 	return map {
 		my $condition = $_;
+		my $none      = none_revoked($condition);
 		map {
 			my $call = $_;
 			map {
-				[   "$call, $condition, $_, of none revoked",
+				[   "$call, $condition, $_, of $none",
 					ratio(map { figure('revoked', $call, @$_) }[ $condition, $_ ], [ $none, $_ ]),
 					'<=', 1.05 ]
 			} qw(instructions buffers)

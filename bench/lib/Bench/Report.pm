@@ -8,7 +8,7 @@ use Exporter 'import';
 use List::Util qw(sum uniq);
 
 use Bench::Client   qw($bench);
-use Bench::Goals    qw(goals);
+use Bench::Goals    qw(goals none_revoked);
 use Bench::Machine  qw(machine);
 use Bench::Results  qw(figure matching values_of);
 use Bench::Server   qw(directory);
@@ -250,7 +250,7 @@ sub revoked_table
 				map {
 					middle($unit{$_}, 'revoked', $call, $condition, $_),
 					  quotient(map { figure('revoked', $call, @$_) }[ $condition, $_ ],
-						[ 'no revoked seats', $_ ])
+						[ none_revoked($condition), $_ ])
 				} qw(instructions buffers) ]
 		} sort @rows);
 }

@@ -28,6 +28,16 @@ my $template = 'unrevoked';
 
 my ($subscription, @tokens, %next);
 
+# Begins what holds back the clean-up of rows.
+sub hold_snapshot
+{
+	my ($database) = @_;
+
+	query($database,
+		q{BEGIN; SELECT pg_current_xact_id() \g /dev/null
+		PREPARE TRANSACTION 'old'});
+}
+
 # Executes SQL without triggers and foreign keys, and cleans up.
 sub change
 {
@@ -61,7 +71,13 @@ sub claims_input
 # How the subscription, and those beside it, come to their revoked seats, by the name of the
 # condition's database.
 my %conditions = (
-	none => [ 'no revoked seats', sub { change($_[0], 'SELECT') } ],
+	none     => [ 'no revoked seats', sub { change($_[0], 'SELECT') } ],
+	snapshot => [
+		'no revoked seats, behind an old snapshot',
+		sub {
+			change($_[0], 'SELECT');
+			hold_snapshot($_[0]);
+		} ],
 	others => [
 		'revoked seats in other subscriptions',
 		sub {
@@ -94,9 +110,7 @@ my %conditions = (
 			my ($database) = @_;
 
 			change($database, 'SELECT');
-			query($database,
-				q{BEGIN; SELECT pg_current_xact_id() \g /dev/null
-				PREPARE TRANSACTION 'old'});
+			hold_snapshot($database);
 			run_client(
 				'calls/assign_and_revoke', assigns_input($database, $churned),
 				database => $database,

@@ -27,7 +27,7 @@ my %added = (
 	'pgaudit, log = none'               => { shared_preload_libraries => 'pgaudit' },
 	'pgaudit, log = function and write' => {
 		shared_preload_libraries => 'pgaudit',
-		'pgaudit.log'            => "'function,write'" },
+		'pgaudit.log'            => 'function,write' },
 	'session_token_format = jwt'        => { 'seats.session_token_format' => 'jwt' },);
 
 # Tells whether the server can load what is added.

@@ -17,7 +17,7 @@ use Bench::Server  qw(create_cluster start_server stop_server);
 my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size
   statements extras revoked contention);
 
-# How much is measured: in a few minutes, or with --full in half an hour.
+# How much is measured: in a few minutes, or with --full in an hour.
 my %plans = (
 	bench => {
 		shop          => 360_000,

@@ -21,9 +21,6 @@ my %added = (
 	'nothing'                           => {},
 	'track_functions = all'             => { track_functions => 'all' },
 	'pg_stat_statements'                => { shared_preload_libraries => 'pg_stat_statements' },
-	'pg_stat_statements, track = all'   => {
-		shared_preload_libraries   => 'pg_stat_statements',
-		'pg_stat_statements.track' => 'all' },
 	'pgaudit, log = none'               => { shared_preload_libraries => 'pgaudit' },
 	'pgaudit, log = function and write' => {
 		shared_preload_libraries => 'pgaudit',

@@ -14,9 +14,10 @@ use Bench::Report  qw(report);
 use Bench::Results qw(write_results);
 use Bench::Server  qw(create_cluster start_server stop_server);
 
-my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size statements);
+my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size
+  statements extras revoked contention);
 
-# How much is measured: in a few minutes, or with --full in half an hour.
+# How much is measured: in a few minutes, or with --full in an hour.
 my %plans = (
 	bench => {
 		shop          => 360_000,
@@ -27,7 +28,10 @@ my %plans = (
 		memory        => 50_000,
 		churn         => 30_000,
 		events        => 1_000_000,
-		sizes         => [ 10_000, 1_000_000 ],
+		revoked       => 100_000,
+		contention    => 5,
+		sizes         => [ 1000, 300_000 ],
+		purchase      => 100_000,
 		large_buffers => '2GB', },
 	full => {
 		shop          => 1_000_000,
@@ -38,7 +42,10 @@ my %plans = (
 		memory        => 1_000_000,
 		churn         => 200_000,
 		events        => 3_000_000,
-		sizes         => [ 10_000, 1_000_000, 10_000_000 ],
+		revoked       => 1_000_000,
+		contention    => 15,
+		sizes         => [ 1000, 1_000_000, 20_000_000 ],
+		purchase      => 1_000_000,
 		large_buffers => '8GB', },);
 
 GetOptions(\my %options,
@@ -59,7 +66,8 @@ $| = 1;
 srand 4;
 build_client($options{work});
 create_cluster($options{work}, $options{installation});
-if (grep { !/^(memory|fillfactor|churn|size|statements)$/ } @selected)
+my $own_data = qr/^(memory|fillfactor|churn|size|statements|extras|revoked|contention)$/;
+if (grep { !/$own_data/ } @selected)
 {
 	start_server();
 	fill_database('shop', $plan->{shop}, $plan->{shop});

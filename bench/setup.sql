@@ -6,11 +6,13 @@ DO $$
 DECLARE
 	wanted text;
 BEGIN
-	FOREACH wanted IN ARRAY ARRAY['caller', 'writer', 'backend'] LOOP
+	FOREACH wanted IN ARRAY ARRAY['caller', 'writer', 'backend', 'monitor'] LOOP
 		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bench_' || wanted) THEN
 			EXECUTE format('CREATE ROLE bench_%s LOGIN', wanted);
 		END IF;
 	END LOOP;
+	SET LOCAL client_min_messages = warning;
+	GRANT pg_monitor TO bench_monitor;
 END
 $$;
 

@@ -12,7 +12,7 @@ use Bench::Client qw($bench write_input);
 use Bench::Server qw(query directory);
 use Bench::Token  qw(write_tokens);
 
-our @EXPORT_OK = qw(fill_database claims_input sessions_input make_subscription id);
+our @EXPORT_OK = qw(fill_database fill_rival claims_input sessions_input make_subscription id);
 
 # By the name of the database: tokens of pending seats with their hashes, and of sessions.
 my (%pending, %sessions);
@@ -25,10 +25,11 @@ sub id
 	return query($database, "SELECT bench.id('$kind', $number)");
 }
 
-# Makes a database with so many seats and sessions, tokens of some of them known.
+# Makes a database with so many seats and as many sessions, or fewer; tokens of some of them are
+# known. One more subscription may have very many seats.
 sub fill_database
 {
-	my ($database, $seats, $known) = @_;
+	my ($database, $seats, $known, $sessions, $large) = @_;
 	my $path  = directory() . "/tokens";
 	my $start = time;
 
@@ -36,21 +37,35 @@ sub fill_database
 	query($database,  'CREATE EXTENSION pgcrypto; CREATE EXTENSION seats');
 	query($database,  "\\i $bench/setup.sql");
 	write_tokens($path, $seats, $known);
-	query($database, "\\i $bench/fill.sql", seats => $seats, tokens => $path);
+	query(
+		$database, "\\i $bench/fill.sql",
+		seats    => $seats,
+		sessions => $sessions // $seats,
+		large    => $large // 0,
+		tokens   => $path);
 
 	open my $file, '<', $path or die "$path: $!\n";
 	while (<$file>)
 	{
-		my (undef, $token, $hash, $session) = split /\t/;
+		my ($n, $token, $hash, $session) = split /\t/;
 
 		push @{ $pending{$database} },  [ $token, $hash =~ s/\\\\/\\/r ];
-		push @{ $sessions{$database} }, [$session];
+		push @{ $sessions{$database} }, [$session] if $n < ($sessions // $seats);
 	}
 	close $file;
 	unlink $path;
 	$pending{$database}  = [ shuffle @{ $pending{$database} } ];
 	$sessions{$database} = [ shuffle @{ $sessions{$database} } ];
 	printf "%s: filled with %d seats in %d s\n", $database, $seats, time - $start;
+}
+
+# Adds the tables and functions of somebody who keeps seats without the extension, with the rows
+# that the extension's tables have now.
+sub fill_rival
+{
+	my ($database) = @_;
+
+	query($database, "\\i $bench/rival/$_.sql") for qw(tables fill functions);
 }
 
 # Returns the input of so many claims, of seats that nobody has claimed.

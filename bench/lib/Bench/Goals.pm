@@ -6,11 +6,11 @@ use warnings;
 
 use Exporter 'import';
 
-use List::Util qw(sum);
+use List::Util qw(sum uniq);
 
 use Bench::Results qw(figure mean_of values_of matching);
 
-our @EXPORT_OK = qw(goals);
+our @EXPORT_OK = qw(goals none_revoked);
 
 # How much a backend may grow in kB over all its claims, a page here and there being the
 # allocator's.
@@ -96,26 +96,65 @@ sub size_goals
 {
 	my @sizes = sizes();
 	my ($small, $large) = map { ($_ // '') . ' rows' } @sizes[ 0, -1 ];
-	my @cases = (
-		(   map { [ $_, $small, $large ] } 'claim_seat',
-			'authenticate',
+	my @subscriptions = uniq map { $_->[2] =~ /^subscription/ ? $_->[2] : () } matching('size');
+	my @changes       = qw(claim_seat assign_seat resend_invitation revoke_seat);
+	my @cases         = (
+		(   map {
+				my $call = $_;
+				map { [ $call, $small, $_, 1.15 ] } $large, @subscriptions
+			} @changes),
+		(   map { [ $_, $small, $large, 1.25 ] } 'authenticate',
 			'list_seats, per seat',
 			'purge_expired_sessions, per row',
-			'assign_seat'),
-		[ 'assign_seat',          $large, 'subscription of 100000' ],
-		[ 'list_seats, per seat', $large, 'subscription of 10000' ]);
+			'usage of one subscription'),
+		map { [ 'list_seats, per seat', $large, $_, 1.25 ] } @subscriptions);
 
 	return map {
-		my ($what, $from, $to) = @$_;
+		my ($what, $from, $to, $bound) = @$_;
 
 		map {
-			[   "$what, $_: $to, of $from",
-				ratio(
-					map { figure('size', $what, $_->[0], $_->[1]) }[ $to, $_ ],
-					[ $from, $_ ]),
-				'<=', 1.25 ]
-		} qw(instructions buffers)
+			my ($measure, $most) = @$_;
+			[   "$what, $measure: $to, of $from",
+				ratio(map { figure('size', $what, $_, $measure) } $to, $from),
+				'<=', $most ]
+		} [ 'instructions', $bound ], $what =~ /^(resend|revoke|usage)/ ? () : [ 'buffers', 1.25 ]
 	} @cases;
+}
+
+# Returns the condition that one with revoked seats is compared with.
+sub none_revoked
+{
+	return 'no revoked seats' . ($_[0] =~ /(behind an old snapshot)/ ? ", $1" : '');
+}
+
+# Revoked seats cost nothing. What a list reads behind an old snapshot is not the extension's.
+sub revoked_goals
+{
+	my @conditions = grep { !/^no/ } uniq map { $_->[2] } matching('revoked');
+
+	return map {
+		my $condition = $_;
+		my $none      = none_revoked($condition);
+		map {
+			my $call = $_;
+			map {
+				[   "$call, $condition, $_, of $none",
+					ratio(map { figure('revoked', $call, @$_) }[ $condition, $_ ], [ $none, $_ ]),
+					'<=', 1.05 ]
+			} qw(instructions buffers)
+		} 'assign', 'claim', $condition =~ /snapshot/ ? () : 'list of claimed'
+	} @conditions;
+}
+
+# Many clients wait no longer than for the rival.
+sub contention_goals
+{
+	return map {
+		my $scenario = $_;
+		[   "32 clients $scenario, 99th percentile of latency, of the rival",
+			ratio(map { figure('contention', $scenario, $_, 'p99') } qw(seats rival)),
+			'<=', 1.1 ]
+	} uniq map { $_->[1] } matching('contention');
 }
 
 # Many at once, and reading.
@@ -189,7 +228,8 @@ sub refusal_goals
 sub goals
 {
 	my @goals = grep { defined $_->[1] } claim_goals(), lock_goals(), size_goals(),
-	  other_calls_goals(), endurance_goals(), refusal_goals();
+	  other_calls_goals(), endurance_goals(), refusal_goals(), revoked_goals(),
+	  contention_goals();
 
 	return map {
 		my ($what, $figure, $relation, $bound) = @$_;

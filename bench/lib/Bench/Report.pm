@@ -8,7 +8,7 @@ use Exporter 'import';
 use List::Util qw(sum uniq);
 
 use Bench::Client   qw($bench);
-use Bench::Goals    qw(goals);
+use Bench::Goals    qw(goals none_revoked);
 use Bench::Machine  qw(machine);
 use Bench::Results  qw(figure matching values_of);
 use Bench::Server   qw(directory);
@@ -192,6 +192,109 @@ sub direct_table
 		} @names);
 }
 
+# Returns a figure in relation to another, or '' where one was not measured.
+sub quotient
+{
+	my ($dividend, $divisor) = @_;
+
+	return defined $dividend && defined $divisor ? sprintf '%.2f', $dividend / $divisor : '';
+}
+
+# What calls cost by the size of tables, in thousands of instructions.
+sub growth_table
+{
+	my @calls = uniq map { $_->[3] eq 'instructions' ? $_->[1] : () } matching('size');
+	my @conditions =
+	  sort { sort_key($a) cmp sort_key($b) } uniq map { $_->[3] eq 'instructions' ? $_->[2] : () }
+	  matching('size');
+	my ($small, $large) = (grep { /rows/ } @conditions)[ 0, -1 ];
+
+	return table(
+		[ 'call', (map { s/ rows$/ seats/r } @conditions), 'most / fewest' ],
+		map {
+			my $call = $_;
+			[   $call,
+				(map { middle(1000, 'size', $call, $_, 'instructions') } @conditions),
+				quotient(map { figure('size', $call, $_, 'instructions') } $large, $small) ]
+		} sort @calls);
+}
+
+# What monitoring costs where tables are largest.
+sub monitoring_table
+{
+	my @queries = grep { $_->[3] eq 'ms' } matching('size');
+
+	return table(
+		[ 'query', 'seats', 'ms', 'buffers' ],
+		map {
+			my (undef, $what, $condition) = @$_;
+			[   $what,
+				$condition =~ s/ rows//r,
+				map { middle(1, 'size', $what, $condition, $_) } qw(ms buffers) ]
+		} @queries);
+}
+
+# What calls cost beside revoked seats, and in relation to where there are none.
+sub revoked_table
+{
+	my @rows = uniq map { join "\t", @$_[ 1, 2 ] } matching('revoked');
+
+	return table(
+		[   'call', 'condition', 'thousands of instructions', 'of none revoked', 'buffers',
+			'of none revoked' ],
+		map {
+			my ($call, $condition) = split /\t/;
+			my %unit = (instructions => 1000, buffers => 1);
+			[   $call,
+				$condition,
+				map {
+					middle($unit{$_}, 'revoked', $call, $condition, $_),
+					  quotient(map { figure('revoked', $call, @$_) }[ $condition, $_ ],
+						[ none_revoked($condition), $_ ])
+				} qw(instructions buffers) ]
+		} sort @rows);
+}
+
+# What is added to a claim, and to the check of a session.
+sub extras_table
+{
+	my @calls = sort +uniq map { $_->[1] } matching('extras');
+
+	return table(
+		[ 'call', 'thousands of instructions', 'added', 'ratio' ],
+		map {
+			my $call  = $_;
+			my $plain = $call =~ /^claim_seat/ ? 'claim_seat, nothing' : 'authenticate, nothing';
+			my ($own, $base) = map { figure('extras', $_, 'all', 'instructions') } $call, $plain;
+			[   $call =~ s/nothing$/nothing added/r,
+				middle(1000, 'extras', $call, 'all', 'instructions'),
+				sprintf('%.1f', ($own - $base) / 1000),
+				quotient($own, $base) ]
+		} @calls);
+}
+
+# What 32 clients at once get, beside the rival's.
+sub contention_table
+{
+	my @scenarios = sort +uniq map { $_->[1] } matching('contention');
+	my @measures  = qw(tps p99 waits);
+
+	return table(
+		[   '32 clients',
+			(   map { ($_, 'rival') } 'calls per second',
+				'p99, microseconds', 'waits per 1,000 calls'),
+			'p99, of the rival' ],
+		map {
+			my $scenario = $_;
+			[   $scenario,
+				(   map {
+						my $measure = $_;
+						map { middle(1, 'contention', $scenario, $_, $measure) } qw(seats rival)
+					} @measures),
+				quotient(map { figure('contention', $scenario, $_, 'p99') } qw(seats rival)) ]
+		} @scenarios);
+}
+
 # How large tables and indexes are in the course of churn.
 sub churn_table
 {
@@ -231,8 +334,13 @@ sub tables
 					my $how = $_;
 					map { [ "$how, $_", 1, "$how, $_" ] } @kinds
 				} qw(logged sampled)) ],
-		[   'Other calls, and size',
+		[   'Size',
 			part_table('size', [ 'call', 'condition' ], \@instructions, \@buffers) ],
+		[ 'Growth, thousands of instructions', growth_table() ],
+		[ 'Monitoring of large tables',        monitoring_table() ],
+		[ 'Revoked seats',                     revoked_table() ],
+		[ 'What other modules and settings add', extras_table() ],
+		[ 'Contention',                        contention_table() ],
 		[   'A thousand seats',
 			part_table('many', ['way'], [ 'seats per second', 1, 'seats per second' ]) ],
 		[ 'Reads', part_table('reads', ['call'], \@instructions) ],
@@ -314,24 +422,27 @@ sub claims_rows
 	return grep { @$_ == 10 } @rows;
 }
 
-# Returns the rows of the plot of sizes: for each call its name, and then how many rows there
-# are, and instructions and buffers in relation to those of the smallest; two empty ones
-# between calls.
+# Returns the rows of the plot of sizes: for each call its name, and then how many seats there are,
+# thousands of instructions, buffers, and both in a subscription of very many seats, where it was
+# measured; two empty ones between calls.
 sub size_rows
 {
-	my @calls = sort { $a cmp $b } uniq map { $_->[1] } matching('size');
+	my @calls = sort +uniq map { $_->[3] eq 'instructions' ? $_->[1] : () } matching('size');
 	my @sizes =
 	  sort { $a <=> $b } uniq map { $_->[2] =~ /^(\d+) rows/ ? $1 : () } matching('size');
 
 	my @rows = map {
 		my $call = $_;
-		my %smallest =
-		  map { $_ => figure('size', $call, "$sizes[0] rows", $_) } qw(instructions buffers);
+		my ($many) =
+		  map { $_->[1] eq $call && $_->[2] =~ /^subscription/ ? $_->[2] : () } matching('size');
 		[], [], [$call], map {
-			my $size = $_;
+			my $size  = $_;
+			my @where = ("$size rows", $size == $sizes[-1] ? $many // '' : '');
 			[   $size,
-				map { figure('size', $call, "$size rows", $_) / $smallest{$_} }
-				  qw(instructions buffers) ]
+				map {
+					(   (figure('size', $call, $_, 'instructions') // 'nan') / 1000,
+						figure('size', $call, $_, 'buffers') // 'nan')
+				} @where ]
 		} @sizes
 	} @calls;
 
@@ -368,6 +479,11 @@ sub report
 	write_file("$results/summary.md", summary_table());
 	write_file("$results/goals.md",   table([qw(goal figure bound result)], goals()));
 	write_file("$results/direct.md",  direct_table());
+	write_file("$results/growth.md",     growth_table());
+	write_file("$results/monitoring.md", monitoring_table());
+	write_file("$results/revoked.md",    revoked_table());
+	write_file("$results/extras.md",     extras_table());
+	write_file("$results/contention.md", contention_table());
 	write_file("$results/table.md",   "# Results\n\n", join "\n", $machine, @tables);
 	plot($results, 'claims', claims_rows());
 	plot($results, 'size',   size_rows());

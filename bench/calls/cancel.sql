@@ -1,0 +1,1 @@
+UPDATE seats.subscriptions SET status = 'canceled' WHERE id = :subscription

@@ -1,0 +1,1 @@
+SELECT seats.check_session()

@@ -1,0 +1,1 @@
+SELECT * FROM seats.my_seats

@@ -1,0 +1,1 @@
+SELECT * FROM seats.usage WHERE subscription_id = :subscription

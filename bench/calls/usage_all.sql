@@ -1,0 +1,1 @@
+SELECT sum(purchased), sum(pending), sum(expired), sum(claimed), sum(free) FROM seats.usage

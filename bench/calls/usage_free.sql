@@ -1,0 +1,1 @@
+SELECT sum(purchased), sum(free) FROM seats.usage

@@ -1,0 +1,1 @@
+SELECT * FROM rival.assign_seats(:subscription, :emails)

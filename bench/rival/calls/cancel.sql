@@ -1,0 +1,1 @@
+SELECT rival.cancel(:subscription)

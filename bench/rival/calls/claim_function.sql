@@ -1,0 +1,1 @@
+SELECT * FROM rival.claim_seat(:token)

@@ -1,0 +1,1 @@
+SELECT * FROM rival.resend_invitation(:seat)

@@ -1,0 +1,1 @@
+SELECT * FROM rival.revoke_seat(:seat)

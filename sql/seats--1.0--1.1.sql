@@ -124,6 +124,10 @@ ALTER TABLE seats.customer_seats
 			END);
 COMMENT ON COLUMN seats.customer_seats.suspended_at IS 'When the seat was suspended because its subscription is paused or unpaid; null if it is not';
 
+DROP INDEX seats.customer_seats_customer_id_idx;
+ALTER INDEX seats.customer_seats_subscription_customer_key SET (deduplicate_items = off);
+ALTER INDEX seats.customer_seats_order_customer_key SET (deduplicate_items = off);
+
 -- A revoked seat has no metadata, and a seat has its customer's current address. The trigger of 1.0 would compare the counts of the
 -- purchases of all these seats, and none of them changes.
 ALTER TABLE seats.customer_seats DISABLE TRIGGER seats_updated;
@@ -132,6 +136,7 @@ UPDATE seats.customer_seats AS s SET customer_email = c.email
 FROM seats.customers AS c
 WHERE c.id = s.customer_id AND s.customer_email IS DISTINCT FROM c.email COLLATE "C";
 ALTER TABLE seats.customer_seats ENABLE TRIGGER seats_updated;
+CREATE INDEX customer_seats_customer_id_idx ON seats.customer_seats (customer_id) WHERE customer_id IS NOT NULL;
 
 ALTER TABLE seats.subscriptions
 	DROP CONSTRAINT subscriptions_status_check,

@@ -412,7 +412,8 @@ COMMENT ON INDEX seats.orders_customer_id_idx IS 'Finds the orders that a custom
 -- No index mentions a column that a claim changes, and pages keep room for new versions, so a claim is a HOT
 -- update. The two unique indexes on the customer let a customer hold one seat of a purchase. A revoked seat has no
 -- customer, so there may be any number of them, and the same indexes find a revoked row to reuse. They are partial,
--- because each seat needs only one of them.
+-- because each seat needs only one of them. Their entries are not merged, because an entry that stands for several rows
+-- cannot be marked as dead before all of them are. The index by customer leaves out revoked seats.
 CREATE TABLE seats.customer_seats (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customer_seats_pkey PRIMARY KEY,
 	organization_id uuid NOT NULL,

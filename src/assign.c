@@ -55,6 +55,8 @@ typedef struct Allocation
 	MemoryContext context;	/* of the result */
 	uint64 before;			/* statements_writing() when the call began */
 	/* Set by the allocation. */
+	bool
+		all_used; /* the purchase has no revoked seat; none can become so while it is locked */
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
 	AllocatedSeat *seats;  /* the result, in the order of the customers */
@@ -582,19 +584,18 @@ allocate_directly(Allocation *allocation, int position)
 	const Purchase *purchase = &allocation->purchase;
 	NullableDatum values[SEAT_COLUMNS];
 	SeatEvent *event = &allocation->events[position];
-	bool done;
+	DirectResult revoked = allocation->all_used
+		? DIRECT_NOT_FOUND
+		: direct_seat_find(purchase->id, nobody, values);
+	bool done = false;
 
-	switch (direct_seat_find(purchase->id, nobody, values))
+	allocation->all_used = revoked == DIRECT_NOT_FOUND;
+	if (revoked == DIRECT_FOUND)
+		done = reuse_directly(allocation, position, values);
+	else if (revoked == DIRECT_NOT_FOUND)
 	{
-		case DIRECT_FOUND:
-			done = reuse_directly(allocation, position, values);
-			break;
-		case DIRECT_NOT_FOUND:
-			fill_values(allocation, position, values);
-			done = direct_seat_insert(values, given_columns);
-			break;
-		default:
-			return false;
+		fill_values(allocation, position, values);
+		done = direct_seat_insert(values, given_columns);
 	}
 	if (!done)
 		return false;

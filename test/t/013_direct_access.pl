@@ -387,7 +387,7 @@ sub index_cases
 	} @cases;
 }
 
-my $seat = 'lock organization seat';
+my $seat = 'lock seat';
 my $for_row = 'FOR EACH ROW';
 my $for_statement = 'FOR EACH STATEMENT';
 my $deferred = "DEFERRABLE INITIALLY DEFERRED $for_row";

@@ -115,30 +115,41 @@ refuse_missing(void)
 }
 
 /*
- * Makes a customer with an organization and an address without the executor, unless there is one.
+ * Locks an organization without the executor, so that customers can refer to it.
  *
- * Locks: the organization, FOR KEY SHARE, as the foreign key does.
+ * Locks: its row, FOR KEY SHARE, as the foreign key does.
+ */
+static bool
+lock_organization(NullableDatum id)
+{
+	DirectRow organization;
+
+	if (direct_lock(&direct_organizations, FIRST_KEY, &id, LockTupleKeyShare, &organization) !=
+		DIRECT_FOUND)
+		return false;
+	direct_row_close(&organization);
+	return true;
+}
+
+/*
+ * Makes a customer with an address in a locked organization without the executor, unless there is
+ * one; see direct_insert_unless_found().
  */
 static DirectResult
-make_directly(const NullableDatum *arguments, Customer *customer)
+make_directly(NullableDatum organization_id, NullableDatum email, Customer *customer)
 {
 	static const bool given[CUSTOMER_COLUMNS] = {
 		[CUSTOMER_ORGANIZATION_ID] = true, [CUSTOMER_EMAIL] = true};
 	NullableDatum values[CUSTOMER_COLUMNS];
-	DirectRow organization;
 	DirectResult result;
 
-	if (direct_lock(&direct_organizations, FIRST_KEY, &arguments[0], LockTupleKeyShare,
-					&organization) != DIRECT_FOUND)
-		return DIRECT_NOT_POSSIBLE;
-	direct_row_close(&organization);
-	values[CUSTOMER_ORGANIZATION_ID] = arguments[0];
-	values[CUSTOMER_EMAIL] = arguments[1];
+	values[CUSTOMER_ORGANIZATION_ID] = organization_id;
+	values[CUSTOMER_EMAIL] = email;
 	result = direct_insert_unless_found(&direct_customers, values, given);
 	if (result == DIRECT_NOT_FOUND)
 	{
 		customer->id = *DatumGetUUIDP(values[CUSTOMER_ID].value);
-		customer->email = arguments[1];
+		customer->email = email;
 	}
 	return result;
 }
@@ -151,7 +162,9 @@ make_directly(const NullableDatum *arguments, Customer *customer)
 static bool
 make_one(const NullableDatum *arguments, Customer *customer)
 {
-	DirectResult result = make_directly(arguments, customer);
+	DirectResult result = lock_organization(arguments[0])
+		? make_directly(arguments[0], arguments[1], customer)
+		: DIRECT_NOT_POSSIBLE;
 	Rows rows;
 
 	if (result != DIRECT_NOT_POSSIBLE)
@@ -215,7 +228,15 @@ static Statement find_customers = FIND_CUSTOMERS("FOR SHARE");
 static Statement find_unlocked_customers = FIND_CUSTOMERS("FOR SHARE SKIP LOCKED");
 static Statement look_for_customers = FIND_CUSTOMERS("LIMIT 1");
 
-/* In the order of the addresses.  Another transaction may have made some meanwhile. */
+/* The addresses of which customers are made, in this order. */
+static Statement sort_addresses = {
+	.sql = "SELECT DISTINCT ON (" LOWER_GIVEN ") a.email "
+		   "FROM pg_catalog.unnest($2) AS a (email) ORDER BY " LOWER_GIVEN,
+	.nargs = 2,
+	.argtypes = {UUIDOID, TEXTARRAYOID},
+};
+
+/* In the same order.  Another transaction may have made some meanwhile. */
 static Statement make_customers = {
 	.sql = "INSERT INTO seats.customers AS c (organization_id, email) "
 		   "SELECT DISTINCT ON (" LOWER_GIVEN ") $1, a.email "
@@ -304,6 +325,26 @@ find(Search *search, Statement *statement)
 		search->missing = missing_addresses(search);
 }
 
+/* Makes the missing customers without the executor; returns false if that needs a statement. */
+static bool
+make_all_directly(const Search *search)
+{
+	NullableDatum organization_id = {UUIDPGetDatum(search->organization_id), false};
+	Rows rows = execute(&sort_addresses, search, search->missing.value);
+	Customer customer;
+
+	if (!lock_organization(organization_id))
+		return false;
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (make_directly(organization_id, rows_value(&rows, i, 1), &customer) ==
+			DIRECT_NOT_POSSIBLE)
+			return false;
+	}
+	return true;
+}
+
 /*
  * Makes the missing customers; raises 09000 if one is not there afterwards and a trigger or rule of
  * the owner may be why.
@@ -311,7 +352,8 @@ find(Search *search, Statement *statement)
 static void
 make(Search *search)
 {
-	(void) execute(&make_customers, search, search->missing.value);
+	if (!make_all_directly(search))
+		(void) execute(&make_customers, search, search->missing.value);
 	if (!owner_has_triggers())
 		return;
 	find(search, &look_for_customers);

@@ -52,7 +52,10 @@ typedef enum TableNumber
 	TABLE_JWT_KEYS
 } TableNumber;
 
-/* Their columns, in the order in which the extension made them. */
+/*
+ * Their columns, in an order of ours.  In the tables they may stand in another one: an update from
+ * 1.0 leaves the columns of seats where they are.
+ */
 typedef enum OrganizationColumn
 {
 	ORGANIZATION_ID,

@@ -285,13 +285,13 @@ direct_scan_end(DirectScan *scan)
 
 /* Tells whether a value is null although its column is NOT NULL. */
 static bool
-has_forbidden_null(Relation relation, const NullableDatum *values)
+has_forbidden_null(const DirectTable *table, Relation relation, const NullableDatum *values)
 {
 	TupleDesc description = RelationGetDescr(relation);
 
-	for (int i = 0; i < description->natts; i++)
+	for (int i = 0; i < table->known->column_count; i++)
 	{
-		if (values[i].isnull && TupleDescAttr(description, i)->attnotnull)
+		if (values[i].isnull && TupleDescAttr(description, table->numbers[i] - 1)->attnotnull)
 			return true;
 	}
 	return false;
@@ -321,13 +321,13 @@ make_row(const DirectTable *table, Relation relation, const NullableDatum *value
 	TupleDesc description = RelationGetDescr(relation);
 	TupleTableSlot *slot;
 
-	if (has_forbidden_null(relation, values))
+	if (has_forbidden_null(table, relation, values))
 		return NULL;
 	slot = MakeSingleTupleTableSlot(description, &TTSOpsHeapTuple);
-	for (int i = 0; i < description->natts; i++)
+	for (int i = 0; i < table->known->column_count; i++)
 	{
-		slot->tts_values[i] = values[i].value;
-		slot->tts_isnull[i] = values[i].isnull;
+		slot->tts_values[table->numbers[i] - 1] = values[i].value;
+		slot->tts_isnull[table->numbers[i] - 1] = values[i].isnull;
 	}
 	ExecStoreHeapTuple(heap_form_tuple(description, slot->tts_values, slot->tts_isnull), slot,
 					   true);

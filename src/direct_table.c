@@ -300,7 +300,10 @@ is_readable(DirectTable *table, Relation relation)
 		find_columns(table, relation) && find_key_indexes(table, relation);
 }
 
-/* Tells whether a table has exactly the known columns, in their order, none of them generated. */
+/*
+ * Tells whether a table has exactly the known columns, in any order, none of them generated.  All
+ * known ones were found, so if it has as many as these, none is unknown or dropped.
+ */
 static bool
 has_only_known_columns(const DirectTable *table, Relation relation)
 {
@@ -308,8 +311,7 @@ has_only_known_columns(const DirectTable *table, Relation relation)
 		return false;
 	for (int i = 0; i < table->known->column_count; i++)
 	{
-		if (table->numbers[i] != i + 1 ||
-			TupleDescAttr(RelationGetDescr(relation), i)->attgenerated != '\0')
+		if (TupleDescAttr(RelationGetDescr(relation), i)->attgenerated != '\0')
 			return false;
 	}
 	return true;
@@ -645,9 +647,11 @@ prepare_indexes(DirectTable *table, Relation relation)
 static bool
 find_sequence(DirectTable *table, Relation relation)
 {
-	if (TupleDescAttr(RelationGetDescr(relation), 0)->attidentity == '\0')
+	AttrNumber number = table->numbers[0];
+
+	if (TupleDescAttr(RelationGetDescr(relation), number - 1)->attidentity == '\0')
 		return false;
-	table->sequence = identity_sequence_compat(relation, 1);
+	table->sequence = identity_sequence_compat(relation, number);
 	return OidIsValid(table->sequence);
 }
 

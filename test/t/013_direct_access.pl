@@ -921,7 +921,6 @@ compare(%$_)
 				order_id, subscription_id, modified_at, expiry_watched, status, created_at,
 				organization_id, id FROM seats.old_seats;
 			CREATE UNIQUE INDEX ON seats.$table (invitation_token_hash)},
-		path => $seat,
 		undo => $put_back
 	},
 	{
@@ -1920,6 +1919,34 @@ create_shop(1000);
 assign_many(300);
 $signed_in = claim((next_invitation())[0]);
 compare(name => 'made again');
+
+# In a database that was updated from 1.0 the columns of seats stand in another order.
+my $order = q{SELECT attnum FROM pg_attribute WHERE attrelid = 'seats.customer_seats'::regclass AND attname = 'status'};
+my $fresh = query($order);
+query(
+	q{
+	SET client_min_messages = warning;
+	DROP EXTENSION seats CASCADE;
+	CREATE EXTENSION seats VERSION '1.0';
+	ALTER EXTENSION seats UPDATE;
+});
+create_shop(1000);
+assign_many(300);
+$signed_in = claim((next_invitation())[0]);
+isnt(query($order), $fresh, 'columns stand in another order');
+compare(name => 'updated from 1.0');
+compare(
+	name => 'updated from 1.0, a key',
+	claim => q(seats.claim_seat(TOKEN, 'key')));
+compare(
+	name => 'updated from 1.0, a foreign key of a column that a claim changes',
+	alter => q{
+		CREATE TABLE mine (status seats.seat_status PRIMARY KEY);
+		INSERT INTO mine VALUES ('pending');
+		ALTER TABLE seats.customer_seats ADD CONSTRAINT mine FOREIGN KEY (status) REFERENCES mine NOT VALID},
+	undo => 'ALTER TABLE seats.customer_seats DROP CONSTRAINT mine; DROP TABLE mine',
+	path => $seat,
+	shows => qr/ERROR:  23503/);
 
 # A column stays in the table for good when it is dropped.
 compare(

@@ -561,7 +561,7 @@ static bool
 reuse_directly(const Allocation *allocation, int position, NullableDatum *values)
 {
 	const NullableDatum null = {.isnull = true};
-	pg_uuid_t id = *DatumGetUUIDP(values[SEAT_ID].value);
+	pg_uuid_t id = *DatumGetUUIDP(seat_required(values, SEAT_ID));
 
 	if (DatumGetObjectId(values[SEAT_STATUS].value) != direct_seat_status("revoked"))
 		return false;
@@ -599,7 +599,7 @@ allocate_directly(Allocation *allocation, int position)
 	}
 	if (!done)
 		return false;
-	event->ids.id = *DatumGetUUIDP(values[SEAT_ID].value);
+	event->ids.id = *DatumGetUUIDP(seat_required(values, SEAT_ID));
 	event->ids.organization_id = purchase->organization_id;
 	event->ids.customer_id = allocation->customers[position].id;
 	event->purchase = purchase->id;

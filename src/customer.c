@@ -148,6 +148,8 @@ make_directly(NullableDatum organization_id, NullableDatum email, Customer *cust
 	result = direct_insert_unless_found(&direct_customers, values, given);
 	if (result == DIRECT_NOT_FOUND)
 	{
+		if (values[CUSTOMER_ID].isnull)
+			refuse_null_column("id");
 		customer->id = *DatumGetUUIDP(values[CUSTOMER_ID].value);
 		customer->email = email;
 	}

@@ -129,6 +129,27 @@ direct_find_newest(DirectTable *table, int key, const NullableDatum *values, Dir
 	return result;
 }
 
+/*
+ * Opens the row at a place that this transaction has locked there; see direct_find().
+ *
+ * Locks: the table, to the end of the transaction; no row.
+ */
+DirectResult
+direct_fetch(DirectTable *table, const ItemPointerData *place, DirectUse use, DirectRow *row)
+{
+	ItemPointerData tid = *place;
+
+	row->table = table;
+	row->relation = direct_table_open(table, use);
+	if (row->relation == NULL)
+		return DIRECT_NOT_POSSIBLE;
+	row->slot = table_slot_create(row->relation, NULL);
+	if (table_tuple_fetch_row_version(row->relation, &tid, SnapshotSelf, row->slot))
+		return DIRECT_FOUND;
+	direct_row_close(row);
+	return DIRECT_NOT_FOUND;
+}
+
 /* Tells whether a row has this key. */
 static bool
 has_key(const DirectRow *row, const DirectKey *key, const NullableDatum *values)

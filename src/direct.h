@@ -38,6 +38,8 @@ typedef enum DirectResult
 
 extern DirectResult direct_find(DirectTable *table, int key, const NullableDatum *values,
 								DirectUse use, DirectRow *row);
+extern DirectResult direct_fetch(DirectTable *table, const ItemPointerData *place,
+								 DirectUse use, DirectRow *row);
 extern DirectResult direct_find_newest(DirectTable *table, int key,
 									   const NullableDatum *values, DirectUse use,
 									   DirectRow *row);

@@ -46,18 +46,21 @@ direct_seat_lock(const pg_uuid_t *id, NullableDatum *values)
 }
 
 /*
- * Opens the row of a seat so that it can be updated, and reads its values, which are valid until
- * direct_row_close().
+ * Opens the row of a locked seat so that it can be updated, and reads its values, which are valid
+ * until direct_row_close().  The row is found by its place if that is given, or else by its id.
  *
  * Locks: no row.
  */
 bool
-direct_seat_open(const pg_uuid_t *id, DirectRow *row, NullableDatum *values)
+direct_seat_open(const pg_uuid_t *id, const ItemPointerData *place, DirectRow *row,
+				 NullableDatum *values)
 {
 	NullableDatum key = {UUIDPGetDatum(id), false};
+	DirectResult result = ItemPointerIsValid(place)
+		? direct_fetch(&direct_seats, place, DIRECT_UPDATE, row)
+		: direct_find_newest(&direct_seats, SEAT_BY_ID, &key, DIRECT_UPDATE, row);
 
-	if (direct_find_newest(&direct_seats, SEAT_BY_ID, &key, DIRECT_UPDATE, row) !=
-		DIRECT_FOUND)
+	if (result != DIRECT_FOUND)
 		return false;
 	for (int i = 0; i < SEAT_COLUMNS; i++)
 		values[i] = direct_row_value(row, i);
@@ -79,7 +82,7 @@ direct_seat_update(const pg_uuid_t *id, const NullableDatum *values)
 	DirectRow row;
 	bool done;
 
-	if (!direct_seat_open(id, &row, old))
+	if (!direct_seat_open(id, NULL, &row, old))
 		return false;
 	done = direct_update(&row, values);
 	direct_row_close(&row);

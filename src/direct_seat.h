@@ -9,7 +9,8 @@
 #include "purchase.h"
 
 extern DirectResult direct_seat_lock(const pg_uuid_t *id, NullableDatum *values);
-extern bool direct_seat_open(const pg_uuid_t *id, DirectRow *row, NullableDatum *values);
+extern bool direct_seat_open(const pg_uuid_t *id, const ItemPointerData *place, DirectRow *row,
+							 NullableDatum *values);
 extern bool direct_seat_update(const pg_uuid_t *id, const NullableDatum *values);
 extern DirectResult direct_seat_find(PurchaseId purchase, NullableDatum customer_id,
 									 NullableDatum *values);

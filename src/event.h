@@ -6,6 +6,7 @@
 #define SEATS_EVENT_H
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 #include "utils/uuid.h"
 
 #include "purchase.h"
@@ -52,7 +53,8 @@ typedef struct SeatEvent
 {
 	SeatIds ids; /* with the customer who had the seat */
 	PurchaseId purchase;
-	Datum seat; /* as it was left, of the type seats.customer_seat */
+	ItemPointerData place; /* of its row while it is locked; may be invalid */
+	Datum seat;			   /* as it was left, of the type seats.customer_seat */
 } SeatEvent;
 
 extern void event_record(EventKind kind, const SeatEvent *events, int count);

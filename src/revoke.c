@@ -118,7 +118,7 @@ change_one(const SeatChange *change, SeatEvent *event, TimestampTz now, MemoryCo
 	DirectRow row;
 	bool done;
 
-	if (!direct_seat_open(&event->ids.id, &row, old))
+	if (!direct_seat_open(&event->ids.id, &event->place, &row, old))
 		return false;
 	memcpy(new, old, sizeof(new));
 	change->set(new, now);
@@ -354,6 +354,7 @@ read_events(const Rows *rows)
 		event->ids.customer_id = *DatumGetUUIDP(rows_required(rows, i, 3));
 		(void) purchase_of_seat(rows_value(rows, i, 4), rows_value(rows, i, 5),
 								&event->purchase);
+		event->place = *(ItemPointer) DatumGetPointer(rows_required(rows, i, 6));
 	}
 	return events;
 }

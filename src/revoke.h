@@ -12,7 +12,7 @@
 
 /* What a statement that locks seats for change_seats() returns. */
 #define CHANGED_SEAT_COLUMNS \
-	"s.id, s.organization_id, s.customer_id, s.subscription_id, s.order_id"
+	"s.id, s.organization_id, s.customer_id, s.subscription_id, s.order_id, s.ctid"
 
 /*
  * A statement for change_seats(): sets columns of the seats in an array of ids ($1), with the clock

@@ -132,28 +132,25 @@ lock_organization(NullableDatum id)
 }
 
 /*
- * Makes a customer with an address in a locked organization without the executor, unless there is
- * one; see direct_insert_unless_found().
+ * Makes a customer with an address in a locked organization without the executor; returns false,
+ * with nothing done, if that needs a statement, also if another customer has the address.
  */
-static DirectResult
+static bool
 make_directly(NullableDatum organization_id, NullableDatum email, Customer *customer)
 {
 	static const bool given[CUSTOMER_COLUMNS] = {
 		[CUSTOMER_ORGANIZATION_ID] = true, [CUSTOMER_EMAIL] = true};
 	NullableDatum values[CUSTOMER_COLUMNS];
-	DirectResult result;
 
 	values[CUSTOMER_ORGANIZATION_ID] = organization_id;
 	values[CUSTOMER_EMAIL] = email;
-	result = direct_insert_unless_found(&direct_customers, values, given);
-	if (result == DIRECT_NOT_FOUND)
-	{
-		if (values[CUSTOMER_ID].isnull)
-			refuse_null_column("id");
-		customer->id = *DatumGetUUIDP(values[CUSTOMER_ID].value);
-		customer->email = email;
-	}
-	return result;
+	if (!direct_insert_unless_found(&direct_customers, values, given))
+		return false;
+	if (values[CUSTOMER_ID].isnull)
+		refuse_null_column("id");
+	customer->id = *DatumGetUUIDP(values[CUSTOMER_ID].value);
+	customer->email = email;
+	return true;
 }
 
 /*
@@ -164,13 +161,10 @@ make_directly(NullableDatum organization_id, NullableDatum email, Customer *cust
 static bool
 make_one(const NullableDatum *arguments, Customer *customer)
 {
-	DirectResult result = lock_organization(arguments[0])
-		? make_directly(arguments[0], arguments[1], customer)
-		: DIRECT_NOT_POSSIBLE;
 	Rows rows;
 
-	if (result != DIRECT_NOT_POSSIBLE)
-		return result == DIRECT_NOT_FOUND;
+	if (lock_organization(arguments[0]) && make_directly(arguments[0], arguments[1], customer))
+		return true;
 	rows = statement_execute(&make_customer, arguments);
 	if (owner_has_triggers())
 	{
@@ -340,8 +334,7 @@ make_all_directly(const Search *search)
 	for (uint64 i = 0; i < rows.count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (make_directly(organization_id, rows_value(&rows, i, 1), &customer) ==
-			DIRECT_NOT_POSSIBLE)
+		if (!make_directly(organization_id, rows_value(&rows, i, 1), &customer))
 			return false;
 	}
 	return true;

@@ -472,27 +472,27 @@ direct_insert(DirectTable *table, NullableDatum *values, const bool *given)
 }
 
 /*
- * Inserts a row unless another one has the same key, as INSERT with ON CONFLICT DO NOTHING does;
- * sets the columns that are not given.  Tells whether the row was inserted.
+ * Inserts a row as direct_insert() does, but returns false also if another row, committed or not,
+ * has one of its keys.  INSERT with ON CONFLICT DO NOTHING then waits for the other transaction.
  *
- * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.  It waits for
- * other transactions that insert a row with the same key.
+ * Locks: the table and its indexes, RowExclusiveLock, to the end of the transaction.
  */
-DirectResult
+bool
 direct_insert_unless_found(DirectTable *table, NullableDatum *values, const bool *given)
 {
 	Relation relation = direct_table_open(table, DIRECT_INSERT);
 	TransactionId transaction = GetCurrentTransactionId();
 	TupleTableSlot *slot;
-	bool conflict = false;
+	bool conflict = true;
 	uint32 token;
 
 	if (relation == NULL)
-		return DIRECT_NOT_POSSIBLE;
+		return false;
 	set_defaults(table, values, given);
 	slot = make_row(table, relation, values);
 	if (slot != NULL)
 	{
+		conflict = false;
 		/* Others that meet the row in an index wait until it is known whether it stays. */
 		token = SpeculativeInsertionLockAcquire(transaction);
 		table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL,
@@ -504,9 +504,7 @@ direct_insert_unless_found(DirectTable *table, NullableDatum *values, const bool
 		CommandCounterIncrement();
 	}
 	table_close(relation, NoLock);
-	if (slot == NULL)
-		return DIRECT_NOT_POSSIBLE;
-	return conflict ? DIRECT_FOUND : DIRECT_NOT_FOUND;
+	return !conflict;
 }
 
 /* Tells whether this transaction, and no other, has locked a row that is not changed. */

@@ -58,8 +58,8 @@ extern bool direct_scan_begin(DirectTable *table, int key, const Datum *value,
 extern bool direct_scan_next(DirectScan *scan);
 extern void direct_scan_end(DirectScan *scan);
 extern bool direct_insert(DirectTable *table, NullableDatum *values, const bool *given);
-extern DirectResult direct_insert_unless_found(DirectTable *table, NullableDatum *values,
-											   const bool *given);
+extern bool direct_insert_unless_found(DirectTable *table, NullableDatum *values,
+									   const bool *given);
 extern bool direct_update(DirectRow *row, const NullableDatum *values);
 
 #endif

@@ -179,16 +179,18 @@ is_foreign(Oid object)
 	return object >= FirstUnpinnedObjectId;
 }
 
-/* Tells whether a table has a trigger that calls a function of another extension. */
+/*
+ * Tells whether a table has a trigger that calls a function of another extension.  Each look into
+ * the catalog may replace the description of the triggers.
+ */
 static bool
 has_trigger_of_extension(Relation relation)
 {
-	TriggerDesc *triggers = relation->trigdesc;
 	Oid own = getExtensionOfObject(RelationRelationId, RelationGetRelid(relation));
 
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
-		Oid function = triggers->triggers[i].tgfoid;
+		Oid function = relation->trigdesc->triggers[i].tgfoid;
 		Oid extension = is_foreign(function)
 			? getExtensionOfObject(ProcedureRelationId, function)
 			: InvalidOid;
@@ -312,9 +314,10 @@ triggers_are_idle(const DirectTable *table, Relation relation)
 		return !triggers->trig_insert_before_row && !triggers->trig_insert_after_row &&
 			!triggers->trig_insert_instead_row && !triggers->trig_insert_before_statement &&
 			!triggers->trig_insert_after_statement;
-	for (int i = 0; i < triggers->numtriggers; i++)
+	/* Each look into the catalog may replace the description of the triggers. */
+	for (int i = 0; i < relation->trigdesc->numtriggers; i++)
 	{
-		const Trigger *trigger = &triggers->triggers[i];
+		const Trigger *trigger = &relation->trigdesc->triggers[i];
 		bool of_foreign_key = trigger->tgisinternal &&
 			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
 

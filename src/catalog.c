@@ -804,12 +804,12 @@ table_has_interference(const char *name)
 static bool
 has_owners_trigger(Relation table)
 {
-	const TriggerDesc *triggers = table->trigdesc;
 	bool found = table->rd_rules != NULL;
 
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers && !found; i++)
+	/* Each look into the catalog may replace the description of the triggers. */
+	for (int i = 0; !found && table->trigdesc != NULL && i < table->trigdesc->numtriggers; i++)
 	{
-		const Trigger *trigger = &triggers->triggers[i];
+		const Trigger *trigger = &table->trigdesc->triggers[i];
 
 		found = !trigger->tgisinternal &&
 			get_func_namespace(trigger->tgfoid) != RelationGetNamespace(table);

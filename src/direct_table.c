@@ -261,16 +261,18 @@ is_foreign(Oid object)
 	return object >= FirstUnpinnedObjectId;
 }
 
-/* Tells whether a table has a trigger that calls a function of another extension. */
+/*
+ * Tells whether a table has a trigger that calls a function of another extension.  Each look into
+ * the catalog may replace the description of the triggers.
+ */
 static bool
 has_trigger_of_extension(Relation relation)
 {
-	TriggerDesc *triggers = relation->trigdesc;
 	Oid own = getExtensionOfObject(RelationRelationId, RelationGetRelid(relation));
 
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
-		Oid function = triggers->triggers[i].tgfoid;
+		Oid function = relation->trigdesc->triggers[i].tgfoid;
 		Oid extension = is_foreign(function)
 			? getExtensionOfObject(ProcedureRelationId, function)
 			: InvalidOid;
@@ -405,18 +407,18 @@ own_triggers(const DirectTable *table)
 static bool
 triggers_are_known(DirectTable *table, Relation relation, int16 event)
 {
-	const TriggerDesc *triggers = relation->trigdesc;
 	int enabled = 0;
 
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
-		const Trigger *trigger = &triggers->triggers[i];
+		/* A look into the catalog may replace the description of the triggers. */
+		const Trigger trigger = relation->trigdesc->triggers[i];
 
-		if ((trigger->tgtype & event) == 0 || (!table->fast && is_of_foreign_key(trigger)))
+		if ((trigger.tgtype & event) == 0 || (!table->fast && is_of_foreign_key(&trigger)))
 			continue;
-		if (!is_own(table, relation, trigger, event))
+		if (!is_own(table, relation, &trigger, event))
 			return false;
-		if (is_enabled(trigger))
+		if (is_enabled(&trigger))
 			enabled++;
 	}
 	if (enabled < own_triggers(table))
@@ -489,7 +491,8 @@ find_guarded(DirectTable *table, Relation relation)
 		table->guarded = bms_del_member(table->guarded,
 										table->numbers[SEAT_INVITATION_TOKEN_HASH] - offset);
 	}
-	foreach (cell, RelationGetFKeyList(relation))
+	/* A look into the catalog may replace the list, so this is a copy. */
+	foreach (cell, copyObject(RelationGetFKeyList(relation)))
 	{
 		const ForeignKeyCacheInfo *key = lfirst(cell);
 

@@ -14,12 +14,14 @@ use Bench::Report  qw(report);
 use Bench::Results qw(write_results);
 use Bench::Server  qw(create_cluster start_server stop_server);
 
-my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size statements);
+my @parts = qw(rival instructions reads direct refusal speed locks many memory fillfactor churn size statements);
 
 # How much is measured: in a few minutes, or with --full in half an hour.
 my %plans = (
 	bench => {
 		shop          => 360_000,
+		rival         => 100_000,
+		pairs         => 10,
 		rounds        => 2,
 		claims        => 300,
 		speed_rounds  => 5,
@@ -31,6 +33,8 @@ my %plans = (
 		large_buffers => '2GB', },
 	full => {
 		shop          => 1_000_000,
+		rival         => 1_000_000,
+		pairs         => 20,
 		rounds        => 2,
 		claims        => 500,
 		speed_rounds  => 7,
@@ -59,7 +63,7 @@ $| = 1;
 srand 4;
 build_client($options{work});
 create_cluster($options{work}, $options{installation});
-if (grep { !/^(memory|fillfactor|churn|size|statements)$/ } @selected)
+if (grep { !/^(rival|memory|fillfactor|churn|size|statements)$/ } @selected)
 {
 	start_server();
 	fill_database('shop', $plan->{shop}, $plan->{shop});

@@ -64,6 +64,7 @@ static int warm_up = 0; /* of each client */
 static bool pinned = false;
 static bool one_transaction = false;
 static bool failing = false;
+static bool binary = false;
 static const char *preparation = NULL; /* a query that each client runs first */
 
 static Statement statements[MAX_STATEMENTS];
@@ -312,7 +313,7 @@ send_statement(PGconn *connection, const Statement *statement, bool first)
 	for (int i = 0; i < statement->nparameters; i++)
 		values[i] = variables[statement->parameters[i]];
 	return PQexecPrepared(connection, statement->name, statement->nparameters, values, NULL,
-						  NULL, 0);
+						  NULL, binary);
 }
 
 /*
@@ -570,6 +571,7 @@ static void __attribute__((noreturn)) usage(void)
 		"  -p  pin each client and its backend to one processor\n"
 		"  -1  one transaction of all calls of a client\n"
 		"  -f  each call must fail\n"
+		"  -b  results in binary, of which no later statement takes a value\n"
 		"The environment says where to connect, as for any libpq program.\n",
 		stderr);
 	exit(2);
@@ -581,7 +583,7 @@ read_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:w:n:s:p1f")) != -1)
+	while ((option = getopt(argc, argv, "c:w:n:s:p1fb")) != -1)
 	{
 		switch (option)
 		{
@@ -605,6 +607,9 @@ read_options(int argc, char **argv)
 				break;
 			case 'f':
 				failing = true;
+				break;
+			case 'b':
+				binary = true;
 				break;
 			default:
 				usage();

@@ -14,13 +14,15 @@ use Bench::Report  qw(report);
 use Bench::Results qw(write_results);
 use Bench::Server  qw(create_cluster start_server stop_server);
 
-my @parts = qw(instructions reads direct refusal speed locks many memory fillfactor churn size
+my @parts = qw(rival instructions reads direct refusal speed locks many memory fillfactor churn size
   statements extras revoked contention);
 
 # How much is measured: in a few minutes, or with --full in an hour.
 my %plans = (
 	bench => {
 		shop          => 360_000,
+		rival         => 100_000,
+		pairs         => 10,
 		rounds        => 2,
 		claims        => 300,
 		speed_rounds  => 5,
@@ -35,6 +37,8 @@ my %plans = (
 		large_buffers => '2GB', },
 	full => {
 		shop          => 1_000_000,
+		rival         => 1_000_000,
+		pairs         => 20,
 		rounds        => 2,
 		claims        => 500,
 		speed_rounds  => 7,
@@ -66,7 +70,7 @@ $| = 1;
 srand 4;
 build_client($options{work});
 create_cluster($options{work}, $options{installation});
-my $own_data = qr/^(memory|fillfactor|churn|size|statements|extras|revoked|contention)$/;
+my $own_data = qr/^(rival|memory|fillfactor|churn|size|statements|extras|revoked|contention)$/;
 if (grep { !/$own_data/ } @selected)
 {
 	start_server();

@@ -6,7 +6,7 @@ DO $$
 DECLARE
 	wanted text;
 BEGIN
-	FOREACH wanted IN ARRAY ARRAY['caller', 'writer', 'backend', 'monitor'] LOOP
+	FOREACH wanted IN ARRAY ARRAY['caller', 'writer', 'backend', 'customer', 'monitor'] LOOP
 		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bench_' || wanted) THEN
 			EXECUTE format('CREATE ROLE bench_%s LOGIN', wanted);
 		END IF;
@@ -19,12 +19,15 @@ $$;
 -- No plan is made anew at a call: so it is for claim_seat()'s own statements.
 ALTER ROLE bench_caller SET plan_cache_mode = force_generic_plan;
 ALTER ROLE bench_writer SET plan_cache_mode = force_generic_plan;
+ALTER ROLE bench_backend SET plan_cache_mode = force_generic_plan;
+ALTER ROLE bench_customer SET plan_cache_mode = force_generic_plan;
 
 -- Row security is for customers, and lets nobody else see a seat.
 ALTER ROLE bench_writer BYPASSRLS;
 
 SELECT seats.grant_access(anonymous => 'bench_caller');
 SELECT seats.grant_access(backend => 'bench_backend');
+SELECT seats.grant_access(customer => 'bench_customer');
 
 GRANT USAGE ON SCHEMA seats TO bench_writer;
 GRANT SELECT ON ALL TABLES IN SCHEMA seats TO bench_writer;
@@ -41,10 +44,10 @@ CREATE EXTENSION pageinspect SCHEMA bench;
 CREATE FUNCTION bench.touch_pages() RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT count(bench.get_raw_page(format('seats.%I', c.relname), block))
-	FROM pg_class AS c,
+	SELECT count(bench.get_raw_page(format('%s.%I', n.nspname, c.relname), block))
+	FROM pg_namespace AS n JOIN pg_class AS c ON c.relnamespace = n.oid,
 		generate_series(0, pg_relation_size(c.oid) / current_setting('block_size')::bigint - 1, 4) AS block
-	WHERE c.relnamespace = 'seats'::regnamespace AND c.relkind IN ('r', 'i')
+	WHERE n.nspname IN ('seats', 'rival') AND c.relkind IN ('r', 'i')
 $$;
 GRANT EXECUTE ON FUNCTION bench.touch_pages TO bench_caller, bench_writer, bench_backend;
 

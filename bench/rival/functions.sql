@@ -129,13 +129,15 @@ BEGIN
 END
 $$;
 
--- A seat for each of some addresses, in their order, all or none.
+-- A seat for each of some addresses, in their order, all or none. The rows that are returned come in
+-- the order in which they were inserted.
 CREATE FUNCTION rival.assign_seats(subscription uuid, addresses text[]) RETURNS SETOF rival.answer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = rival, public, pg_temp
 AS $$
 DECLARE
+	metadata jsonb := jsonb_build_object('role', session_user, 'subscription_id', subscription);
 	purchase record;
-	revoked uuid[];
+	invitation_tokens text[];
 BEGIN
 	UPDATE subscriptions AS b
 	SET assigned_seats = b.assigned_seats + cardinality(addresses)
@@ -157,49 +159,29 @@ BEGIN
 	ORDER BY lower(a.address)
 	ON CONFLICT (organization_id, lower(email)) DO NOTHING;
 
-	revoked := ARRAY(
-		SELECT r.id FROM customer_seats AS r
-		WHERE r.subscription_id = subscription AND r.customer_id IS NULL
-		LIMIT cardinality(addresses));
-
+	invitation_tokens := ARRAY(
+		SELECT 'inv_' || encode(gen_random_bytes(32), 'hex') FROM unnest(addresses));
 	RETURN QUERY
-	WITH invited AS MATERIALIZED (
-		SELECT a.place, c.id AS customer_id, c.email,
-			'inv_' || encode(gen_random_bytes(32), 'hex') AS token
-		FROM unnest(addresses) WITH ORDINALITY AS a (address, place)
-		JOIN customers AS c
-			ON c.organization_id = purchase.organization_id AND lower(c.email) = lower(a.address)
-	), used_again AS (
-		UPDATE customer_seats AS s
-		SET id = gen_random_uuid(), created_at = now(), modified_at = NULL, status = 'pending',
-			customer_id = i.customer_id, customer_email = i.email,
-			invitation_token_hash = digest(i.token, 'sha256'),
-			invitation_token_expires_at = purchase.expires_at, claimed_at = NULL, revoked_at = NULL
-		FROM invited AS i
-		WHERE s.id = revoked[i.place]
-		RETURNING s.*
-	), made AS (
+	WITH seat AS (
 		INSERT INTO customer_seats AS s (organization_id, status, subscription_id, customer_id,
 			customer_email, invitation_token_hash, invitation_token_expires_at)
-		SELECT purchase.organization_id, 'pending', subscription, i.customer_id, i.email,
-			digest(i.token, 'sha256'), purchase.expires_at
-		FROM invited AS i
-		WHERE i.place > cardinality(revoked)
-		ORDER BY i.place
-		RETURNING s.*
-	), seat AS MATERIALIZED (
-		SELECT s.id, s.customer_id,
+		SELECT purchase.organization_id, 'pending', subscription, c.id, c.email,
+			digest(a.token, 'sha256'), purchase.expires_at
+		FROM unnest(addresses, invitation_tokens) WITH ORDINALITY AS a (address, token, place)
+		JOIN customers AS c
+			ON c.organization_id = purchase.organization_id AND lower(c.email) = lower(a.address)
+		ORDER BY a.place
+		RETURNING s.id, s.customer_id,
 			ROW(s.created_at, s.modified_at, s.id, s.subscription_id, s.order_id, s.status,
 				s.customer_id, s.customer_email, s.invitation_token_expires_at, s.claimed_at,
 				s.revoked_at, s.seat_metadata)::customer_seat AS seat
-		FROM (SELECT * FROM used_again UNION ALL SELECT * FROM made) AS s
 	), event AS (
 		INSERT INTO events (type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
-		SELECT 'customer_seat.assigned', s.id, purchase.organization_id, s.customer_id, now(),
-			jsonb_build_object('role', session_user, 'subscription_id', subscription), s.seat
+		SELECT 'customer_seat.assigned', s.id, purchase.organization_id, s.customer_id, now(), metadata,
+			s.seat
 		FROM seat AS s
 	)
-	SELECT s.seat, i.token FROM seat AS s JOIN invited AS i USING (customer_id) ORDER BY i.place;
+	SELECT s.seat, invitation_tokens[row_number() OVER ()] FROM seat AS s;
 END
 $$;
 
@@ -286,41 +268,38 @@ BEGIN
 END
 $$;
 
--- Ends a subscription and revokes its seats; returns how many.
+-- Ends a subscription and revokes its seats; returns how many. The events come first, of locked
+-- seats: an UPDATE could not return who held them.
 CREATE FUNCTION rival.cancel(subscription uuid) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = rival, public, pg_temp
 AS $$
 DECLARE
+	metadata jsonb := jsonb_build_object('role', session_user, 'reason', 'ended', 'subscription_id',
+		subscription);
 	revoked integer;
 BEGIN
 	UPDATE subscriptions AS b
 	SET status = 'canceled', assigned_seats = 0, modified_at = now()
 	WHERE b.id = subscription;
 
-	WITH seat AS (
-		UPDATE customer_seats AS s
-		SET status = 'revoked', customer_id = NULL, customer_email = NULL, seat_metadata = NULL,
-			suspended_at = NULL, revoked_at = now(), modified_at = now()
-		FROM customer_seats AS held
-		WHERE held.subscription_id = subscription
-			AND held.customer_id IS NOT NULL
-			AND s.id = held.id
-		RETURNING s.id, s.organization_id, held.customer_id,
-			ROW(s.created_at, s.modified_at, s.id, s.subscription_id, s.order_id, s.status,
-				s.customer_id, s.customer_email, s.invitation_token_expires_at, s.claimed_at,
-				s.revoked_at, s.seat_metadata)::customer_seat AS seat
-	)
 	INSERT INTO events AS e
 		(type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
-	SELECT 'customer_seat.revoked', id, organization_id, customer_id, now(),
-		jsonb_build_object('role', session_user, 'reason', 'ended', 'subscription_id', subscription),
-		seat
-	FROM seat;
+	SELECT 'customer_seat.revoked', s.id, s.organization_id, s.customer_id, now(), metadata,
+		ROW(s.created_at, now(), s.id, s.subscription_id, s.order_id, 'revoked', NULL, NULL,
+			s.invitation_token_expires_at, s.claimed_at, now(), NULL)::customer_seat
+	FROM (SELECT * FROM customer_seats AS h
+		WHERE h.subscription_id = subscription AND h.customer_id IS NOT NULL
+		FOR NO KEY UPDATE) AS s;
+
+	UPDATE customer_seats AS s
+	SET status = 'revoked', customer_id = NULL, customer_email = NULL, seat_metadata = NULL,
+		suspended_at = NULL, revoked_at = now(), modified_at = now()
+	WHERE s.subscription_id = subscription AND s.customer_id IS NOT NULL;
 	GET DIAGNOSTICS revoked = ROW_COUNT;
 
 	DELETE FROM customer_sessions AS x
 	USING customer_seats AS s
-	WHERE s.subscription_id = subscription AND x.seat_id = s.id;
+	WHERE s.subscription_id = subscription AND s.claimed_at IS NOT NULL AND x.seat_id = s.id;
 	RETURN revoked;
 END
 $$;

@@ -69,7 +69,7 @@ CREATE TABLE rival.customer_seats (
 ) WITH (fillfactor = 80);
 -- A customer has one seat of a subscription; a revoked seat has no customer, and is found by that.
 CREATE UNIQUE INDEX ON rival.customer_seats (subscription_id, customer_id);
-CREATE INDEX ON rival.customer_seats (customer_id);
+CREATE INDEX ON rival.customer_seats (customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX ON rival.customer_seats (invitation_token_expires_at);
 
 CREATE TABLE rival.customer_sessions (

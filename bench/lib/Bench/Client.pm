@@ -49,7 +49,7 @@ sub run_client
 {
 	my ($call, $input, %options) = @_;
 	my %letters = (clients => 'c', warm_up => 'w', calls => 'n', preparation => 's');
-	my %flags   = (pinned  => 'p', one_transaction => '1', failing => 'f');
+	my %flags   = (pinned  => 'p', one_transaction => '1', failing => 'f', binary => 'b');
 	local @ENV{qw(PGDATABASE PGUSER)} = @options{qw(database role)};
 	my @command = (
 		"$directory/client",

@@ -12,7 +12,8 @@ use Bench::Client qw($bench write_input);
 use Bench::Server qw(query directory);
 use Bench::Token  qw(write_tokens);
 
-our @EXPORT_OK = qw(fill_database fill_rival claims_input sessions_input make_subscription id);
+our @EXPORT_OK =
+  qw(fill_database fill_rival claims_input sessions_input tokens_of make_subscription id);
 
 # By the name of the database: tokens of pending seats with their hashes, and of sessions.
 my (%pending, %sessions);
@@ -64,8 +65,10 @@ sub fill_database
 sub fill_rival
 {
 	my ($database) = @_;
+	my $start = time;
 
 	query($database, "\\i $bench/rival/$_.sql") for qw(tables fill functions);
+	printf "%s: rival filled in %d s\n", $database, time - $start;
 }
 
 # Returns the input of so many claims, of seats that nobody has claimed.
@@ -85,6 +88,14 @@ sub sessions_input
 	my $tokens = $sessions{$database};
 
 	return write_input(['token'], map { $tokens->[ rand @$tokens ] } 1 .. $count);
+}
+
+# Returns what is left of the tokens of pending seats with their hashes, and those of sessions.
+sub tokens_of
+{
+	my ($database) = @_;
+
+	return $pending{$database}, $sessions{$database};
 }
 
 # Makes a subscription with so many seats assigned, of the first organization; returns its id

@@ -8,7 +8,7 @@ use Exporter 'import';
 use List::Util qw(sum uniq);
 
 use Bench::Client   qw($bench);
-use Bench::Goals    qw(goals none_revoked);
+use Bench::Goals    qw(goals none_revoked rival_rows rival_ratio rival_bar);
 use Bench::Machine  qw(machine);
 use Bench::Results  qw(figure matching values_of);
 use Bench::Server   qw(directory);
@@ -103,6 +103,64 @@ sub to_bare
 	  'bare';
 
 	return defined $own && defined $bare ? sprintf '%.2f', $own / $bare : '';
+}
+
+# Returns what an operation is called beside one of the rival's ways.
+sub label
+{
+	my ($operation, $way) = @_;
+
+	return $operation eq 'claim' ? "claim, beside the $way" : $operation;
+}
+
+# Returns a quotient with two decimals, or '' where there is none.
+sub quotient
+{
+	my ($ratio) = @_;
+
+	return defined $ratio ? sprintf '%.2f', $ratio : '';
+}
+
+# Returns thousands of instructions of an operation in a way.
+sub thousands
+{
+	my ($operation, $way) = @_;
+
+	return middle(1000, 'rival', $operation, $way, 'instructions');
+}
+
+# Each operation beside the rival's.
+sub rival_table
+{
+	return table(
+		[   'operation', 'seats', 'direct access off', 'rival', 'of the rival', 'bar', 'result',
+			'WAL bytes', 'of the rival', 'time, of the rival' ],
+		map {
+			my ($operation, $way) = @$_;
+			my $ratio = rival_ratio($operation, $way, 'instructions');
+			my $bar   = defined $ratio ? rival_bar($operation, $way) : undef;
+			[   label($operation, $way),
+				(map { thousands($operation, $_) } 'direct access on', 'direct access off', $way),
+				quotient($ratio),
+				quotient($bar),
+				defined $bar ? ($ratio <= $bar ? 'holds' : 'fails') : '',
+				middle(1, 'rival', $operation, 'direct access on', 'WAL bytes'),
+				quotient(rival_ratio($operation, $way, 'WAL bytes')),
+				quotient(rival_ratio($operation, $way, 'time')) ]
+		} rival_rows());
+}
+
+# The same at a glance.
+sub headline_table
+{
+	return table(
+		[ 'thousands of instructions', 'seats', 'your own tables', 'ratio' ],
+		map {
+			my ($operation, $way) = @$_;
+			[   label($operation, $way),
+				(map { thousands($operation, $_) } 'direct access on', $way),
+				quotient(rival_ratio($operation, $way, 'instructions')) ]
+		} grep { $_->[0] !~ /binary/ } rival_rows());
 }
 
 # The variants at a glance.
@@ -318,6 +376,7 @@ sub tables
 
 	return grep { $_->[1] ne '' } (
 		[ 'Goals',   table([qw(goal figure bound result)], goals()) ],
+		[ 'Beside an expert\'s own tables, thousands of instructions', rival_table() ],
 		[ 'A claim', claims_table() ],
 		[   "A claim on tables without the extension's triggers and CHECKs, and the first claim of a session",
 			special_claims_table() ],
@@ -476,15 +535,17 @@ sub report
 	my @tables  = map { "## $_->[0]\n\n$_->[1]" } tables();
 	my $machine = table([ '', '' ], machine($command));
 
-	write_file("$results/summary.md", summary_table());
-	write_file("$results/goals.md",   table([qw(goal figure bound result)], goals()));
-	write_file("$results/direct.md",  direct_table());
+	write_file("$results/rival.md",      rival_table());
+	write_file("$results/headline.md",   headline_table());
+	write_file("$results/summary.md",    summary_table());
+	write_file("$results/goals.md",      table([qw(goal figure bound result)], goals()));
+	write_file("$results/direct.md",     direct_table());
 	write_file("$results/growth.md",     growth_table());
 	write_file("$results/monitoring.md", monitoring_table());
 	write_file("$results/revoked.md",    revoked_table());
 	write_file("$results/extras.md",     extras_table());
 	write_file("$results/contention.md", contention_table());
-	write_file("$results/table.md",   "# Results\n\n", join "\n", $machine, @tables);
+	write_file("$results/table.md",      "# Results\n\n", join "\n", $machine, @tables);
 	plot($results, 'claims', claims_rows());
 	plot($results, 'size',   size_rows());
 	plot($results, 'churn',  churn_rows());

@@ -30,6 +30,7 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_collation_d.h"
 #include "catalog/pg_language_d.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -646,6 +647,56 @@ prepare_indexes(DirectTable *table, Relation relation)
 	return true;
 }
 
+/* Tells whether an expression is lower(email COLLATE "C"), as the relation cache has it. */
+static bool
+is_lower_email(const DirectTable *table, Node *expression)
+{
+	const FuncExpr *lower = (const FuncExpr *) expression;
+	const RelabelType *collated;
+
+	if (!IsA(expression, FuncExpr) || lower->funcid != F_LOWER_TEXT ||
+		!IsA(linitial(lower->args), RelabelType))
+		return false;
+	collated = linitial(lower->args);
+	return collated->resultcollid == C_COLLATION_OID && IsA(collated->arg, Var) &&
+		castNode(Var, collated->arg)->varattno == table->numbers[CUSTOMER_EMAIL];
+}
+
+/*
+ * Tells whether an index keeps the addresses of each organization's customers apart, as the
+ * statement that makes customers names it.
+ */
+static bool
+is_address_index(const DirectTable *table, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	return form->indisunique && form->indisvalid && form->indnkeyatts == 2 &&
+		form->indkey.values[0] == table->numbers[CUSTOMER_ORGANIZATION_ID] &&
+		form->indkey.values[1] == 0 &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		is_lower_email(table, linitial(RelationGetIndexExpressions(index)));
+}
+
+/* Tells whether the table of customers has such an index. */
+static bool
+has_address_index(const DirectTable *table, Relation relation)
+{
+	List *ids = RelationGetIndexList(relation);
+	bool found = false;
+	ListCell *cell;
+
+	foreach (cell, ids)
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || is_address_index(table, index);
+		index_close(index, AccessShareLock);
+	}
+	list_free(ids);
+	return found;
+}
+
 /* Finds the sequence that numbers the rows of a numbered table; returns false if there is none. */
 static bool
 find_sequence(DirectTable *table, Relation relation)
@@ -687,7 +738,8 @@ examine_writing(DirectTable *table, Relation relation)
 	table->insertable = (table->written & ACL_INSERT) != 0 && references_known &&
 		has_rights(table, relation, ACL_INSERT) &&
 		triggers_are_known(table, relation, TRIGGER_TYPE_INSERT) &&
-		prepare_defaults(table, relation);
+		prepare_defaults(table, relation) &&
+		(table != &direct_customers || has_address_index(table, relation));
 }
 
 /*

@@ -574,11 +574,11 @@ reuse_directly(const Allocation *allocation, int position, NullableDatum *values
 }
 
 /*
- * Allocates a seat to the customer at a position; returns false, with nothing done, if that needs
- * statements.
+ * Allocates a seat to the customer at a position, and adds it to the change of the count; returns
+ * false, with nothing done, if that needs statements.
  */
 static bool
-allocate_directly(Allocation *allocation, int position)
+allocate_directly(Allocation *allocation, int position, CountChange *change)
 {
 	const NullableDatum nobody = {.isnull = true};
 	const Purchase *purchase = &allocation->purchase;
@@ -599,6 +599,10 @@ allocate_directly(Allocation *allocation, int position)
 	}
 	if (!done)
 		return false;
+	change->change++;
+	/* A default of the owner's may suspend it, which is refused when it is counted. */
+	if (!values[SEAT_SUSPENDED_AT].isnull)
+		change->suspended++;
 	event->ids.id = *DatumGetUUIDP(seat_required(values, SEAT_ID));
 	event->ids.organization_id = purchase->organization_id;
 	event->ids.customer_id = allocation->customers[position].id;
@@ -618,12 +622,11 @@ allocate_first(Allocation *allocation)
 	CountChange change = {.purchase = allocation->purchase.id};
 	int count = 0;
 
-	while (count < allocation->count && allocate_directly(allocation, count))
+	while (count < allocation->count && allocate_directly(allocation, count, &change))
 	{
 		CHECK_FOR_INTERRUPTS();
 		count++;
 	}
-	change.change = count;
 	if (count > 0)
 		purchase_count(change);
 	return count;

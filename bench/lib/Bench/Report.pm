@@ -113,8 +113,8 @@ sub label
 	return $operation eq 'claim' ? "claim, beside the $way" : $operation;
 }
 
-# Returns a quotient with two decimals, or '' where there is none.
-sub quotient
+# Returns a number with two decimals, or '' where there is none.
+sub two_decimals
 {
 	my ($ratio) = @_;
 
@@ -141,12 +141,12 @@ sub rival_table
 			my $bar   = defined $ratio ? rival_bar($operation, $way) : undef;
 			[   label($operation, $way),
 				(map { thousands($operation, $_) } 'direct access on', 'direct access off', $way),
-				quotient($ratio),
-				quotient($bar),
+				two_decimals($ratio),
+				two_decimals($bar),
 				defined $bar ? ($ratio <= $bar ? 'holds' : 'fails') : '',
 				middle(1, 'rival', $operation, 'direct access on', 'WAL bytes'),
-				quotient(rival_ratio($operation, $way, 'WAL bytes')),
-				quotient(rival_ratio($operation, $way, 'time')) ]
+				two_decimals(rival_ratio($operation, $way, 'WAL bytes')),
+				two_decimals(rival_ratio($operation, $way, 'time')) ]
 		} rival_rows());
 }
 
@@ -159,7 +159,7 @@ sub headline_table
 			my ($operation, $way) = @$_;
 			[   label($operation, $way),
 				(map { thousands($operation, $_) } 'direct access on', $way),
-				quotient(rival_ratio($operation, $way, 'instructions')) ]
+				two_decimals(rival_ratio($operation, $way, 'instructions')) ]
 		} grep { $_->[0] !~ /binary/ } rival_rows());
 }
 

@@ -4,13 +4,14 @@
  *
  * Nearly every claim is of a pending seat that nobody else is using, and claim_directly() does it
  * without the executor.  The seat is not locked first, which saves a WAL record: it is read,
- * checked and updated, unless another transaction is using it; the update is the lock.  In all
- * other cases (the seat is claimed, expired, suspended, locked or being changed, its table is not
- * as the extension made it, the isolation level is stricter) nothing is done there, and
- * claim_by_statements() does the work.  It locks the row first, and waits.
+ * checked and updated, unless another transaction is using it; the update is the lock.  In most
+ * other cases (the seat is suspended, locked or being changed, its table is not as the extension
+ * made it, the isolation level is stricter) nothing is done there, and claim_by_statements() does
+ * the work.  It locks the row first, and waits.
  *
  * In both, expiry and organization are checked while the row is locked, because another transaction
- * may have held the lock before.
+ * may have held the lock before.  A seat that is claimed, revoked or expired, and that nobody is
+ * changing, needs no lock to say so.
  */
 #include "postgres.h"
 
@@ -67,12 +68,34 @@ static bool
 is_claimable(const NullableDatum *values, TimestampTz now)
 {
 	return DatumGetObjectId(values[SEAT_STATUS].value) == direct_seat_status("pending") &&
-		values[SEAT_SUSPENDED_AT].isnull && !values[SEAT_ORGANIZATION_ID].isnull &&
-		!values[SEAT_CUSTOMER_ID].isnull && !values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull &&
-		expiry_of(values) > now;
+		values[SEAT_SUSPENDED_AT].isnull && !values[SEAT_ID].isnull &&
+		!values[SEAT_ORGANIZATION_ID].isnull && !values[SEAT_CUSTOMER_ID].isnull &&
+		!values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull && expiry_of(values) > now;
 }
 
-/* Claims a seat that was found; returns false, with nothing done, if that needs statements. */
+/*
+ * Raises the error of a claim that cannot succeed, if the seat's row, which nobody is changing, says
+ * so.  That needs no lock: the claim failed at a moment before any other change.
+ */
+static void
+refuse_by_row(const Claim *claim, const NullableDatum *values)
+{
+	Oid status = DatumGetObjectId(values[SEAT_STATUS].value);
+
+	if (status == direct_seat_status("revoked"))
+		raise_error(SEAT_REVOKED);
+	/* With an idempotency key, it may have to be answered again. */
+	if (status == direct_seat_status("claimed") && claim->key_hash == NULL)
+		raise_error(SEAT_ALREADY_CLAIMED);
+	if (status == direct_seat_status("pending") &&
+		!values[SEAT_INVITATION_TOKEN_EXPIRES_AT].isnull && expiry_of(values) <= claim->now)
+		raise_error(INVITATION_EXPIRED);
+}
+
+/*
+ * Claims a seat that was found, or raises the error if it cannot be claimed; returns false, with
+ * nothing done, if that needs statements.
+ */
 static bool
 claim_row(Claim *claim, DirectRow *seat)
 {
@@ -84,6 +107,8 @@ claim_row(Claim *claim, DirectRow *seat)
 	for (int i = 0; i < SEAT_COLUMNS; i++)
 		values[i] = direct_row_value(seat, i);
 	claim->now = GetCurrentTimestamp();
+	if (OidIsValid(claimed) && !is_claimable(values, claim->now) && direct_is_free(seat))
+		refuse_by_row(claim, values);
 	if (!OidIsValid(claimed) || !is_claimable(values, claim->now) ||
 		!purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
 						  &claim->seat.purchase))

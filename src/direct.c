@@ -520,8 +520,8 @@ is_locked_only_here(HeapTupleHeader row)
  * Tells whether the version that was found is the newest one, and no other transaction is changing
  * or locking the row.
  */
-static bool
-is_free(const DirectRow *row)
+bool
+direct_is_free(const DirectRow *row)
 {
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row->slot;
 	HeapTuple version = slot->base.tuple;
@@ -587,7 +587,7 @@ direct_update(DirectRow *row, const NullableDatum *values)
 	UpdatedIndexes indexes;
 	bool written;
 
-	if (!is_own(row) && is_free(row) && !bms_overlap(changed, row->table->guarded))
+	if (!is_own(row) && direct_is_free(row) && !bms_overlap(changed, row->table->guarded))
 		slot = make_row(row->table, row->relation, values);
 	if (slot == NULL)
 		return false;

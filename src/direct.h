@@ -48,6 +48,7 @@ extern DirectResult direct_lock(DirectTable *table, int key, const NullableDatum
 extern NullableDatum direct_row_value(const DirectRow *row, int column);
 extern void direct_row_copy(const DirectRow *row, const int *columns, NullableDatum *values,
 							int count);
+extern bool direct_is_free(const DirectRow *row);
 extern void direct_row_close(DirectRow *row);
 extern DirectResult direct_read(DirectTable *table, int key, NullableDatum value,
 								const int *columns, NullableDatum *values, int count);

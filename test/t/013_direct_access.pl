@@ -1570,7 +1570,7 @@ compare_scripts(
 	'the same seat twice in one statement', qq{
 	SELECT (a.seat).status, (b.seat).status
 	FROM seats.claim_seat(TOKEN1) AS a, seats.claim_seat(TOKEN1) AS b;
-}, "$twice\n$none", path => 'lock');
+}, "$twice\n$none", path => '');
 compare_scripts(
 	'twice with an idempotency key', qq{
 	SELECT (a.seat).status, (b.seat).status
@@ -1704,7 +1704,7 @@ compare_scripts('of a seat whose invitation has expired', qq{
 	SELECT can_claim FROM seats.claim_info(TOKEN1);
 	$claimed(TOKEN1);
 	$claimed(TOKEN2, 'key');
-}, join("\n", 'f', ($expired) x 2, $none), path => 'lock lock');
+}, join("\n", 'f', ($expired) x 2, $none), path => '');
 compare_scripts(
 	'an alteration in a subtransaction that is rolled back', qq{
 	BEGIN;

@@ -607,7 +607,7 @@ allocate_directly(Allocation *allocation, int position, CountChange *change)
 	event->ids.organization_id = purchase->organization_id;
 	event->ids.customer_id = allocation->customers[position].id;
 	event->purchase = purchase->id;
-	event->seat = seat_form(values, allocation->seat_type, allocation->context);
+	event->seat = direct_seat_form(values, allocation->seat_type, allocation->context);
 	allocation->seats[position].seat = event->seat;
 	return true;
 }
@@ -975,7 +975,7 @@ invite_directly(Invitee *invitee, const NullableDatum *hash, TimestampTz expires
 	values[SEAT_MODIFIED_AT] = (NullableDatum){TimestampTzGetDatum(now), false};
 	if (!direct_seat_update(&invitee->seat.ids.id, values))
 		return false;
-	invitee->seat.seat = seat_form(values, seat_type(), context);
+	invitee->seat.seat = direct_seat_form(values, seat_type(), context);
 	return true;
 }
 

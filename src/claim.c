@@ -126,7 +126,7 @@ claim_row(Claim *claim, DirectRow *seat)
 		return false;
 	if (expiry_of(values) <= GetCurrentTimestamp())
 		raise_error(INVITATION_EXPIRED);
-	claim->seat.seat = seat_form(values, claim->seat_type, claim->context);
+	claim->seat.seat = direct_seat_form(values, claim->seat_type, claim->context);
 	return true;
 }
 

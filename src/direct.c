@@ -551,24 +551,43 @@ is_own(const DirectRow *row)
 	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(writer));
 }
 
-/* Returns the columns that new values change, numbered as the relation cache has them. */
+/* Tells whether new values change one of a table's known columns. */
+static bool
+changes(const DirectRow *row, const NullableDatum *values, int column)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(row->relation),
+												row->table->numbers[column] - 1);
+	NullableDatum old = direct_row_value(row, column);
+
+	if (old.isnull || values[column].isnull)
+		return old.isnull != values[column].isnull;
+	return !datum_image_eq(old.value, values[column].value, attribute->attbyval,
+						   attribute->attlen);
+}
+
+/* Returns those of some columns, or of all, that new values change, as the relation cache has them. */
 static Bitmapset *
-changed_columns(const DirectRow *row, const NullableDatum *values)
+changed_columns(const DirectRow *row, const NullableDatum *values, const Bitmapset *among)
 {
 	Bitmapset *changed = NULL;
 
 	for (int i = 0; i < row->table->known->column_count; i++)
 	{
-		AttrNumber number = row->table->numbers[i];
-		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(row->relation), number - 1);
-		NullableDatum old = direct_row_value(row, i);
+		int member = row->table->numbers[i] - FirstLowInvalidHeapAttributeNumber;
 
-		if (old.isnull != values[i].isnull ||
-			(!old.isnull &&
-			 !datum_image_eq(old.value, values[i].value, column->attbyval, column->attlen)))
-			changed = bms_add_member(changed, number - FirstLowInvalidHeapAttributeNumber);
+		if ((among == NULL || bms_is_member(member, among)) && changes(row, values, i))
+			changed = bms_add_member(changed, member);
 	}
 	return changed;
+}
+
+/* Tells whether new values change a column that only the executor may change. */
+static bool
+changes_guarded(const DirectRow *row, const NullableDatum *values)
+{
+	const Bitmapset *guarded = row->table->guarded;
+
+	return !bms_is_empty(guarded) && !bms_is_empty(changed_columns(row, values, guarded));
 }
 
 /*
@@ -582,12 +601,11 @@ changed_columns(const DirectRow *row, const NullableDatum *values)
 bool
 direct_update(DirectRow *row, const NullableDatum *values)
 {
-	Bitmapset *changed = changed_columns(row, values);
 	TupleTableSlot *slot = NULL;
 	UpdatedIndexes indexes;
 	bool written;
 
-	if (!is_own(row) && direct_is_free(row) && !bms_overlap(changed, row->table->guarded))
+	if (!is_own(row) && direct_is_free(row) && !changes_guarded(row, values))
 		slot = make_row(row->table, row->relation, values);
 	if (slot == NULL)
 		return false;
@@ -598,7 +616,8 @@ direct_update(DirectRow *row, const NullableDatum *values)
 										&indexes) == TM_Ok;
 	/* Most updates are HOT, and need no index entries. */
 	if (written && indexes != NO_INDEXES)
-		insert_index_entries(row->table, row->relation, slot, changed, indexes);
+		insert_index_entries(row->table, row->relation, slot,
+							 changed_columns(row, values, NULL), indexes);
 	ExecDropSingleTupleTableSlot(slot);
 	if (written)
 		CommandCounterIncrement();

@@ -115,6 +115,23 @@ direct_seat_insert(NullableDatum *values, const bool *given)
 	return direct_insert(&direct_seats, values, given);
 }
 
+/* Returns a seat whose status has this type as a composite value. */
+static Datum
+form(const NullableDatum *values, Oid status_type, Oid type, MemoryContext context)
+{
+	NullableDatum fields[SEAT_FIELD_COUNT];
+	Oid types[SEAT_FIELD_COUNT];
+
+	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
+	{
+		fields[i] = values[seat_fields[i]];
+		types[i] = seat_fields[i] == SEAT_STATUS
+			? status_type
+			: direct_seats.known->columns[seat_fields[i]].type;
+	}
+	return form_composite(type, fields, types, SEAT_FIELD_COUNT, context);
+}
+
 /*
  * Returns a seat as a composite value of the type seats.customer_seat, given by its id, in a memory
  * context.  Of the columns only the fields of that type are needed.  Raises 42804 if the type is not
@@ -123,15 +140,14 @@ direct_seat_insert(NullableDatum *values, const bool *given)
 Datum
 seat_form(const NullableDatum *values, Oid type, MemoryContext context)
 {
-	NullableDatum fields[SEAT_FIELD_COUNT];
-	Oid types[SEAT_FIELD_COUNT];
+	return form(values, seat_status_type(), type, context);
+}
 
-	for (int i = 0; i < SEAT_FIELD_COUNT; i++)
-	{
-		fields[i] = values[seat_fields[i]];
-		types[i] = column_type(direct_seats.known, seat_fields[i]);
-	}
-	return form_composite(type, fields, types, SEAT_FIELD_COUNT, context);
+/* Returns a seat whose row is or was open as seat_form() does, and looks up one type less. */
+Datum
+direct_seat_form(const NullableDatum *values, Oid type, MemoryContext context)
+{
+	return form(values, direct_seats.types[SEAT_STATUS], type, context);
 }
 
 /* Returns a value that must not be null; raises 42804 if it is. */

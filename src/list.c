@@ -294,7 +294,7 @@ get_directly(const pg_uuid_t *id, Oid type, MemoryContext context, Datum *seat)
 	if (result == DIRECT_FOUND && !enabled)
 		raise_error(SEAT_BASED_PRICING_NOT_ENABLED);
 	if (result == DIRECT_FOUND)
-		*seat = seat_form(values, type, context);
+		*seat = direct_seat_form(values, type, context);
 	direct_row_close(&row);
 	return result;
 }
@@ -380,7 +380,6 @@ seats_get_seat(PG_FUNCTION_ARGS)
 	const pg_uuid_t *id = id_argument(fcinfo, 0, "seat_id");
 	Datum seat;
 
-	SPI_connect();
 	switch (get_directly(id, type, caller, &seat))
 	{
 		case DIRECT_FOUND:
@@ -388,9 +387,10 @@ seats_get_seat(PG_FUNCTION_ARGS)
 		case DIRECT_NOT_FOUND:
 			raise_error(SEAT_NOT_FOUND);
 		default:
+			SPI_connect();
 			seat = get_by_statement(id, type, caller);
+			SPI_finish();
 	}
-	SPI_finish();
 	PG_RETURN_DATUM(seat);
 }
 

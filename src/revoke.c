@@ -92,7 +92,8 @@ static void
 add_effects(Effects *effects, const SeatChange *change, const SeatEvent *event,
 			const NullableDatum *old)
 {
-	if (DatumGetObjectId(old[SEAT_STATUS].value) == direct_seat_status("claimed"))
+	if (change->event != EVENT_RESUMED &&
+		DatumGetObjectId(old[SEAT_STATUS].value) == direct_seat_status("claimed"))
 		effects->claimed = accumArrayResult(effects->claimed, UUIDPGetDatum(&event->ids.id),
 											false, UUIDOID, CurrentMemoryContext);
 	if (change->event != EVENT_REVOKED)
@@ -125,7 +126,7 @@ change_one(const SeatChange *change, SeatEvent *event, TimestampTz now, MemoryCo
 	done = direct_update(&row, new);
 	if (done)
 	{
-		event->seat = seat_form(new, seat_type(), context);
+		event->seat = direct_seat_form(new, seat_type(), context);
 		add_effects(effects, change, event, old);
 	}
 	direct_row_close(&row);
@@ -152,7 +153,7 @@ change_directly(const SeatChange *change, SeatEvent *events, int count, Timestam
 	}
 	apply_count(&effects);
 	if (effects.claimed != NULL)
-		sessions_end_unclaimed(makeArrayResult(effects.claimed, CurrentMemoryContext));
+		sessions_end(makeArrayResult(effects.claimed, CurrentMemoryContext));
 	return done;
 }
 

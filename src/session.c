@@ -107,6 +107,8 @@ static Deletion session_of_claim = DELETION(
 	"seats.customer_sessions WHERE seat_id = $1 AND of_claim", UUIDOID);
 static Deletion sessions_of_token = DELETION("seats.customer_sessions WHERE token_hash = $1",
 											 BYTEAOID);
+static Deletion sessions_of_seats = DELETION(
+	"seats.customer_sessions WHERE seat_id = ANY ($1)", UUIDARRAYOID);
 /* A seat that is still claimed, and not suspended, keeps the sessions of its customer. */
 static Deletion sessions_of_unclaimed = DELETION(
 	"seats.customer_sessions AS x WHERE x.seat_id = ANY ($1) AND NOT EXISTS ("
@@ -178,6 +180,18 @@ void
 session_of_claim_end(const pg_uuid_t *seat_id)
 {
 	(void) delete_sessions(&session_of_claim, UUIDPGetDatum(seat_id));
+}
+
+/*
+ * Ends all sessions of some seats, an array of ids.  Between SPI_connect() and SPI_finish(), with
+ * the seats locked.
+ *
+ * Locks: the sessions' rows.
+ */
+void
+sessions_end(Datum seat_ids)
+{
+	(void) delete_sessions(&sessions_of_seats, seat_ids);
 }
 
 /*

@@ -31,6 +31,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_collation_d.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_language_d.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -122,8 +123,9 @@ static const Reference references[] = {
 	{&direct_customers, NULL, TABLE_ORGANIZATIONS},
 };
 
-/* keep_purchase, check_purchase and end_purchase; subscriptions have another one. */
-#define OWN_TRIGGERS_OF_PURCHASE 3
+/* keep_purchase, check_purchase and end_purchase; and refuse_old_library of subscriptions. */
+#define OWN_TRIGGERS_OF_ORDERS 3
+#define OWN_TRIGGERS_OF_SUBSCRIPTIONS 4
 
 /*
  * Tells whether a column has this type, without a modifier, and its values are stored in the row.
@@ -392,13 +394,15 @@ is_of_foreign_key(const Trigger *trigger)
 	return trigger->tgisinternal && RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
 }
 
-/* Returns how many triggers of the extension's own a table has at least for each event. */
+/* Returns how many triggers of the extension's own a table has for an event that it is written by. */
 static int
 own_triggers(const DirectTable *table)
 {
 	if (table == &direct_seats)
 		return 1;
-	return (table->written & ACL_UPDATE) != 0 ? OWN_TRIGGERS_OF_PURCHASE : 0;
+	if (table == &direct_subscriptions)
+		return OWN_TRIGGERS_OF_SUBSCRIPTIONS;
+	return table == &direct_orders ? OWN_TRIGGERS_OF_ORDERS : 0;
 }
 
 /*
@@ -422,7 +426,7 @@ triggers_are_known(DirectTable *table, Relation relation, int16 event)
 		if (is_enabled(&trigger))
 			enabled++;
 	}
-	if (enabled < own_triggers(table))
+	if (enabled != own_triggers(table))
 		table->kept = false;
 	return true;
 }
@@ -436,6 +440,20 @@ refers_by(Relation relation, const ForeignKeyCacheInfo *key, int number, const c
 		key->confkey[number] == get_attnum(key->confrelid, referenced);
 }
 
+/* Tells whether a foreign key is MATCH SIMPLE: it is satisfied if one of its columns is null. */
+static bool
+is_match_simple(const ForeignKeyCacheInfo *key)
+{
+	HeapTuple row = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
+	bool result;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	result = ((Form_pg_constraint) GETSTRUCT(row))->confmatchtype == FKCONSTR_MATCH_SIMPLE;
+	ReleaseSysCache(row);
+	return result;
+}
+
 /* Tells whether a foreign key is one of the extension's that need no check. */
 static bool
 is_known_reference(const DirectTable *table, Relation relation, const ForeignKeyCacheInfo *key)
@@ -446,7 +464,7 @@ is_known_reference(const DirectTable *table, Relation relation, const ForeignKey
 
 		if (known->table != table ||
 			key->confrelid != seats_table_id(known_tables[known->referenced].name) ||
-			key->nkeys != (known->column == NULL ? 1 : 2))
+			key->nkeys != (known->column == NULL ? 1 : 2) || !is_match_simple(key))
 			continue;
 		if (known->column == NULL && refers_by(relation, key, 0, "organization_id", "id"))
 			return true;

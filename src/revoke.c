@@ -92,8 +92,7 @@ static void
 add_effects(Effects *effects, const SeatChange *change, const SeatEvent *event,
 			const NullableDatum *old)
 {
-	if (change->event != EVENT_RESUMED &&
-		DatumGetObjectId(old[SEAT_STATUS].value) == direct_seat_status("claimed"))
+	if (DatumGetObjectId(old[SEAT_STATUS].value) == direct_seat_status("claimed"))
 		effects->claimed = accumArrayResult(effects->claimed, UUIDPGetDatum(&event->ids.id),
 											false, UUIDOID, CurrentMemoryContext);
 	if (change->event != EVENT_REVOKED)
@@ -152,7 +151,9 @@ change_directly(const SeatChange *change, SeatEvent *events, int count, Timestam
 		done++;
 	}
 	apply_count(&effects);
-	if (effects.claimed != NULL)
+	if (effects.claimed != NULL && change->event == EVENT_RESUMED)
+		sessions_end_unclaimed(makeArrayResult(effects.claimed, CurrentMemoryContext));
+	else if (effects.claimed != NULL)
 		sessions_end(makeArrayResult(effects.claimed, CurrentMemoryContext));
 	return done;
 }

@@ -224,7 +224,7 @@ CREATE FUNCTION rival.revoke_seat(seat_id uuid) RETURNS rival.customer_seat
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = rival, public, pg_temp
 AS $$
 DECLARE
-	holder uuid;
+	held record;
 	revoked customer_seat;
 BEGIN
 	UPDATE subscriptions AS b
@@ -235,32 +235,26 @@ BEGIN
 		AND b.id = s.subscription_id
 		AND o.id = s.organization_id
 		AND o.seat_based_pricing_enabled
-	RETURNING s.customer_id INTO holder;
+	RETURNING s.customer_id, s.organization_id INTO held;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'No seat can be revoked' USING ERRCODE = 'PT404';
 	END IF;
 
-	WITH seat AS (
-		UPDATE customer_seats AS s
-		SET status = 'revoked', customer_id = NULL, customer_email = NULL, seat_metadata = NULL,
-			suspended_at = NULL, revoked_at = now(), modified_at = now()
-		WHERE s.id = revoke_seat.seat_id AND s.customer_id = holder
-		RETURNING s.id, s.organization_id, s.subscription_id,
-			ROW(s.created_at, s.modified_at, s.id, s.subscription_id, s.order_id, s.status,
-				s.customer_id, s.customer_email, s.invitation_token_expires_at, s.claimed_at,
-				s.revoked_at, s.seat_metadata)::customer_seat AS seat
-	)
-	INSERT INTO events AS e
-		(type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
-	SELECT 'customer_seat.revoked', id, organization_id, holder, now(),
-		jsonb_build_object('role', session_user, 'reason', 'revoked', 'subscription_id',
-			subscription_id), seat
-	FROM seat
-	RETURNING (e.seat).* INTO revoked;
-	-- Somebody else revoked it since, and that counts once.
+	UPDATE customer_seats AS s
+	SET status = 'revoked', customer_id = NULL, customer_email = NULL, seat_metadata = NULL,
+		suspended_at = NULL, revoked_at = now(), modified_at = now()
+	WHERE s.id = revoke_seat.seat_id AND s.customer_id = held.customer_id
+	RETURNING s.created_at, s.modified_at, s.id, s.subscription_id, s.order_id, s.status, s.customer_id,
+		s.customer_email, s.invitation_token_expires_at, s.claimed_at, s.revoked_at, s.seat_metadata
+	INTO revoked;
+	-- If somebody else revoked it meanwhile, it does not count twice.
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'No seat can be revoked' USING ERRCODE = 'PT404';
 	END IF;
+	INSERT INTO events (type, seat_id, organization_id, customer_id, occurred_at, metadata, seat)
+	VALUES ('customer_seat.revoked', revoked.id, held.organization_id, held.customer_id, now(),
+		jsonb_build_object('role', session_user, 'reason', 'revoked', 'subscription_id',
+			revoked.subscription_id), revoked);
 	IF revoked.claimed_at IS NOT NULL THEN
 		DELETE FROM customer_sessions AS x WHERE x.seat_id = revoke_seat.seat_id;
 	END IF;

@@ -133,8 +133,8 @@ sub thousands
 sub rival_table
 {
 	return table(
-		[   'operation', 'seats', 'direct access off', 'rival', 'of the rival', 'bar', 'result',
-			'WAL bytes', 'of the rival', 'time, of the rival' ],
+		[   'operation', 'seats', 'direct access off', 'rival', 'ratio', 'bar', 'result', 'WAL bytes',
+			'of the rival', 'WAL ratio', 'time ratio' ],
 		map {
 			my ($operation, $way) = @$_;
 			my $ratio = rival_ratio($operation, $way, 'instructions');
@@ -144,7 +144,7 @@ sub rival_table
 				quotient($ratio),
 				quotient($bar),
 				defined $bar ? ($ratio <= $bar ? 'holds' : 'fails') : '',
-				middle(1, 'rival', $operation, 'direct access on', 'WAL bytes'),
+				(   map { middle(1, 'rival', $operation, $_, 'WAL bytes') } 'direct access on', $way),
 				quotient(rival_ratio($operation, $way, 'WAL bytes')),
 				quotient(rival_ratio($operation, $way, 'time')) ]
 		} rival_rows());

@@ -16,10 +16,10 @@ use Bench::Variants  qw(interleaved);
 
 my $database = 'rival';
 
-# Of the subscriptions of a thousand seats, so many are pending, and as many claimed: some have their
-# seats revoked one by one, one has its invitations sent again, and the others are canceled.
-my $pools   = 20;
-my $revoked = 6;
+# Of the subscriptions of a thousand seats, so many are pending, and as many claimed. The first have
+# their seats revoked one by one, the next have their invitations sent again, and the others are
+# canceled.
+my ($pools, $revoked, $invited) = (22, 6, 4);
 
 # The customer whose own seats are read. Nobody assigns a seat to it meanwhile.
 my $reader = 1005;
@@ -194,7 +194,7 @@ sub ids
 sub prepare
 {
 	my ($seats) = @_;
-	my $claimed = 1000 * $pools;
+	my $seats_of = sub { ids('pooled', 1000 * $_[0], 1000 * $_[1] - 1) };
 
 	fill_database($database, $seats, $seats);
 	query($database, "\\i $bench/rival/pools.sql", pools => $pools);
@@ -204,11 +204,11 @@ sub prepare
 	$things{subscriptions}           = ids('subscription', 0, 99);
 	$things{lists}                   = ids('subscription', 100, $seats / 100 - 1);
 	$things{seats}                   = ids('seat',         0, 9999);
-	$things{'pending seats'}         = ids('pooled',       0, 1000 * $revoked - 1);
-	$things{'seats to invite'}       = ids('pooled',       1000 * $revoked, 1000 * $revoked + 999);
-	$things{'pending subscriptions'} = ids('pool',         $revoked + 1, $pools - 1);
-	$things{'claimed seats'} = ids('pooled', $claimed, $claimed + 1000 * $revoked - 1);
-	$things{'claimed subscriptions'} = ids('pool', $pools + $revoked, 2 * $pools - 1);
+	$things{'pending seats'}         = $seats_of->(0,        $revoked);
+	$things{'seats to invite'}       = $seats_of->($revoked, $revoked + $invited);
+	$things{'claimed seats'}         = $seats_of->($pools,   $pools + $revoked);
+	$things{'pending subscriptions'} = ids('pool', $revoked + $invited, $pools - 1);
+	$things{'claimed subscriptions'} = ids('pool', $pools + $revoked,   2 * $pools - 1);
 	$things{readers}                 = ids('customer', $reader, $reader);
 	# In fill.sql, customers hold seats of every tenth subscription.
 	$things{'known customers'} = [

@@ -109,8 +109,12 @@ sub to_bare
 sub label
 {
 	my ($operation, $way) = @_;
+	my %claims = (
+		function      => 'a PL/pgSQL function',
+		statement     => 'the best single statement',
+		'round trips' => 'five round trips');
 
-	return $operation eq 'claim' ? "claim, beside the $way" : $operation;
+	return $operation eq 'claim' ? "claim, beside $claims{$way}" : $operation;
 }
 
 # Returns a number with two decimals, or '' where there is none.

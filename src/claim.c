@@ -101,15 +101,17 @@ claim_row(Claim *claim, DirectRow *seat)
 {
 	Oid claimed = direct_seat_status("claimed");
 	NullableDatum values[SEAT_COLUMNS];
+	bool claimable;
 
 	/* Together they cost less than one by one. */
 	slot_getallattrs(seat->slot);
 	for (int i = 0; i < SEAT_COLUMNS; i++)
 		values[i] = direct_row_value(seat, i);
 	claim->now = GetCurrentTimestamp();
-	if (OidIsValid(claimed) && !is_claimable(values, claim->now) && direct_is_free(seat))
+	claimable = OidIsValid(claimed) && is_claimable(values, claim->now);
+	if (!claimable && direct_is_free(seat))
 		refuse_by_row(claim, values);
-	if (!OidIsValid(claimed) || !is_claimable(values, claim->now) ||
+	if (!claimable ||
 		!purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
 						  &claim->seat.purchase))
 		return false;

@@ -74,8 +74,8 @@ is_claimable(const NullableDatum *values, TimestampTz now)
 }
 
 /*
- * Raises the error of a claim that cannot succeed, if the seat's row, which nobody is changing, says
- * so.  That needs no lock: the claim failed at a moment before any other change.
+ * Raises the error of a claim that cannot succeed, if the seat's row, which nobody is changing,
+ * says so.  That needs no lock: the claim failed at a moment before any other change.
  */
 static void
 refuse_by_row(const Claim *claim, const NullableDatum *values)

@@ -267,7 +267,8 @@ direct_read_newest(DirectTable *table, int key, NullableDatum value, const int *
 
 /*
  * Begins a search for all rows that have a value in the first column of a key, or for all rows that
- * have a key, as the active snapshot shows them.  Returns false, with nothing done, if the caller must execute a statement.
+ * have a key, as the active snapshot shows them.  Returns false, with nothing done, if the caller
+ * must execute a statement.
  *
  * Locks: the table and its index, AccessShareLock, to the end of the transaction.
  */
@@ -565,7 +566,10 @@ changes(const DirectRow *row, const NullableDatum *values, int column)
 						   attribute->attlen);
 }
 
-/* Returns those of some columns, or of all, that new values change, as the relation cache has them. */
+/*
+ * Returns those of some columns, or of all, that new values change, numbered as in the relation
+ * cache.
+ */
 static Bitmapset *
 changed_columns(const DirectRow *row, const NullableDatum *values, const Bitmapset *among)
 {

@@ -134,8 +134,8 @@ form(const NullableDatum *values, Oid status_type, Oid type, MemoryContext conte
 
 /*
  * Returns a seat as a composite value of the type seats.customer_seat, given by its id, in a memory
- * context.  Of the columns only the fields of that type are needed.  Raises 42804 if the type is not
- * as the extension made it.
+ * context.  Of the columns only the fields of that type are needed.  Raises 42804 if the type is
+ * not as the extension made it.
  */
 Datum
 seat_form(const NullableDatum *values, Oid type, MemoryContext context)

@@ -394,7 +394,7 @@ is_of_foreign_key(const Trigger *trigger)
 	return trigger->tgisinternal && RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
 }
 
-/* Returns how many triggers of the extension's own a table has for an event that it is written by. */
+/* Returns how many triggers of the extension's own a table has for each event. */
 static int
 own_triggers(const DirectTable *table)
 {

@@ -231,8 +231,9 @@ remember_page(Relation extensions, const HeapTuple row, Buffer buffer)
 	good.file = file_locator_compat(extensions);
 	good.buffer = buffer;
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	good.page_lsn = row->t_data->t_infomask & HEAP_XMAX_INVALID ? BufferGetLSNAtomic(buffer)
-																: InvalidXLogRecPtr;
+	good.page_lsn = (row->t_data->t_infomask & HEAP_XMAX_INVALID) != 0
+		? BufferGetLSNAtomic(buffer)
+		: InvalidXLogRecPtr;
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 }
 

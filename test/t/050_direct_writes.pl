@@ -22,7 +22,7 @@ my @modes = ('on', 'off');
 my (%owner, %caller);
 
 # How many stories can be told, each with an organization of its own.
-my $stories = 450;
+my $stories = 490;
 my $story = 0;
 
 # Starts a session in a database, which goes on after errors.
@@ -361,7 +361,7 @@ query(q{
 				WHERE t.id > (SELECT last_event FROM start) AND organization_id = id(story, 1)
 			-- Which of several revoked rows is used again is left open.
 			UNION ALL SELECT 2, CASE WHEN status <> 'revoked' THEN created_at END, h.name, (to_jsonb(t.row) - CASE status WHEN 'revoked'
-					THEN '{id,created_at,modified_at,claimed_at,revoked_at,invitation_token_hash,invitation_token_expires_at,claim_key_hash}'::text[]
+					THEN '{id,note,created_at,modified_at,claimed_at,revoked_at,invitation_token_hash,invitation_token_expires_at,claim_key_hash}'::text[]
 					ELSE '{}' END)::text
 				FROM seat AS t LEFT JOIN holder AS h ON h.id = t.customer_id
 			UNION ALL SELECT 3, created_at, NULL, to_jsonb(t)::text FROM seats.customer_sessions AS t WHERE organization_id = id(story, 1)
@@ -1022,7 +1022,7 @@ foreach (
 		join(' ', keys %traces),
 		[ 'ADD note text', 'DROP note' ],
 		[ q(ADD note text DEFAULT 'x'), 'DROP note' ],
-		[ 'ADD note timestamptz NOT NULL DEFAULT public.own_time()', 'DROP note' ],
+		[ 'ADD note uuid NOT NULL DEFAULT public.own_id()', 'DROP note' ],
 		[ "ADD note boolean GENERATED ALWAYS AS ($generated) STORED", 'DROP note' ],
 		$table eq 'customers' || $table eq 'subscriptions' ? [ 'ADD note bigint GENERATED ALWAYS AS IDENTITY', undef ] : ());
 }

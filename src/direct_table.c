@@ -61,44 +61,48 @@
 
 DirectTable direct_seats = {
 	.known = &known_tables[TABLE_CUSTOMER_SEATS],
-	.keys = {[SEAT_BY_TOKEN] = {1, {SEAT_INVITATION_TOKEN_HASH}},
-			 [SEAT_BY_ID] = {1, {SEAT_ID}},
+	.keys = {[SEAT_BY_TOKEN] = {.column_count = 1, .columns = {SEAT_INVITATION_TOKEN_HASH}},
+			 [SEAT_BY_ID] = {.column_count = 1, .columns = {SEAT_ID}},
+			 [SEAT_BY_HOLDER + PURCHASE_SUBSCRIPTION] = {.column_count = 2,
+														 .columns = {SEAT_SUBSCRIPTION_ID,
+																	 SEAT_CUSTOMER_ID}},
 			 [SEAT_BY_HOLDER +
-				 PURCHASE_SUBSCRIPTION] = {2, {SEAT_SUBSCRIPTION_ID, SEAT_CUSTOMER_ID}},
-			 [SEAT_BY_HOLDER + PURCHASE_ORDER] = {2, {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}}},
+				 PURCHASE_ORDER] = {.column_count = 2,
+									.columns = {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}}},
 	.needed = ACL_SELECT | ACL_UPDATE,
 	.written = ACL_INSERT | ACL_UPDATE};
 DirectTable direct_sessions = {.known = &known_tables[TABLE_CUSTOMER_SESSIONS],
-							   .keys = {{1, {SESSION_TOKEN_HASH}}},
+							   .keys = {{.column_count = 1, .columns = {SESSION_TOKEN_HASH}}},
 							   .needed = ACL_SELECT | ACL_INSERT,
 							   .written = ACL_INSERT,
 							   .fast = true};
 DirectTable direct_events = {.known = &known_tables[TABLE_EVENTS],
-							 .keys = {{1, {EVENT_ID}}},
+							 .keys = {{.column_count = 1, .columns = {EVENT_ID}}},
 							 .numbered = true,
 							 .needed = ACL_SELECT | ACL_INSERT,
 							 .written = ACL_INSERT,
 							 .fast = true};
-DirectTable direct_organizations = {.known = &known_tables[TABLE_ORGANIZATIONS],
-									.keys = {{1, {ORGANIZATION_ID}}},
-									.needed = ACL_SELECT};
+DirectTable direct_organizations = {
+	.known = &known_tables[TABLE_ORGANIZATIONS],
+	.keys = {{.column_count = 1, .columns = {ORGANIZATION_ID}}},
+	.needed = ACL_SELECT};
 DirectTable direct_customers = {.known = &known_tables[TABLE_CUSTOMERS],
-								.keys = {{1, {CUSTOMER_ID}}},
+								.keys = {{.column_count = 1, .columns = {CUSTOMER_ID}}},
 								.needed = ACL_SELECT,
 								.written = ACL_INSERT};
 DirectTable direct_products = {.known = &known_tables[TABLE_PRODUCTS],
-							   .keys = {{1, {PRODUCT_ID}}},
+							   .keys = {{.column_count = 1, .columns = {PRODUCT_ID}}},
 							   .needed = ACL_SELECT};
 DirectTable direct_subscriptions = {.known = &known_tables[TABLE_SUBSCRIPTIONS],
-									.keys = {{1, {PURCHASE_ID}}},
+									.keys = {{.column_count = 1, .columns = {PURCHASE_ID}}},
 									.needed = ACL_SELECT,
 									.written = ACL_UPDATE};
 DirectTable direct_orders = {.known = &known_tables[TABLE_ORDERS],
-							 .keys = {{1, {PURCHASE_ID}}},
+							 .keys = {{.column_count = 1, .columns = {PURCHASE_ID}}},
 							 .needed = ACL_SELECT,
 							 .written = ACL_UPDATE};
 DirectTable direct_jwt_keys = {.known = &known_tables[TABLE_JWT_KEYS],
-							   .keys = {{1, {JWT_KEY_ID}}},
+							   .keys = {{.column_count = 1, .columns = {JWT_KEY_ID}}},
 							   .needed = ACL_SELECT};
 
 /*

@@ -54,11 +54,11 @@ run(Attempt *attempt)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		/* First: if there is no memory for the copy, this must not stay open. */
 		RollbackAndReleaseCurrentSubTransaction();
 		go_back(context, owner);
+		error = CopyErrorData();
+		FlushErrorState();
 	}
 	PG_END_TRY();
 	return error;

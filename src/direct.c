@@ -46,8 +46,14 @@
 #include "direct.h"
 
 /*
+ * At how many entries of a null value a search looks.  Behind an old snapshot there may be thousands
+ * for rows that are dead, and none for a row that is not.
+ */
+#define MAX_NULL_ENTRIES 32
+
+/*
  * Puts the row with a key into a slot; returns false if the active snapshot shows none.  A null
- * value finds a row that has none.
+ * value finds a row that has none, if one of the newest entries leads to it.
  */
 static bool
 fetch(const DirectKey *key, Relation relation, const NullableDatum *values, LOCKMODE mode,
@@ -56,21 +62,26 @@ fetch(const DirectKey *key, Relation relation, const NullableDatum *values, LOCK
 	Relation index = index_open(key->index, mode);
 	IndexScanDesc scan;
 	ScanKeyData conditions[lengthof(key->columns)];
-	bool found;
+	int entries = INT_MAX;
+	bool found = false;
 
 	for (int i = 0; i < key->column_count; i++)
 	{
 		if (values[i].isnull)
+		{
+			entries = MAX_NULL_ENTRIES;
 			ScanKeyEntryInitialize(&conditions[i], SK_ISNULL | SK_SEARCHNULL, i + 1,
 								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid,
 								   (Datum) 0);
+		}
 		else
 			ScanKeyInit(&conditions[i], i + 1, BTEqualStrategyNumber, key->equal[i],
 						values[i].value);
 	}
 	scan = index_beginscan_compat(relation, index, GetActiveSnapshot(), key->column_count);
 	index_rescan(scan, conditions, key->column_count, NULL, 0);
-	found = index_getnext_slot(scan, BackwardScanDirection, slot);
+	while (!found && entries-- > 0 && index_getnext_tid(scan, BackwardScanDirection) != NULL)
+		found = index_fetch_heap(scan, slot);
 	index_endscan(scan);
 	index_close(index, NoLock);
 	return found;

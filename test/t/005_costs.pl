@@ -101,6 +101,16 @@ cmp_ok($again, '<=', 1.3 * $few, "giving a revoked one of 100,000 again touches 
 is(query("SELECT count(*) FROM seats.customer_seats WHERE subscription_id = '$shop'"),
 	'104005', 'the rows of revoked ones were used again');
 
+# Behind an old snapshot: dead rows of seats that were given and revoked, and none to give again.
+my $old = $node->background_psql('postgres');
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT');
+my $another = "${other}1";
+query(join '', map { assignment($another) =~ s/SELECT (.*)/SELECT ($1).seat.id AS seat \\gset\nSELECT seats.revoke_seat(:'seat');\n/r } 1 .. 1000);
+my $behind = median_pages(2, map { assignment($another) } 1 .. 10);
+cmp_ok($behind, '<=', 1.5 * $few, "behind an old snapshot, after 1,000 rounds of assign and revoke, it touches $behind");
+$old->query_safe('COMMIT');
+$old->quit;
+
 # Claims of seats that lie side by side, each in its own transaction.
 my ($last, @tokens) = split /\n/, query(qq{
 	SELECT invitation_token

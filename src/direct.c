@@ -46,8 +46,8 @@
 #include "direct.h"
 
 /*
- * At how many entries of a null value a search looks.  Behind an old snapshot there may be thousands
- * for rows that are dead, and none for a row that is not.
+ * At how many entries of a null value a search looks.  Behind an old snapshot there may be
+ * thousands for rows that are dead, and none for a row that is not.
  */
 #define MAX_NULL_ENTRIES 32
 

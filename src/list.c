@@ -13,7 +13,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
@@ -394,22 +394,6 @@ seats_get_seat(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(seat);
 }
 
-/* Returns the uuid in a string that has its usual form. */
-static pg_uuid_t *
-read_uuid(const char *string)
-{
-	static const int groups[] = {8, 4, 4, 4, 12};
-	pg_uuid_t *uuid = palloc(sizeof(pg_uuid_t));
-	char *end = (char *) uuid->data;
-
-	for (size_t i = 0; i < lengthof(groups); i++)
-	{
-		end += hex_decode(string, groups[i], end);
-		string += groups[i] + 1;
-	}
-	return uuid;
-}
-
 /*
  * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or
  * null if there is none; for row security and the view seats.my_seats.  Reads no table, and raises
@@ -424,5 +408,5 @@ seats_current_customer_id(PG_FUNCTION_ARGS)
 	request_read_jwt_claims(names, &subject, lengthof(names));
 	if (subject == NULL || !is_uuid(subject))
 		PG_RETURN_NULL();
-	PG_RETURN_UUID_P(read_uuid(subject));
+	return DirectFunctionCall1(uuid_in, CStringGetDatum(subject));
 }

@@ -69,7 +69,7 @@ static SeatChange revoking = {.event = EVENT_REVOKED,
 							  .statement = CHANGE_SEATS(REVOKED_COLUMNS, IS_REVOKED),
 							  .set = set_revoked_values};
 
-/* ---- Changing seats without the executor ---- */
+/* ---- Changing locked seats ---- */
 
 /* What follows from changes of seats. */
 typedef struct Effects
@@ -106,8 +106,8 @@ add_effects(Effects *effects, const SeatChange *change, const SeatEvent *event,
 }
 
 /*
- * Changes a locked seat, and sets it as it is then, in a memory context; returns false, with
- * nothing done, if that needs a statement.
+ * Changes a locked seat without the executor, and sets it as it is then, in a memory context;
+ * returns false, with nothing done, if that needs a statement.
  */
 static bool
 change_one(const SeatChange *change, SeatEvent *event, TimestampTz now, MemoryContext context,
@@ -158,6 +158,49 @@ change_directly(const SeatChange *change, SeatEvent *events, int count, Timestam
 	return done;
 }
 
+/* Returns the seat in a row that has its fields, in a memory context. */
+static Datum
+read_seat(const Rows *rows, uint64 row, MemoryContext context)
+{
+	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, context);
+}
+
+/* Changes some locked seats by a statement, and sets each as it is then, in a memory context. */
+static void
+change_by_statement(Statement *statement, SeatEvent *events, int count, TimestampTz now,
+					MemoryContext context)
+{
+	NullableDatum arguments[] = {
+		uuid_array(&events->ids.id, sizeof(SeatEvent), count),
+		{TimestampTzGetDatum(now), false},
+	};
+	Rows rows = statement_change(statement, arguments, count);
+
+	for (int i = 0; i < count; i++)
+	{
+		int position = DatumGetInt32(rows_required(&rows, i, SEAT_FIELD_COUNT + 1)) - 1;
+
+		events[position].seat = read_seat(&rows, i, context);
+	}
+	rows_free(&rows);
+}
+
+/*
+ * Changes some locked seats, counts them and ends their sessions; sets each as it is then, in a
+ * memory context.  Raises 09000 if a trigger of the owner prevents that.
+ *
+ * Locks: the sessions of the seats, if they end.
+ */
+static void
+change_locked(SeatChange *change, SeatEvent *events, int count, TimestampTz now,
+			  MemoryContext context)
+{
+	int done = change_directly(change, events, count, now, context);
+
+	if (done < count)
+		change_by_statement(&change->statement, events + done, count - done, now, context);
+}
+
 /* ---- One seat ---- */
 
 static Statement find_purchase = {
@@ -171,14 +214,6 @@ static Statement lock_seat = {
 		   "WHERE s.id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
-};
-
-static Statement set_revoked = {
-	.sql = "UPDATE seats.customer_seats AS s SET " REVOKED_COLUMNS
-		   " WHERE s.id = $1 RETURNING " SEAT_FIELDS ", s.id = $1 AND " IS_REVOKED,
-	.nargs = 2,
-	.argtypes = {UUIDOID, TIMESTAMPTZOID},
-	.table = "customer_seats",
 };
 
 /* The seat as it is in the end, and whether it is revoked. */
@@ -234,26 +269,6 @@ lock_and_read(const pg_uuid_t *seat_id, NullableDatum *values)
 		values[seat_fields[i]] = rows_value(&rows, 0, i + 1);
 }
 
-/* Returns the seat in a row that has its fields, in a memory context. */
-static Datum
-read_seat(const Rows *rows, uint64 row, MemoryContext context)
-{
-	return rows_composite(rows, row, seat_type(), SEAT_FIELD_COUNT, context);
-}
-
-/* Revokes a locked seat by a statement. */
-static void
-revoke_by_statement(SeatEvent *event, TimestampTz now, MemoryContext context)
-{
-	NullableDatum arguments[] = {
-		{UUIDPGetDatum(&event->ids.id), false},
-		{TimestampTzGetDatum(now), false},
-	};
-	Rows rows = statement_change(&set_revoked, arguments, 1);
-
-	event->seat = read_seat(&rows, 0, context);
-}
-
 /*
  * Revokes a locked seat that is not revoked yet, and records the event; returns the seat, in a
  * memory context.
@@ -266,8 +281,7 @@ revoke_one(SeatEvent *event, MemoryContext context)
 	uint64 before = statements_writing();
 	Rows rows;
 
-	if (change_directly(&revoking, event, 1, now, context) == 0)
-		revoke_by_statement(event, now, context);
+	change_locked(&revoking, event, 1, now, context);
 	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event, 1);
 	if (statements_writing() == before || !owner_has_triggers())
 		return event->seat;
@@ -361,25 +375,6 @@ read_events(const Rows *rows)
 	return events;
 }
 
-/* Changes some locked seats by a statement. */
-static void
-change_by_statement(Statement *statement, SeatEvent *events, int count, TimestampTz now)
-{
-	NullableDatum arguments[] = {
-		uuid_array(&events->ids.id, sizeof(SeatEvent), count),
-		{TimestampTzGetDatum(now), false},
-	};
-	Rows rows = statement_change(statement, arguments, count);
-
-	for (int i = 0; i < count; i++)
-	{
-		int position = DatumGetInt32(rows_required(&rows, i, SEAT_FIELD_COUNT + 1)) - 1;
-
-		events[position].seat = read_seat(&rows, i, CurrentMemoryContext);
-	}
-	rows_free(&rows);
-}
-
 /*
  * Changes the seats in some rows, frees the rows, and records an event for each seat.
  *
@@ -391,12 +386,9 @@ change_batch(Rows *rows, SeatChange *change, RevokeReason reason)
 	TimestampTz now = GetCurrentTimestamp();
 	int count = (int) rows->count;
 	SeatEvent *events = read_events(rows);
-	int done;
 
 	rows_free(rows);
-	done = change_directly(change, events, count, now, CurrentMemoryContext);
-	if (done < count)
-		change_by_statement(&change->statement, events + done, count - done, now);
+	change_locked(change, events, count, now, CurrentMemoryContext);
 	event_record((EventKind){change->event, reason, now}, events, count);
 }
 

@@ -55,8 +55,7 @@ typedef struct Allocation
 	MemoryContext context;	/* of the result */
 	uint64 before;			/* statements_writing() when the call began */
 	/* Set by the allocation. */
-	bool
-		all_used; /* the purchase has no revoked seat; none can become so while it is locked */
+	bool all_used; /* no revoked seat is left; none is added while the purchase is locked */
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
 	AllocatedSeat *seats;  /* the result, in the order of the customers */
@@ -595,7 +594,7 @@ allocate_directly(Allocation *allocation, int position, CountChange *change)
 	else if (revoked == DIRECT_NOT_FOUND)
 	{
 		fill_values(allocation, position, values);
-		done = direct_seat_insert(values, given_columns);
+		done = direct_insert(&direct_seats, values, given_columns);
 	}
 	if (!done)
 		return false;
@@ -667,7 +666,8 @@ confirm(Allocation *allocation)
  * Allocates seats of a locked purchase, which has enough free ones, to customers who have none of
  * it, and records an event for each.  Between SPI_connect() and SPI_finish().
  *
- * Locks: revoked seats that are used again, in the order of their ids; then inserts.
+ * Locks: revoked seats that are used again, for which it does not wait without the executor, and
+ * with it in the order of their ids; then inserts.
  */
 static void
 allocate(Allocation *allocation)

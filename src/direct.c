@@ -493,7 +493,7 @@ bool
 direct_insert_unless_found(DirectTable *table, NullableDatum *values, const bool *given)
 {
 	Relation relation = direct_table_open(table, DIRECT_INSERT);
-	TransactionId transaction = GetCurrentTransactionId();
+	TransactionId transaction;
 	TupleTableSlot *slot;
 	bool conflict = true;
 	uint32 token;
@@ -504,6 +504,7 @@ direct_insert_unless_found(DirectTable *table, NullableDatum *values, const bool
 	slot = make_row(table, relation, values);
 	if (slot != NULL)
 	{
+		transaction = GetCurrentTransactionId();
 		conflict = false;
 		/* Others that meet the row in an index wait until it is known whether it stays. */
 		token = SpeculativeInsertionLockAcquire(transaction);

@@ -17,12 +17,19 @@
 #include "direct_seat.h"
 #include "statement.h"
 
-/* Copies all columns of a row into the current memory context. */
-static void
-copy_all(const DirectRow *row, NullableDatum *values)
+/*
+ * Copies all values of a seat that was looked for into the current memory context, if it was found,
+ * and closes its row; returns the outcome of the search.
+ */
+static DirectResult
+copy_found(DirectResult outcome, DirectRow *row, NullableDatum *values)
 {
+	if (outcome != DIRECT_FOUND)
+		return outcome;
 	for (int column = 0; column < SEAT_COLUMNS; column++)
 		direct_row_copy(row, &column, &values[column], 1);
+	direct_row_close(row);
+	return DIRECT_FOUND;
 }
 
 /*
@@ -38,11 +45,7 @@ direct_seat_lock(const pg_uuid_t *id, NullableDatum *values)
 	DirectResult result = direct_lock(&direct_seats, SEAT_BY_ID, &key, LockTupleNoKeyExclusive,
 									  &row);
 
-	if (result != DIRECT_FOUND)
-		return result;
-	copy_all(&row, values);
-	direct_row_close(&row);
-	return DIRECT_FOUND;
+	return copy_found(result, &row, values);
 }
 
 /*
@@ -101,18 +104,7 @@ direct_seat_find(PurchaseId purchase, NullableDatum customer_id, NullableDatum *
 	DirectResult result = direct_find_newest(&direct_seats, SEAT_BY_HOLDER + purchase.kind,
 											 key, DIRECT_READ, &row);
 
-	if (result != DIRECT_FOUND)
-		return result;
-	copy_all(&row, values);
-	direct_row_close(&row);
-	return DIRECT_FOUND;
-}
-
-/* Inserts a seat with the values that are given; sets the others to the defaults of the columns. */
-bool
-direct_seat_insert(NullableDatum *values, const bool *given)
-{
-	return direct_insert(&direct_seats, values, given);
+	return copy_found(result, &row, values);
 }
 
 /* Returns a seat whose status has this type as a composite value. */

@@ -14,7 +14,6 @@ extern bool direct_seat_open(const pg_uuid_t *id, const ItemPointerData *place, 
 extern bool direct_seat_update(const pg_uuid_t *id, const NullableDatum *values);
 extern DirectResult direct_seat_find(PurchaseId purchase, NullableDatum customer_id,
 									 NullableDatum *values);
-extern bool direct_seat_insert(NullableDatum *values, const bool *given);
 extern Datum direct_seat_form(const NullableDatum *values, Oid type, MemoryContext context);
 extern Datum seat_form(const NullableDatum *values, Oid type, MemoryContext context);
 extern Datum seat_required(const NullableDatum *values, SeatColumn column);

@@ -80,7 +80,7 @@ typedef struct DirectTable
 	ExprState *defaults[MAX_COLUMNS]; /* of columns, or NULL */
 	List *indexes; /* DirectIndexes; none if the executor must maintain them */
 	Bitmapset
-		*guarded; /* columns that only the executor changes, as the relation cache has them */
+		*guarded; /* numbers, as in the relation cache, of columns left to the executor */
 } DirectTable;
 
 extern DirectTable direct_seats;

@@ -36,6 +36,7 @@
 #include "catalog/index.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
@@ -46,8 +47,9 @@
 #include "direct.h"
 
 /*
- * At how many entries of a null value a search looks.  Behind an old snapshot there may be
- * thousands for rows that are dead, and none for a row that is not.
+ * At how many entries of a null value a search looks whose rows an older snapshot may still see.
+ * There may be thousands of them, and none for a row that is not dead.  Entries of rows that nobody
+ * sees any more do not count: the search marks them, and the next one passes them over.
  */
 #define MAX_NULL_ENTRIES 32
 
@@ -80,8 +82,13 @@ fetch(const DirectKey *key, Relation relation, const NullableDatum *values, LOCK
 	}
 	scan = index_beginscan_compat(relation, index, GetActiveSnapshot(), key->column_count);
 	index_rescan(scan, conditions, key->column_count, NULL, 0);
-	while (!found && entries-- > 0 && index_getnext_tid(scan, BackwardScanDirection) != NULL)
+	while (!found && entries > 0 && index_getnext_tid(scan, BackwardScanDirection) != NULL)
+	{
 		found = index_fetch_heap(scan, slot);
+		if (!scan->kill_prior_tuple)
+			entries--;
+		CHECK_FOR_INTERRUPTS();
+	}
 	index_endscan(scan);
 	index_close(index, NoLock);
 	return found;

@@ -317,7 +317,8 @@ sub draw_session
 	my @live = grep { $_ ne '' } map { $_->{session} } $model->seats_of($purchase->{id});
 
 	return from_lists(
-		[ 50, \@live ],
+		[ 45, \@live ],
+		[ 5, [ sort $model->expired_sessions ] ],
 		[ 30, [ last_of(8, @session_tokens) ] ],
 		[ 18, \@session_tokens ],
 		[ 1, [ map { $_->{token} } @tokens ] ],

@@ -320,7 +320,7 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | what | anonymous | backend | customer | `pg_monitor` |
 |---|---|---|---|---|
 | schema `seats` | use | use | use | use |
-| schema `seats_http` | use | use | | |
+| schema `seats_http` | use | use | use | |
 | functions `claim_seat`, `claim_info` | call | call | | |
 | functions `assign_seat`, `assign_seats`, `resend_invitation` | | call | | |
 | functions `revoke_seat`, `revoke_seats`, `list_seats`, `get_seat` | | call | | |
@@ -332,6 +332,8 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | functions `seats_http.claim_seat`, `seats_http.get_claim_info` | call | call | | |
 | functions `seats_http.assign_seat`, `seats_http.list_seats` | | call | | |
 | functions `seats_http.revoke_seat`, `seats_http.resend_invitation` | | call | | |
+| functions `seats_http.portal_list_seats`, `seats_http.portal_assign_seat` | | | call | |
+| functions `seats_http.portal_revoke_seat`, `seats_http.portal_resend_invitation` | | | call | |
 | function `check_session` | call | call | call | |
 | function `current_customer_id` (PUBLIC's) | call | call | call | call |
 | functions `rotate_jwt_key`, `postgrest_config`, `grant_access` | | | | |

@@ -278,6 +278,44 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 
 
+-- The customer who pays ---------------------------------------------------------------------------------
+
+CREATE FUNCTION seats_http.portal_list_seats(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_list_seats';
+COMMENT ON FUNCTION seats_http.portal_list_seats(text, text) IS
+'GET /v1/customer-portal/seats: lists the seats of a subscription or order for the customer who pays for it; answers 200, 401, 403, 404, 422';
+
+CREATE FUNCTION seats_http.portal_assign_seat(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_assign_seat';
+COMMENT ON FUNCTION seats_http.portal_assign_seat(jsonb) IS
+'POST /v1/customer-portal/seats, by its body: assigns a free seat for the customer who pays; nobody gets the invitation token, and the event says that the invitation is unsent; answers 200, 400, 401, 403, 404, 422';
+
+CREATE FUNCTION seats_http.portal_assign_seat(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_assign_seat_bytes';
+COMMENT ON FUNCTION seats_http.portal_assign_seat(bytea) IS
+'The same, for an unparsed body: malformed JSON is answered with 422';
+
+CREATE FUNCTION seats_http.portal_revoke_seat(seat_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_revoke_seat';
+COMMENT ON FUNCTION seats_http.portal_revoke_seat(text) IS
+'DELETE /v1/customer-portal/seats/{seat_id}: revokes a seat for the customer who pays for it; answers 200, 401, 403, 404, 422';
+
+CREATE FUNCTION seats_http.portal_resend_invitation(seat_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_resend_invitation';
+COMMENT ON FUNCTION seats_http.portal_resend_invitation(text) IS
+'POST /v1/customer-portal/seats/{seat_id}/resend: makes the old invitation token invalid for the customer who pays, and has a new invitation sent: the event says that it is unsent; answers 200, 400, 401, 403, 404, 422';
+
+
 -- Privileges ----------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION seats.grant_access(
@@ -321,8 +359,11 @@ BEGIN
 			'seats_http.revoke_seat, seats_http.resend_invitation TO %s', backend);
 	END IF;
 	IF customer IS NOT NULL THEN
+		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', customer);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
-			'seats.current_customer_id TO %s', customer);
+			'seats.current_customer_id, seats_http.portal_list_seats, '
+			'seats_http.portal_assign_seat(jsonb), seats_http.portal_assign_seat(bytea), '
+			'seats_http.portal_revoke_seat, seats_http.portal_resend_invitation TO %s', customer);
 		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
 		EXECUTE format('GRANT SELECT (created_at, modified_at, id, subscription_id, order_id, status, '
 			'customer_id, customer_email, invitation_token_expires_at, claimed_at, revoked_at, '
@@ -334,6 +375,11 @@ $$;
 REVOKE ALL ON FUNCTION
 	seats.open_session(uuid),
 	seats.erase_customer(uuid),
+	seats_http.portal_list_seats(text, text),
+	seats_http.portal_assign_seat(jsonb),
+	seats_http.portal_assign_seat(bytea),
+	seats_http.portal_revoke_seat(text),
+	seats_http.portal_resend_invitation(text),
 	seats.follow_address(),
 	seats.refuse_old_library()
 FROM PUBLIC;
@@ -560,7 +606,7 @@ COMMENT ON TRIGGER seats_deleted ON seats.customer_seats IS
 'Subtracts deleted seats from assigned_seats, ends their sessions, and records events if their subscription or order was deleted';
 COMMENT ON TRIGGER refuse_truncate ON seats.customer_seats IS 'Rejects TRUNCATE, which would leave assigned_seats wrong';
 COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
-'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats; call it as the owner of the extension';
+'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats and manages those that it pays for; call it as the owner of the extension';
 COMMENT ON COLUMN seats.customer_seat.created_at IS 'When the seat was assigned';
 COMMENT ON COLUMN seats.customer_seat.customer_email IS 'The customer''s current e-mail address, or null; null once revoked';
 COMMENT ON COLUMN seats.customer_session.customer_id IS 'The customer who holds the seat';

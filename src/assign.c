@@ -51,6 +51,7 @@ typedef struct Allocation
 	int count;
 	NullableDatum metadata; /* jsonb, or null */
 	bool claimed;			/* immediately, without an invitation */
+	const pg_uuid_t *payer; /* or NULL; see Assignment */
 	Oid seat_type;			/* of the result */
 	MemoryContext context;	/* of the result */
 	uint64 before;			/* statements_writing() when the call began */
@@ -102,7 +103,7 @@ typedef enum Holding
 static void
 lock_assignable(PurchaseId id, Allocation *allocation)
 {
-	if (!purchase_lock(id, &allocation->purchase))
+	if (!purchase_lock_for(id, allocation->payer, &allocation->purchase))
 		purchase_raise_not_found(id);
 	allocation->invitation_ttl = organization_allowed(&allocation->purchase.organization_id);
 	if (!allocation->purchase.assignable)
@@ -687,7 +688,8 @@ allocate(Allocation *allocation)
 		add_seats(allocation, done);
 	}
 	event_record((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
-							 .occurred_at = allocation->now},
+							 .occurred_at = allocation->now,
+							 .unsent = allocation->payer != NULL},
 				 allocation->events, count);
 	if (statements_writing() != allocation->before && owner_has_triggers())
 		confirm(allocation);
@@ -750,6 +752,7 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 	Allocation allocation = {.count = 1,
 							 .metadata = assignment->metadata,
 							 .claimed = assignment->immediate_claim,
+							 .payer = assignment->payer,
 							 .seat_type = TupleDescAttr(type, 0)->atttypid,
 							 .context = CurrentMemoryContext,
 							 .before = statements_writing()};
@@ -864,6 +867,7 @@ typedef struct Invitee
 {
 	SeatEvent seat;
 	NullableDatum invitation_ttl;		/* its organization's own interval, or null */
+	bool unsent;						/* nobody gets to know the token */
 	bool direct;						/* its row can be updated without the executor */
 	NullableDatum values[SEAT_COLUMNS]; /* all if so, or else those that are needed */
 } Invitee;
@@ -1006,7 +1010,10 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 		rows = statement_change(&set_invited, arguments, 1);
 		seat->seat = rows_composite(&rows, 0, seat_type(), SEAT_FIELD_COUNT, context);
 	}
-	event_record((EventKind){.type = EVENT_INVITATION_RESENT, .occurred_at = now}, seat, 1);
+	event_record((EventKind){.type = EVENT_INVITATION_RESENT,
+							 .occurred_at = now,
+							 .unsent = invitee->unsent},
+				 seat, 1);
 	if (statements_writing() == before || !owner_has_triggers())
 		return seat->seat;
 	rows = statement_confirm(&confirm_invited, outcome, 1);
@@ -1018,7 +1025,7 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
  * PT403 and PT404.
  */
 Datum
-resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
+resend_operation(TupleDesc type, const pg_uuid_t *seat_id, const pg_uuid_t *payer)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Invitee invitee;
@@ -1027,7 +1034,10 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	Datum seat;
 
 	SPI_connect();
+	if (payer != NULL && !purchase_is_paid_by(purchase_of_seat_id(seat_id), payer))
+		raise_error(SEAT_NOT_FOUND);
 	invitee = lock_pending_seat(seat_id);
+	invitee.unsent = payer != NULL;
 	token = token_issue(TOKEN_INVITATION,
 						organization_route(&invitee.seat.ids.organization_id), caller, &hash);
 	seat = invite(&invitee, hash, caller);
@@ -1050,5 +1060,5 @@ seats_resend_invitation(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("resend_invitation()");
 	seat_id = id_argument(fcinfo, 0, "seat_id");
-	return resend_operation(result_type(fcinfo), seat_id);
+	return resend_operation(result_type(fcinfo), seat_id, NULL);
 }

@@ -83,6 +83,32 @@ read_customer(const Rows *rows)
 	return customer;
 }
 
+static Statement find_by_id = {
+	.sql = "SELECT FROM seats.customers WHERE id = $1",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+/* Tells whether there is a customer with an id.  Locks nothing. */
+bool
+customer_exists(const pg_uuid_t *id)
+{
+	static const int column = CUSTOMER_ID;
+	NullableDatum key = {UUIDPGetDatum(id), false};
+	NullableDatum value;
+	DirectResult result = direct_read_newest(&direct_customers, FIRST_KEY, key, &column,
+											 &value, 1);
+	bool exists = result == DIRECT_FOUND;
+
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		SPI_connect();
+		exists = statement_execute(&find_by_id, &key).count > 0;
+		SPI_finish();
+	}
+	return exists;
+}
+
 /*
  * Returns the customer of an organization that has an identifier; raises customer_not_found if
  * there is none.  The address lives until SPI_finish().

@@ -22,6 +22,7 @@ typedef enum CustomerIdentifierKind
 	CUSTOMER_BY_ID
 } CustomerIdentifierKind;
 
+extern bool customer_exists(const pg_uuid_t *id);
 extern Customer customer_by_identifier(const pg_uuid_t *organization_id,
 									   CustomerIdentifierKind kind, Datum identifier);
 extern Customer customer_by_email(const pg_uuid_t *organization_id, NullableDatum email);

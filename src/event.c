@@ -195,7 +195,7 @@ find_caller(void)
 
 /* Returns the metadata of an event. */
 static Datum
-make_metadata(const Caller *caller, RevokeReason reason, PurchaseId purchase)
+make_metadata(const Caller *caller, const EventKind *kind, PurchaseId purchase)
 {
 	JsonbInState object = {0};
 
@@ -203,7 +203,8 @@ make_metadata(const Caller *caller, RevokeReason reason, PurchaseId purchase)
 	add_field(&object, "role", caller->role);
 	add_field(&object, "address", caller->address);
 	add_field(&object, "user_agent", caller->user_agent);
-	add_field(&object, "reason", reason_words[reason]);
+	add_field(&object, "reason", reason_words[kind->reason]);
+	add_field(&object, "invitation", kind->unsent ? "unsent" : NULL);
 	add_field(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(object.result));
@@ -263,7 +264,7 @@ metadata_of(EventKind kind, const SeatEvent *events, int count)
 		if (i > 0 && purchase_compare(&events[i].purchase, &events[i - 1].purchase) == 0)
 			all[i] = all[i - 1];
 		else
-			all[i].value = make_metadata(&caller, kind.reason, events[i].purchase);
+			all[i].value = make_metadata(&caller, &kind, events[i].purchase);
 	}
 	return all;
 }

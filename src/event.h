@@ -46,6 +46,7 @@ typedef struct EventKind
 	EventType type;
 	RevokeReason reason;
 	TimestampTz occurred_at;
+	bool unsent; /* an invitation whose token nobody knows; whoever sends it draws a new one */
 } EventKind;
 
 /* A seat that something happened to. */

@@ -315,15 +315,20 @@ list_by_statement(TupleDesc type, PurchaseId purchase, MemoryContext context)
 	return rows_composite(&rows, 0, type->tdtypeid, LIST_COUNT, context);
 }
 
-/* Lists the seats of a purchase; see list_seats().  Raises PT403 and PT404. */
+/*
+ * Lists the seats of a purchase; see list_seats().  If a payer is given who does not pay for it,
+ * there is no such purchase.  Raises PT403 and PT404.
+ */
 Datum
-list_operation(TupleDesc type, PurchaseId purchase)
+list_operation(TupleDesc type, PurchaseId purchase, const pg_uuid_t *payer)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	NullableDatum fields[LIST_COUNT];
 	Datum list;
 
 	SPI_connect();
+	if (!purchase_is_paid_by(purchase, payer))
+		purchase_raise_not_found(purchase);
 	switch (list_directly(&purchase, fields))
 	{
 		case DIRECT_FOUND:
@@ -354,7 +359,7 @@ seats_list_seats(PG_FUNCTION_ARGS)
 	faults_start(&faults);
 	purchase = purchase_argument(fcinfo, &faults);
 	faults_raise(&faults);
-	return list_operation(result_type(fcinfo), purchase);
+	return list_operation(result_type(fcinfo), purchase, NULL);
 }
 
 /* Gets a seat by a statement, as a composite value in a memory context. */
@@ -395,18 +400,32 @@ seats_get_seat(PG_FUNCTION_ARGS)
 }
 
 /*
- * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or
- * null if there is none; for row security and the view seats.my_seats.  Reads no table, and raises
- * no error, which would quote the JWT claim.
+ * Finds the customer who is the subject of the JWT of PostgREST's request; returns false if there
+ * is none.  Reads no table, and raises no error, which would quote the JWT claim.
  */
-Datum
-seats_current_customer_id(PG_FUNCTION_ARGS)
+bool
+current_customer(pg_uuid_t *id)
 {
 	static const char *const names[] = {"sub"};
 	char *subject;
 
 	request_read_jwt_claims(names, &subject, lengthof(names));
 	if (subject == NULL || !is_uuid(subject))
+		return false;
+	*id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(subject)));
+	return true;
+}
+
+/*
+ * current_customer_id(): the customer that is the subject of the JWT of PostgREST's request, or
+ * null if there is none; for row security and the view seats.my_seats.
+ */
+Datum
+seats_current_customer_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
+
+	if (!current_customer(id))
 		PG_RETURN_NULL();
-	return DirectFunctionCall1(uuid_in, CStringGetDatum(subject));
+	PG_RETURN_UUID_P(id);
 }

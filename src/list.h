@@ -9,6 +9,7 @@
 
 #include "purchase.h"
 
-extern Datum list_operation(TupleDesc type, PurchaseId purchase);
+extern Datum list_operation(TupleDesc type, PurchaseId purchase, const pg_uuid_t *payer);
+extern bool current_customer(pg_uuid_t *id);
 
 #endif

@@ -8,8 +8,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "catalog.h"
 #include "direct.h"
@@ -86,6 +88,25 @@ static Statement count_seats[PURCHASE_KINDS] = {
 static Statement find_purchase[PURCHASE_KINDS] = {
 	[PURCHASE_SUBSCRIPTION] = FIND_PURCHASE("subscriptions"),
 	[PURCHASE_ORDER] = FIND_PURCHASE("orders"),
+};
+
+static Statement find_purchase_of_seat = {
+	.sql = "SELECT subscription_id, order_id FROM seats.customer_seats WHERE id = $1",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+#define FIND_PAYER(table) \
+	{ \
+		.sql = "SELECT customer_id FROM seats." table " WHERE id = $1", .nargs = 1, \
+		.argtypes = { \
+			UUIDOID \
+		} \
+	}
+
+static Statement find_payer[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = FIND_PAYER("subscriptions"),
+	[PURCHASE_ORDER] = FIND_PAYER("orders"),
 };
 
 #define FIND_SEAT(purchase, condition) \
@@ -172,6 +193,34 @@ purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id, Purchase
 	purchase->kind = subscription_id.isnull ? PURCHASE_ORDER : PURCHASE_SUBSCRIPTION;
 	purchase->id = *DatumGetUUIDP(id->value);
 	return true;
+}
+
+/*
+ * Returns the purchase that a seat belongs to, which never changes; raises seat_not_found if there
+ * is no such seat.  Between SPI_connect() and SPI_finish().
+ */
+PurchaseId
+purchase_of_seat_id(const pg_uuid_t *seat_id)
+{
+	static const int columns[] = {SEAT_SUBSCRIPTION_ID, SEAT_ORDER_ID};
+	NullableDatum key = {UUIDPGetDatum(seat_id), false};
+	NullableDatum values[lengthof(columns)];
+	DirectResult result = direct_read_newest(&direct_seats, SEAT_BY_ID, key, columns, values,
+											 lengthof(columns));
+	PurchaseId purchase;
+
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		Rows rows = statement_execute(&find_purchase_of_seat, &key);
+
+		if (rows.count == 0)
+			raise_error(SEAT_NOT_FOUND);
+		values[0] = rows_value(&rows, 0, 1);
+		values[1] = rows_value(&rows, 0, 2);
+	}
+	if (result == DIRECT_NOT_FOUND || !purchase_of_seat(values[0], values[1], &purchase))
+		raise_error(SEAT_NOT_FOUND);
+	return purchase;
 }
 
 /* Locks a purchase without the executor, and copies the columns that are read. */
@@ -274,6 +323,66 @@ bool
 purchase_exists(PurchaseId id)
 {
 	return returns_row(&find_purchase[id.kind], &id);
+}
+
+/*
+ * Finds the customer who pays for a purchase, as the active snapshot shows it; returns false if
+ * there is no such purchase.  Between SPI_connect() and SPI_finish().
+ */
+bool
+purchase_payer(PurchaseId id, pg_uuid_t *payer)
+{
+	static const int column = PURCHASE_CUSTOMER_ID;
+	NullableDatum key = {UUIDPGetDatum(&id.id), false};
+	NullableDatum value;
+	DirectResult result = direct_read(direct_purchases[id.kind], FIRST_KEY, key, &column,
+									  &value, 1);
+
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		Rows rows = statement_read(&find_payer[id.kind], &key);
+
+		result = rows.count == 0 ? DIRECT_NOT_FOUND : DIRECT_FOUND;
+		if (rows.count > 0)
+			value = rows_value(&rows, 0, 1);
+	}
+	if (result != DIRECT_FOUND)
+		return false;
+	if (value.isnull)
+		refuse_null_column("customer_id");
+	*payer = *DatumGetUUIDP(value.value);
+	return true;
+}
+
+/*
+ * Tells whether a customer pays for a purchase, as is committed now; the payer NULL stands for the
+ * application, which may do everything.  Between SPI_connect() and SPI_finish().
+ */
+bool
+purchase_is_paid_by(PurchaseId id, const pg_uuid_t *payer)
+{
+	pg_uuid_t found;
+	bool result;
+
+	if (payer == NULL)
+		return true;
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = purchase_payer(id, &found) && memcmp(&found, payer, UUID_LEN) == 0;
+	PopActiveSnapshot();
+	return result;
+}
+
+/*
+ * Locks a purchase as purchase_lock() does, if a customer pays for it; returns false, as if it did
+ * not exist, if the customer does not.  Another's purchase is not locked, so that nobody can hold
+ * up others.
+ */
+bool
+purchase_lock_for(PurchaseId id, const pg_uuid_t *payer, Purchase *purchase)
+{
+	return purchase_is_paid_by(id, payer) && purchase_lock(id, purchase) &&
+		purchase_is_paid_by(id, payer);
 }
 
 /* Raises the error for a purchase that does not exist. */

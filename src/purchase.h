@@ -47,6 +47,7 @@ extern const char *purchase_table(PurchaseKind kind);
 extern const char *purchase_column(PurchaseKind kind);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
+extern PurchaseId purchase_of_seat_id(const pg_uuid_t *seat_id);
 extern bool purchase_status_is_ended(const char *status);
 extern bool purchase_status_is_suspended(const char *status);
 
@@ -54,6 +55,9 @@ extern bool purchase_lock(PurchaseId id, Purchase *purchase);
 extern bool purchase_has_live_seat(PurchaseId id);
 extern bool purchase_has_seat(PurchaseId id);
 extern bool purchase_exists(PurchaseId id);
+extern bool purchase_payer(PurchaseId id, pg_uuid_t *payer);
+extern bool purchase_is_paid_by(PurchaseId id, const pg_uuid_t *payer);
+extern bool purchase_lock_for(PurchaseId id, const pg_uuid_t *payer, Purchase *purchase);
 extern _Noreturn void purchase_raise_not_found(PurchaseId id);
 
 extern void purchase_count(CountChange change);

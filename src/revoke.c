@@ -203,12 +203,6 @@ change_locked(SeatChange *change, SeatEvent *events, int count, TimestampTz now,
 
 /* ---- One seat ---- */
 
-static Statement find_purchase = {
-	.sql = "SELECT subscription_id, order_id FROM seats.customer_seats WHERE id = $1",
-	.nargs = 1,
-	.argtypes = {UUIDOID},
-};
-
 static Statement lock_seat = {
 	.sql = "SELECT " SEAT_FIELDS " FROM seats.customer_seats AS s "
 		   "WHERE s.id = $1 FOR NO KEY UPDATE",
@@ -224,31 +218,6 @@ static Statement confirm_revoked = {
 	.argtypes = {UUIDOID},
 	.table = "customer_seats",
 };
-
-/* Returns the purchase that a seat belongs to; raises seat_not_found if there is no such seat. */
-static PurchaseId
-find_purchase_of(const pg_uuid_t *seat_id)
-{
-	static const int columns[] = {SEAT_SUBSCRIPTION_ID, SEAT_ORDER_ID};
-	NullableDatum key = {UUIDPGetDatum(seat_id), false};
-	NullableDatum values[lengthof(columns)];
-	DirectResult result = direct_read_newest(&direct_seats, SEAT_BY_ID, key, columns, values,
-											 lengthof(columns));
-	PurchaseId purchase;
-
-	if (result == DIRECT_NOT_POSSIBLE)
-	{
-		Rows rows = statement_execute(&find_purchase, &key);
-
-		if (rows.count == 0)
-			raise_error(SEAT_NOT_FOUND);
-		values[0] = rows_value(&rows, 0, 1);
-		values[1] = rows_value(&rows, 0, 2);
-	}
-	if (result == DIRECT_NOT_FOUND || !purchase_of_seat(values[0], values[1], &purchase))
-		raise_error(SEAT_NOT_FOUND);
-	return purchase;
-}
 
 /* Locks a seat and reads the columns that are fields of it; raises seat_not_found. */
 static void
@@ -282,16 +251,21 @@ revoke_one(SeatEvent *event, MemoryContext context)
 	Rows rows;
 
 	change_locked(&revoking, event, 1, now, context);
-	event_record((EventKind){EVENT_REVOKED, REASON_REVOKED, now}, event, 1);
+	event_record(
+		(EventKind){.type = EVENT_REVOKED, .reason = REASON_REVOKED, .occurred_at = now},
+		event, 1);
 	if (statements_writing() == before || !owner_has_triggers())
 		return event->seat;
 	rows = statement_confirm(&confirm_revoked, arguments, 1);
 	return read_seat(&rows, 0, context);
 }
 
-/* Revokes a seat; see revoke_seat().  Raises PT403 and PT404. */
+/*
+ * Revokes a seat; see revoke_seat().  If a payer is given who does not pay for it, there is no such
+ * seat.  Raises PT403 and PT404.
+ */
 Datum
-revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
+revoke_operation(TupleDesc type, const pg_uuid_t *seat_id, const pg_uuid_t *payer)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	SeatEvent event = {.ids.id = *seat_id};
@@ -300,8 +274,8 @@ revoke_operation(TupleDesc type, const pg_uuid_t *seat_id)
 	Datum seat;
 
 	SPI_connect();
-	event.purchase = find_purchase_of(seat_id);
-	if (!purchase_lock(event.purchase, &purchase))
+	event.purchase = purchase_of_seat_id(seat_id);
+	if (!purchase_lock_for(event.purchase, payer, &purchase))
 		raise_error(SEAT_NOT_FOUND);
 	lock_and_read(seat_id, values);
 	(void) organization_allowed(&purchase.organization_id);
@@ -331,7 +305,7 @@ seats_revoke_seat(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("revoke_seat()");
 	seat_id = id_argument(fcinfo, 0, "seat_id");
-	return revoke_operation(result_type(fcinfo), seat_id);
+	return revoke_operation(result_type(fcinfo), seat_id, NULL);
 }
 
 /* ---- Many seats ---- */
@@ -389,7 +363,8 @@ change_batch(Rows *rows, SeatChange *change, RevokeReason reason)
 
 	rows_free(rows);
 	change_locked(change, events, count, now, CurrentMemoryContext);
-	event_record((EventKind){change->event, reason, now}, events, count);
+	event_record((EventKind){.type = change->event, .reason = reason, .occurred_at = now},
+				 events, count);
 }
 
 /*

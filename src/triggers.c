@@ -548,8 +548,10 @@ record_deleted(Deletion *deletion)
 	if (deletion->count == 0)
 		return;
 	caller = MemoryContextSwitchTo(deletion->context);
-	event_record((EventKind){EVENT_REVOKED, REASON_DELETED, deletion->now}, deletion->events,
-				 deletion->count);
+	event_record((EventKind){.type = EVENT_REVOKED,
+							 .reason = REASON_DELETED,
+							 .occurred_at = deletion->now},
+				 deletion->events, deletion->count);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(deletion->context);
 	deletion->events = NULL;

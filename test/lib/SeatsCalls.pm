@@ -76,6 +76,9 @@ sub invite
 			ARRAY(SELECT address() FROM generate_series(1, $_[0])))});
 }
 
+# Before a call of the customer who pays.
+my $payer = "set_config('request.jwt.claims', '{\"sub\": \"$id\"}', true)";
+
 # Each call by what it is to show; those that fail are to fail always.
 our %calls = (
 	'token_route'              => 'SELECT seats.token_route(pending) FROM known',
@@ -125,6 +128,16 @@ our %calls = (
 	'seats_http.revoke_seat'   =>
 	  "SELECT seats_http.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id::text)",
 	'seats_http.resend_invitation' => 'SELECT seats_http.resend_invitation(moved::text) FROM known',
+	'seats_http.portal_list_seats' => "SELECT $payer, seats_http.portal_list_seats('00000000-0000-0000-0000-000000000002')",
+	'seats_http.portal_list_seats, nobody' => "SELECT set_config('request.jwt.claims', '', true), seats_http.portal_list_seats('$id')",
+	'seats_http.portal_assign_seat' =>
+	  "SELECT $payer, seats_http.portal_assign_seat(jsonb_build_object('subscription_id', '$id', 'email', address()))",
+	'seats_http.portal_assign_seat, bytes' =>
+	  "SELECT $payer, seats_http.portal_assign_seat(convert_to(jsonb_build_object('subscription_id', '$id', 'email', address())::text, 'UTF8'))",
+	'seats_http.portal_revoke_seat' =>
+	  "SELECT $payer, seats_http.portal_revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id::text)",
+	'seats_http.portal_revoke_seat, unknown' => "SELECT $payer, seats_http.portal_revoke_seat('$id')",
+	'seats_http.portal_resend_invitation' => "SELECT $payer, seats_http.portal_resend_invitation(moved::text) FROM known",
 );
 our %failing = (
 	'claim_seat, claimed'      => 'SELECT seats.claim_seat(claimed) FROM known',

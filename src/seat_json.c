@@ -190,9 +190,9 @@ read_payer(HeldSeats *held, const HeldSeat *seat)
 static void
 add_name(StringInfo json, const char *name)
 {
-	if (json->data[json->len - 1] != '{')
-		appendStringInfoChar(json, ',');
-	appendStringInfo(json, "\"%s\":", name);
+	appendStringInfoString(json, json->data[json->len - 1] == '{' ? "\"" : ",\"");
+	appendStringInfoString(json, name);
+	appendStringInfoString(json, "\":");
 }
 
 /* Adds a string that needs no escapes. */

@@ -432,6 +432,23 @@ CALL seats_front.define('resend_invitation', '{seat_id text DEFAULT NULL}', 'jso
 	'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, beside the seat; answers 200, 400, 403, 404, 422',
 	route => 'seats_front.http_route(organization_id)', schema => 'seats_http');
 
+-- The customer who pays: the JWT says which organization's. Without one, any shard answers 401.
+CALL seats_front.define('portal_list_seats', '{subscription_id text DEFAULT NULL,order_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'GET /v1/customer-portal/seats: lists the seats of a subscription or order for the customer who pays for it; answers 200, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_assign_seat', '{$1 jsonb}', 'json', 'VOLATILE',
+	'POST /v1/customer-portal/seats, by its body: assigns a free seat for the customer who pays; answers 200, 400, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_assign_seat', '{$1 bytea}', 'json', 'VOLATILE',
+	'The same, for an unparsed body: malformed JSON is answered with 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_revoke_seat', '{seat_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'DELETE /v1/customer-portal/seats/{seat_id}: revokes a seat for the customer who pays for it; answers 200, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_resend_invitation', '{seat_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'POST /v1/customer-portal/seats/{seat_id}/resend: has a new invitation sent for the customer who pays; answers 200, 400, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+
 DROP PROCEDURE seats_front.define;
 
 
@@ -489,7 +506,8 @@ BEGIN
 	FOR grantee, functions IN VALUES
 		(anonymous, '{claim_seat,claim_info,http_claim_seat,http_get_claim_info}'::text[]),
 		(backend, NULL),
-		(customer, '{authenticate,end_session,my_seats}')
+		(customer, '{authenticate,end_session,my_seats,portal_list_seats,portal_assign_seat,portal_revoke_seat,portal_resend_invitation,'
+			'http_portal_list_seats,http_portal_assign_seat,http_portal_revoke_seat,http_portal_resend_invitation}')
 	LOOP
 		CONTINUE WHEN grantee IS NULL;
 		EXECUTE format('GRANT USAGE ON FOREIGN SERVER seats TO %s', grantee);

@@ -444,6 +444,22 @@ like(
 	qr/^1$/m,
 	'the payer has a seat'
 );
+# The customer who pays, by the same claims.
+foreach my $type ('jsonb', 'bytea')
+{
+	same(
+		"seats_http.portal_assign_seat of $type",
+		"BEGIN; $claims; SELECT seats_http.portal_assign_seat('{\"order_id\": \"<org>\", \"email\": \"portal-$type\@example.com\"}'::$type); $status; COMMIT",
+		role => 'customer', gives => "portal_$type"
+	);
+}
+same("seats_http.portal_$_", "BEGIN; $claims; SELECT seats_http.portal_$_('<portal_jsonb>'); $status; COMMIT", role => 'customer')
+  foreach 'resend_invitation', 'revoke_seat';
+same("seats_http.portal_list_seats", "BEGIN; $claims; SELECT seats_http.portal_list_seats(order_id => '<org>'); $status; COMMIT",
+	role => 'customer');
+same("seats_http.portal_$_ of nobody", "BEGIN; SELECT seats_http.portal_$_; $status; COMMIT", role => 'customer')
+  foreach "list_seats(order_id => '<org>')", "revoke_seat('<portal_bytea>')";
+
 is(call_front('customer', 'SELECT count(*) FROM seats.my_seats'), '0', 'who is nobody has none');
 same(
 	'my_seats of nobody',

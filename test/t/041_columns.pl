@@ -346,6 +346,14 @@ sub http
 	return "SELECT r::text || ' ' || coalesce(current_setting('response.status', true), '') FROM seats_http.$call AS r";
 }
 
+# The same for the customer who pays.
+sub portal
+{
+	my ($call) = @_;
+
+	return "SELECT set_config('request.jwt.claims', '{\"sub\": \"" . id('payer') . "\"}', true); " . http("portal_$call");
+}
+
 my $new_seat = sub {
 	my ($row, %more) = @_;
 	return insert('customer_seats', organization_id => id('acme'), subscription_id => id($row), customer_id => id('lone'),
@@ -519,6 +527,11 @@ my @calls = (
 	[ 'HTTP list_seats', 'ok', sub { http("list_seats(${\given('main')})") } ],
 	[ 'HTTP revoke_seat', 'ok', sub { http("revoke_seat(${\seat('claimed')})") } ],
 	[ 'HTTP resend_invitation', 'ok', sub { http("resend_invitation(${\seat('pending')})") } ],
+	[ 'HTTP portal_list_seats', 'ok', sub { portal("list_seats(${\given('main')})") } ],
+	[ 'HTTP portal_assign_seat', 'ok',
+		sub { portal("assign_seat(jsonb_build_object('subscription_id', ${\given('main')}, 'email', 'new\@example.com'))") } ],
+	[ 'HTTP portal_revoke_seat', 'ok', sub { portal("revoke_seat(${\seat('claimed')})") } ],
+	[ 'HTTP portal_resend_invitation', 'ok', sub { portal("resend_invitation(${\seat('pending')})") } ],
 
 	# What the application writes.
 	(map {

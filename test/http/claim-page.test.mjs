@@ -5,11 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import axe from 'axe-core';
-import { browserProgram, startBrowser } from './lib/browser.mjs';
-import { claimPage, startSite } from './lib/claim-site.mjs';
+import { Windows, assertAccessible, browserProgram, nodes, shows as showsBy, startBrowser } from './lib/browser.mjs';
 import { startNode } from './lib/node-layer.mjs';
 import { Shop } from './lib/shop.mjs';
+import { claimPage, startSite } from './lib/site.mjs';
 
 const program = browserProgram();
 const skip = program ? false : 'no chromium or google-chrome on the PATH, and CHROMIUM names none';
@@ -37,12 +36,13 @@ const done = 'The seat is yours';
 const markup = '<script>alert(1)</script><h1>Internal</h1>';
 
 describe('The claim page', { skip }, () => {
-  let shop, layer, site, browser, contexts, faults;
+  let shop, layer, site, browser, windows;
   before(async () => {
     shop = await Shop.open('http_claim_page');
     layer = await startNode(shop);
     site = await startSite(layer);
     browser = await startBrowser(program);
+    windows = new Windows(browser, site.url);
   });
   after(async () => {
     await browser?.close();
@@ -50,35 +50,9 @@ describe('The claim page', { skip }, () => {
     await layer?.stop();
     await shop?.close();
   });
-  beforeEach(() => {
-    contexts = [];
-    faults = [];
-    site.reset();
-  });
-  // In no test may the browser ask another server for something, or complain.
-  afterEach(async () => {
-    await Promise.all(contexts.map((context) => context.close()));
-    assert.deepEqual(faults, []);
-  });
+  beforeEach(() => site.reset());
+  afterEach(async () => assert.deepEqual(await windows.close(), []));
 
-  // A window that nothing was visited in, with a size, a colour scheme and a size of text.
-  const open = async ({ scheme = 'light', width = 480, height = 720, scale = 1, isMobile = false, ...features } = {}) => {
-    const context = await browser.createBrowserContext();
-    contexts.push(context);
-    const page = await context.newPage();
-    await page.setViewport({ width, height, deviceScaleFactor: scale, isMobile });
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme },
-      ...Object.entries(features).map(([name, value]) => ({ name, value }))]);
-    page.on('console', (message) => {
-      // Statuses from 400 on are told in the console, whatever a page makes of them.
-      if (!message.text().startsWith('Failed to load resource')) faults.push(message.text());
-    });
-    page.on('pageerror', (error) => faults.push(String(error)));
-    page.on('request', (request) => {
-      if (!/^(data|about):/.test(request.url()) && !request.url().startsWith(`${site.url}/`)) faults.push(request.url());
-    });
-    return page;
-  };
   const state = (page) => page.evaluate(() => {
     const text = (id) => {
       const element = document.getElementById(id);
@@ -89,18 +63,9 @@ describe('The claim page', { skip }, () => {
       focus: document.activeElement.id, busy: document.getElementById('content').ariaBusy,
       disabled: document.getElementById('button').ariaDisabled };
   });
-  // The state in which a part of the page is as expected; fails if it does not get so.
-  const shows = async (page, expected) => {
-    let seen;
-    for (let tries = 0; tries < 1000; tries += 1) {
-      seen = await state(page).catch(() => ({}));
-      if (Object.entries(expected).every(([part, value]) => seen[part] === value)) return seen;
-      await sleep(30);
-    }
-    return assert.deepEqual(seen, { ...seen, ...expected });
-  };
+  const shows = (page, expected) => showsBy(page, state, expected);
   const visit = async (token, options) => {
-    const page = await open(options);
+    const page = await windows.open(options);
     await page.goto(`${site.url}/claim${token === undefined ? '' : `#${token}`}`);
     return page;
   };
@@ -108,16 +73,6 @@ describe('The claim page', { skip }, () => {
     const page = await visit(token, options);
     await shows(page, { heading: invited, busy: 'false' });
     return page;
-  };
-  // A function that gives the nodes of the accessibility tree that have a role.
-  const nodes = async (page) => {
-    const list = [];
-    const walk = ({ children = [], ...node }) => {
-      list.push(node);
-      children.forEach(walk);
-    };
-    walk(await page.accessibility.snapshot({ interestingOnly: false }));
-    return (role) => list.filter((node) => node.role === role);
   };
   const newSeat = async (email) => shop.assign(await shop.sell('subscriptions', 1), email);
   const posts = () => site.requests.filter(({ method }) => method === 'POST');
@@ -448,8 +403,8 @@ describe('The claim page', { skip }, () => {
       return fetch('https://elsewhere.example/').catch(() => {});
     });
     assert.equal((await state(page)).title, invited);
+    const faults = await windows.close();
     assert.ok(faults.length > 0 && faults.every((fault) => /Content Security Policy|TrustedScript|Fetch API/.test(fault)), `${faults}`);
-    faults = [];
   });
 
   test('where data-continue is set: the session token goes there in a body, and a cookie keeps it', async () => {
@@ -470,13 +425,13 @@ describe('The claim page', { skip }, () => {
     const response = await fetch(`${site.url}/welcome`, { method: 'POST', headers: { 'Sec-Fetch-Site': 'cross-site' } });
     assert.equal(response.status, 403);
     const readme = readFileSync(new URL('../../examples/claim-page/README.md', import.meta.url), 'utf8');
-    const source = readFileSync(new URL('lib/claim-site.mjs', import.meta.url), 'utf8');
+    const source = readFileSync(new URL('lib/site.mjs', import.meta.url), 'utf8');
     const [, code] = /docs:begin\n(.*?)\n *\/\/ docs:end/s.exec(source);
     assert.ok(readme.includes(code.replace(/^ {2}/gm, '')), 'README.md has this code otherwise');
   });
 
   test('without JavaScript it says that it needs it', async () => {
-    const page = await open();
+    const page = await windows.open();
     await page.setJavaScriptEnabled(false);
     await page.goto(`${site.url}/claim#${(await newSeat()).token}`);
     const all = await nodes(page);
@@ -525,24 +480,7 @@ describe('The claim page', { skip }, () => {
         const page = await visit(token, { scheme, width: 320, height: 568, isMobile: true, 'prefers-reduced-motion': 'reduce' });
         await reach(page);
         backgrounds.push(await page.evaluate(() => getComputedStyle(document.querySelector('main')).backgroundColor));
-        await page.evaluate(axe.source);
-        const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document));
-        assert.deepEqual(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]), []);
-        assert.ok(passes.some(({ id }) => id === 'color-contrast'));
-        assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-        // Text at twice its size too.
-        for (const size of ['100%', '200%']) {
-          const fit = await page.evaluate((percent) => {
-            document.documentElement.style.setProperty('font-size', percent);
-            const { scrollWidth, clientWidth } = document.documentElement;
-            const outside = [...document.querySelectorAll('main *')].filter((element) => element.id !== 'status'
-              && element.getBoundingClientRect().right > clientWidth);
-            const buttons = [...document.querySelectorAll('button')].filter((button) => button.offsetParent);
-            return { width: [clientWidth, scrollWidth], outside: outside.map(({ outerHTML }) => outerHTML),
-              small: buttons.filter((button) => button.offsetHeight < 44 || button.offsetWidth < 44).length };
-          }, size);
-          assert.deepEqual({ size, ...fit }, { size, width: [320, 320], outside: [], small: 0 });
-        }
+        await assertAccessible(page);
         site.instead = undefined;
       }
       assert.notEqual(backgrounds[0], backgrounds[1]);
@@ -558,7 +496,7 @@ describe('The claim page', { skip }, () => {
       if (click) await press(done)(page);
       pictures.push(await page.screenshot({ encoding: 'base64' }));
     }
-    const page = await open({ width: 880, height: 540, scale: 1.5 });
+    const page = await windows.open({ width: 880, height: 540, scale: 1.5 });
     await page.setContent(`<body style="margin: 0; display: flex">${pictures.map((picture) =>
       `<img width="440" src="data:image/png;base64,${picture}">`).join('')}`);
     writeFileSync(join(process.env.SCREENSHOTS, 'claim-page.png'), await page.screenshot());

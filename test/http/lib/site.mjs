@@ -1,34 +1,37 @@
-// A site as an application would have it: the claim page and the API at one origin, and somewhere to go on to.
+// A site as an application would have it: the pages and the API at one origin, and somewhere to go on to.
 // It notes each request, and can answer for the API.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { nodeExample } from './node-layer.mjs';
 
 const express = createRequire(`${nodeExample}/`)('express');
-export const claimPage = readFileSync(new URL('../../../examples/claim-page/index.html', import.meta.url), 'utf8');
+const read = (name) => readFileSync(new URL(`../../../examples/${name}/index.html`, import.meta.url), 'utf8');
+export const [claimPage, teamPage] = ['claim-page', 'team-page'].map(read);
 
-// The page with attributes of its first element set, each of which it has once.
-const configured = (attributes) =>
+// A page with attributes of its first element set, each of which it has once.
+const configured = (page, attributes) =>
   Object.entries(attributes).reduce((text, [name, value]) => {
     const parts = text.split(new RegExp(`(?<=<html [^>]*data-${name}=")[^"]*`));
     if (parts.length !== 2) throw new Error(`the page has no data-${name}`);
     return parts.join(value);
-  }, claimPage);
+  }, page);
 
-export const startSite = async (layer) => {
+export const startSite = async (layer, [path, page] = ['/claim', claimPage]) => {
   const app = express().disable('x-powered-by');
-  const site = { requests: [], page: claimPage };
+  const site = {};
   // What the next test finds: nothing noted, the page with these attributes, the API as it is.
   site.reset = (attributes = {}) => {
     site.requests = [];
-    site.page = configured(attributes);
+    site.page = configured(page, attributes);
     site.instead = undefined;
   };
+  site.reset();
   const forward = async ({ method, originalUrl, body, headers }, response) => {
+    const { authorization = '', 'idempotency-key': key = '' } = headers;
     const answer = await fetch(layer.url + originalUrl, {
       method,
-      body: method === 'POST' ? body : undefined,
-      headers: { 'Idempotency-Key': headers['idempotency-key'] ?? '' },
+      body: method === 'POST' && body.length > 0 ? body : undefined,
+      headers: { Authorization: authorization, 'Idempotency-Key': key },
     });
     response.status(answer.status).type('json').send(Buffer.from(await answer.arrayBuffer()));
   };
@@ -40,7 +43,7 @@ export const startSite = async (layer) => {
   });
   app.use('/v1', express.raw({ type: () => true }), async (request, response) =>
     (site.instead ?? forward)(request, response, () => forward(request, response)));
-  app.get('/claim', (request, response) => {
+  app.get(path, (request, response) => {
     response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(site.page);
   });
   app.get('/', (request, response) => response.send('<!doctype html><title>Welcome</title>'));

@@ -42,7 +42,7 @@ export const startSite = async (layer, [path, page] = ['/claim', claimPage]) => 
     next();
   });
   app.use('/v1', express.raw({ type: () => true }), async (request, response) =>
-    (site.instead ?? forward)(request, response, () => forward(request, response)));
+    (site.instead ?? forward)(request, response, (to = response) => forward(request, to)));
   app.get(path, (request, response) => {
     response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(site.page);
   });

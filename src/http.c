@@ -12,8 +12,11 @@
  * answer that reports an error is an answer nevertheless, and PostgREST commits.  So the operation
  * runs in a subtransaction, which is rolled back before the status is set.  Only the extension's
  * own errors become answers.  Others are raised, and PostgREST reports them: a serialization
- * failure or a deadlock, after which the caller may retry, a timeout, or an error that a trigger
- * raised.
+ * failure, a deadlock, a timeout, or an error that a trigger raised.
+ *
+ * A proxy sees statuses and headers only, and PostgREST reports errors with 400, 403 and 404, too.
+ * So an answer that reports an error is also in the header Seats-Answer.  A proxy replaces whatever
+ * lacks it, which may quote PostgreSQL's messages.
  */
 #include "postgres.h"
 
@@ -52,6 +55,15 @@ PG_FUNCTION_INFO_V1(seats_http_portal_resend_invitation);
 
 /* ---- Answering ---- */
 
+/*
+ * PostgREST before version 16 runs a transaction again, without limit and on the same connection,
+ * after 40001 and 40P01.  The last of this many in a row is raised as 40000, after which it does not.
+ */
+#define MAX_LOST_RACES 10
+
+/* How many calls in a row have failed so in this backend. */
+static int lost_races = 0;
+
 /* An operation to run, its argument and its result. */
 typedef struct Run
 {
@@ -60,12 +72,41 @@ typedef struct Run
 	text *body;
 } Run;
 
-/* Sets the status of PostgREST's answer, until the end of the transaction. */
+/* Sets one of the settings from which PostgREST makes its answer, until the end of the transaction. */
 static void
-set_status(const char *status)
+set_response(const char *name, const char *value)
 {
-	(void) set_config_option("response.status", status, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+							 0, false);
+}
+
+/*
+ * Puts the header Seats-Answer before those that a db-pre-request function may have set.  Anything
+ * but a JSON array is replaced.
+ */
+static void
+add_header(const char *body)
+{
+	const char *others = GetConfigOption("response.headers", true, false);
+	const char *rest = others == NULL ? NULL : strchr(others, '[');
+	StringInfoData headers;
+
+	initStringInfo(&headers);
+	appendStringInfoString(&headers, "[{\"Seats-Answer\": ");
+	escape_json(&headers, body);
+	appendStringInfoChar(&headers, '}');
+	rest = rest == NULL ? "]" : rest + 1 + strspn(rest + 1, " \t\r\n");
+	appendStringInfo(&headers, "%s%s", *rest == ']' ? "" : ", ", rest);
+	set_response("response.headers", headers.data);
+}
+
+/* Answers with a status other than 200, and a body that says what is wrong. */
+static text *
+answer_with(const char *status, const char *body)
+{
+	set_response("response.status", status);
+	add_header(body);
+	return cstring_to_text(body);
 }
 
 /* Answers 422 with all faults, and counts them as one validation error. */
@@ -73,8 +114,7 @@ static text *
 answer_faults(const Faults *faults)
 {
 	counters_add_error(VALIDATION_ERROR);
-	set_status("422");
-	return cstring_to_text(psprintf("{\"detail\": [%s]}", faults->list.data));
+	return answer_with("422", psprintf("{\"detail\": [%s]}", faults->list.data));
 }
 
 /* Adds a field to a JSON object that is being written. */
@@ -91,21 +131,64 @@ answer_error(const ErrorData *error)
 {
 	StringInfoData json;
 
-	/* SQLSTATE is "PT" and the status. */
-	set_status(unpack_sql_state(error->sqlerrcode) + 2);
 	initStringInfo(&json);
 	add_field(&json, "error", error_service_name(error));
 	add_field(&json, "detail", error->message);
 	add_field(&json, "reason", error->detail);
 	appendStringInfoChar(&json, '}');
-	return cstring_to_text_with_len(json.data, json.len);
+	/* SQLSTATE is "PT" and the status. */
+	return answer_with(unpack_sql_state(error->sqlerrcode) + 2, json.data);
 }
 
-/* Tells whether an error is one of the extension's own that becomes an answer. */
+/* Tells whether an error says that another transaction was in the way. */
 static bool
-is_answerable(const ErrorData *error)
+is_lost_race(const ErrorData *error)
 {
-	return error_service_name(error) != NULL;
+	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
+/*
+ * Tells whether PostgREST would report an SQLSTATE with a status that the error of a trigger must
+ * not have: one that the trigger chooses (PT and PGRST), even 200, or one about the caller's rights,
+ * which were checked before.
+ */
+static bool
+is_misleading(const char *sqlstate)
+{
+	static const char *const prefixes[] = {"PT", "PGRST", "42501", "28", "0L", "0P"};
+
+	for (size_t i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(sqlstate, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Expects any error: answer_request() decides what becomes of it. */
+static bool
+is_any(const ErrorData *error pg_attribute_unused())
+{
+	return true;
+}
+
+/*
+ * Raises an error again that is not the extension's own.  PostgREST reports it with 500, or runs the
+ * transaction again after a lost race, but not without limit.
+ */
+static _Noreturn void
+pass_on(ErrorData *error)
+{
+	lost_races = is_lost_race(error) ? lost_races + 1 : 0;
+	if (is_misleading(unpack_sql_state(error->sqlerrcode)))
+		error->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+	else if (lost_races >= MAX_LOST_RACES)
+	{
+		error->sqlerrcode = ERRCODE_TRANSACTION_ROLLBACK;
+		lost_races = 0;
+	}
+	ReThrowError(error);
 }
 
 /* Runs the operation. */
@@ -120,18 +203,21 @@ run_operation(void *state)
 /*
  * Returns the body of the answer to a request, and sets its status unless that is 200.  If there
  * are faults, the answer is 422 and nothing is done.  Otherwise the answer is the result of the
- * operation, or the extension's error that it raised.
+ * operation, or the extension's error that it raised.  Any other error is raised.
  */
 static Datum
 answer_request(const Faults *faults, text *(*operation)(const void *request),
 			   const void *request)
 {
 	Run run = {.operation = operation, .request = request};
-	const ErrorData *error;
+	ErrorData *error;
 
 	if (faults->list.len > 0)
 		PG_RETURN_TEXT_P(answer_faults(faults));
-	error = subtransaction_run(run_operation, &run, is_answerable);
+	error = subtransaction_run(run_operation, &run, is_any);
+	if (error != NULL && error_service_name(error) == NULL)
+		pass_on(error);
+	lost_races = 0;
 	PG_RETURN_TEXT_P(error == NULL ? run.body : answer_error(error));
 }
 
@@ -247,36 +333,45 @@ run_assign(const void *request)
 /*
  * Reads the purchase that the seat belongs to.  The service also finds it by a checkout, but there
  * are no checkouts here.  If checkout_id were ignored, a seat of another purchase might be
- * assigned.
+ * assigned.  An id that is not a uuid is a fault of its own, and does not count.
  */
 static PurchaseId
 read_purchase(const Jsonb *body, Faults *faults)
 {
+	int before = faults->list.len;
 	NullableDatum subscription = uuid_field(body, "subscription_id", faults);
 	NullableDatum order = uuid_field(body, "order_id", faults);
+	bool are_ids = faults->list.len == before;
 
 	if (has_field(body, "checkout_id"))
 		fault_add(
 			faults, "checkout_id",
 			"Value error, checkout_id is not supported, give subscription_id or order_id",
 			"value_error");
-	check_one_purchase(faults, has_field(body, "subscription_id"),
-					   has_field(body, "order_id"));
+	if (are_ids)
+		check_one_purchase(faults, !subscription.isnull, !order.isnull);
 	return named_purchase(subscription, order);
 }
 
-/* Reads the customer that the seat is for. */
+/* Reads the customer that the seat is for.  An identifier of a wrong type does not count, either. */
 static void
 read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 {
+	int before = faults->list.len;
+	bool are_typed;
+
 	assignment->email = text_field(body, "email", faults);
+	are_typed = faults->list.len == before;
 	if (!assignment->email.isnull)
 		check_email(faults, DatumGetTextPP(assignment->email.value), "email");
+	before = faults->list.len;
 	assignment->external_customer_id = text_field(body, "external_customer_id", faults);
 	assignment->customer_id = uuid_field(body, "customer_id", faults);
-	check_one_customer(faults,
-					   has_field(body, "email") + has_field(body, "external_customer_id") +
-						   has_field(body, "customer_id"));
+	if (are_typed && faults->list.len == before)
+		check_one_customer(faults,
+						   !assignment->email.isnull +
+							   !assignment->external_customer_id.isnull +
+							   !assignment->customer_id.isnull);
 }
 
 /* Reads the body of a request to assign a seat. */
@@ -356,7 +451,8 @@ answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
 	faults.place = "query";
 	subscription = uuid_argument(fcinfo, 0, "subscription_id", &faults);
 	order = uuid_argument(fcinfo, 1, "order_id", &faults);
-	check_one_purchase(&faults, !PG_ARGISNULL(0), !PG_ARGISNULL(1));
+	if (faults.list.len == 0)
+		check_one_purchase(&faults, !subscription.isnull, !order.isnull);
 	request.purchase = named_purchase(subscription, order);
 	return answer_request(&faults, run_list, &request);
 }
@@ -460,15 +556,9 @@ find_payer(pg_uuid_t *payer)
 static Datum
 answer_unauthorized(void)
 {
-	StringInfoData json;
-
 	counters_add_error(SESSION_INVALID);
-	set_status("401");
-	initStringInfo(&json);
-	add_field(&json, "error", "Unauthorized");
-	add_field(&json, "detail", "Unauthorized");
-	appendStringInfoChar(&json, '}');
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+	PG_RETURN_TEXT_P(
+		answer_with("401", "{\"error\": \"Unauthorized\", \"detail\": \"Unauthorized\"}"));
 }
 
 /*

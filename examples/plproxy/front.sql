@@ -158,17 +158,19 @@ RETURN ARRAY[
 	pg_catalog.current_setting('transaction_read_only')];
 COMMENT ON FUNCTION seats_front.request() IS 'The settings of this transaction that go to the shard';
 
-CREATE FUNCTION seats_front.set_status(status text)
+CREATE FUNCTION seats_front.set_response(status text, body json)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF status <> '' THEN
-		PERFORM set_config('response.status', status, true);
+		PERFORM set_config('response.status', status, true),
+			set_config('response.headers', (jsonb_build_array(jsonb_build_object('Seats-Answer', body::text))
+				|| coalesce(nullif(current_setting('response.headers', true), ''), '[]')::jsonb)::text, true);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION seats_front.set_status(text) IS 'Gives PostgREST the status that the shard''s transaction had';
+COMMENT ON FUNCTION seats_front.set_response(text, json) IS 'Gives PostgREST the status and the header that the shard''s transaction had';
 
 -- A shard returns the error of a call as its result; this raises it again.
 CREATE FUNCTION seats_front.fail(failure text[])
@@ -319,7 +321,7 @@ BEGIN
 			END, call),
 		CASE
 			WHEN is_set THEN 'RETURN;'
-			WHEN schema = 'seats_http' THEN 'PERFORM seats_front.set_status(answer.status); RETURN answer.result;'
+			WHEN schema = 'seats_http' THEN 'PERFORM seats_front.set_response(answer.status, answer.result); RETURN answer.result;'
 			ELSE 'RETURN answer.result;'
 		END,
 		-- Values travel as text.
@@ -519,7 +521,7 @@ BEGIN
 			WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace, 'seats_front'::regnamespace)
 				AND (name = ANY (functions)
 					OR name IN ('check_session', 'token_route', 'organization_route', 'route', 'http_route', 'claims_route', 'body',
-						'request', 'fail', 'fail_to_call', 'wait', 'set_status')
+						'request', 'fail', 'fail_to_call', 'wait', 'set_response')
 					OR functions IS NULL AND name NOT IN ('grant_access', 'move'))
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', function, grantee);

@@ -365,7 +365,7 @@ escape_json(StringInfo json, const char *string)
 	appendStringInfo(json, "\"%s\"", string);
 }
 
-/* Faults are counted, and set the status of the answer. */
+/* Faults are counted, and set the status and a header of the answer. */
 
 void
 counters_add_error(int error)
@@ -380,9 +380,19 @@ set_config_option(const char *name, const char *value,
 				  bool change pg_attribute_unused(), int level pg_attribute_unused(),
 				  bool is_reload pg_attribute_unused())
 {
-	CHECK(strcmp(name, "response.status") == 0 && strcmp(value, "422") == 0);
+	if (strcmp(name, "response.status") == 0)
+		CHECK(strcmp(value, "422") == 0);
+	else
+		CHECK(strcmp(name, "response.headers") == 0 && value[0] == '[');
 	CHECK(action == GUC_ACTION_LOCAL);
 	return 1;
+}
+
+const char *
+GetConfigOption(const char *name, bool missing_ok, bool restrict_privileged)
+{
+	CHECK(strcmp(name, "response.headers") == 0 && missing_ok && !restrict_privileged);
+	return NULL;
 }
 
 text *

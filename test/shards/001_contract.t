@@ -319,8 +319,8 @@ same('an interval of null', q{SELECT seats.purge_events(NULL)});
 # PT401 and PT400 by routes.
 same('token_route', q{SELECT seats.token_route('no token')});
 
-# Over HTTP: the answer and its status.
-my $status = q{SELECT current_setting('response.status', true)};
+# Over HTTP: the answer, its status, and its header.
+my $status = q{SELECT current_setting('response.status', true), nullif(current_setting('response.headers', true), '')};
 foreach my $body (
 	'{"invitation_token": 1}',
 	'{}', '[]',

@@ -33,6 +33,7 @@ const hitches = {
 };
 const invited = 'You’re invited to Editor';
 const done = 'The seat is yours';
+const remembered = 'You have claimed this seat';
 const markup = '<script>alert(1)</script><h1>Internal</h1>';
 
 describe('The claim page', { skip }, () => {
@@ -311,9 +312,9 @@ describe('The claim page', { skip }, () => {
       assert.equal(await claimsOf(seat), 1);
       const keys = posts().map(({ headers }) => headers['idempotency-key']);
       assert.ok(keys.length >= 2 && keys.every((key) => key === keys[0]), `${keys}`);
-      // Once it is answered, it is used.
+      // Once it is answered, a reload tells of it.
       await page.reload();
-      await shows(page, { heading: endings.closed[0] });
+      await shows(page, { heading: remembered });
     }
   });
 
@@ -344,6 +345,90 @@ describe('The claim page', { skip }, () => {
       assert.doesNotMatch(JSON.stringify({ ...headers }), /seats_inv_/);
     }
     assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [0, 0, '']);
+  });
+
+  // What mail gateways and mail programs make of a link to /claim#TOKEN, and the path that is left of it.
+  const halves = (token) => [token.slice(0, 30), token.slice(30)];
+  const forms = {
+    'Safe Links: %23': [(token) => `/claim%23${token}`],
+    'encoded twice': [(token) => `/claim%2523${token}`],
+    'encoded three times, with a slash': [(token) => `/claim/%252523${token}`],
+    'all of the token encoded': [(token) => `/claim%23${token.replace(/./g, (letter) => `%${letter.charCodeAt(0).toString(16)}`)}`],
+    'a path': [(token) => `/claim/${token}`],
+    'a query': [(token) => `/claim?token=${token}`],
+    'a query among others': [(token) => `/claim/?utm_source=mail&t=${token}&x=1#top`, '/claim/'],
+    'a query that is encoded': [(token) => `/claim%3Ftoken%3D${token}`],
+    'a fragment behind a query': [(token) => `/claim?fbclid=1#${token}`],
+    'a fragment that is encoded': [(token) => `/claim#%23token%3D${token}%26x`],
+    'brackets around it': [(token) => `/claim#%3C${token}%3E`],
+    'the end of a sentence': [(token) => `/claim%23${token}).%22`],
+    'a blank and a line break in it': [(token) => `/claim#${halves(token).join('%20%0D%0A')}`],
+    'a line break of quoted-printable in it': [(token) => `/claim%23${halves(token).join('=%0D%0A')}`],
+    'the = of quoted-printable in it': [(token) => `/claim?token=3D${halves(token).join('=')}`],
+    'characters that nobody sees': [(token) => `/claim#\u2060${halves(token).join('\u00ad\u200b')}\ufeff`],
+  };
+  for (const [what, [form, path = '/claim']] of Object.entries(forms)) {
+    test(`the token is found, and leaves the address: ${what}`, async () => {
+      const { seat, token } = await newSeat();
+      const page = await windows.open();
+      await page.goto(site.url + form(token));
+      await shows(page, { heading: invited, busy: 'false' });
+      assert.equal(page.url(), site.url + path);
+      await page.reload();
+      await shows(page, { heading: invited, busy: 'false' });
+      await page.click('#button');
+      await shows(page, { heading: done });
+      assert.equal(await statusOf(seat), 'claimed');
+      // What the first request had, none after it has, but those to the API.
+      for (const { url, headers } of site.requests.slice(1).filter((request) => !request.url.startsWith('/v1/'))) {
+        assert.doesNotMatch(url + JSON.stringify(headers), /seats_inv_|%73%65/);
+      }
+      assert.deepEqual(site.requests.filter(({ headers }) => headers.referer !== undefined), []);
+    });
+  }
+
+  test('after a claim, a reload, Back and Back to it from elsewhere tell that the seat was claimed, and keep no token', async () => {
+    for (const where of [null, '/welcome']) {
+      site.reset(where ? { continue: where } : {});
+      const { token } = await newSeat();
+      const page = await visitInvited(token);
+      await page.click('#button');
+      await shows(page, { heading: done });
+      const recalls = async () => {
+        const { title, text, details, button, note, form, alert, status } = await shows(page, { heading: remembered });
+        assert.equal(text, 'To use Editor, sign in to Acme if you are not signed in yet.');
+        assert.deepEqual({ title, details, button, note, form, alert, status }, { title: remembered, details: '', button: '',
+          note: '', form: '', alert: '', status: `${remembered}. ${text}` });
+        assert.equal(await page.evaluate(() => document.querySelector('main').dataset.tone), 'good');
+        assert.deepEqual(await page.evaluate(() => history.state), { claimed: { product: 'Editor', organization: 'Acme' } });
+        assert.doesNotMatch(await page.evaluate(() => document.querySelector('main').innerHTML + form.elements[0].value),
+          /seats_(inv|cst)_|@/);
+      };
+      const asked = site.requests.filter(({ url }) => url.startsWith('/v1')).length;
+      await page.reload();
+      await recalls();
+      if (where) {
+        site.reset({ continue: where });
+        const other = await newSeat();
+        await page.goto(`${site.url}/claim#${other.token}`);
+        await shows(page, { heading: invited, busy: 'false' });
+        await page.click('#button');
+        await shows(page, { heading: done });
+        await Promise.all([page.waitForNavigation(), page.click('#form button')]);
+        await page.goBack();
+        await recalls();
+      } else {
+        await page.goto(`${site.url}/`);
+        await page.goBack();
+        await recalls();
+        // It asks nobody for that.
+        assert.equal(site.requests.filter(({ url }) => url.startsWith('/v1')).length, asked);
+        // The link itself, opened again, cannot tell who claimed; and says so without alarm.
+        await page.goto(`${site.url}/claim#${token}`);
+        await shows(page, { heading: endings.closed[0] });
+        assert.equal(await page.evaluate(() => document.querySelector('main').dataset.tone), 'open');
+      }
+    }
   });
 
   test('another link in the same tab, and back', async () => {
@@ -457,6 +542,12 @@ describe('The claim page', { skip }, () => {
     done: { reach: async (page) => {
       await shows(page, { heading: invited });
       await press(done)(page);
+    } },
+    recalled: { reach: async (page) => {
+      await shows(page, { heading: invited });
+      await press(done)(page);
+      await page.reload();
+      await shows(page, { heading: remembered });
     } },
     ...Object.fromEntries(Object.keys(endings).map((name) => [name, {
       instead: name === 'incomplete' ? answer(422, {}) : answer(400, { reason: name }),

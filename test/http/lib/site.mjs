@@ -16,7 +16,7 @@ const configured = (page, attributes) =>
     return parts.join(value);
   }, page);
 
-export const startSite = async (layer, [path, page] = ['/claim', claimPage]) => {
+export const startSite = async (layer, [path, page] = [/^\/claim(?![0-9A-Za-z_])/, claimPage]) => {
   const app = express().disable('x-powered-by');
   const site = {};
   // What the next test finds: nothing noted, the page with these attributes, the API as it is.

@@ -9,6 +9,11 @@ CREATE ROLE customer;    -- whoever has a customer session that is a JWT
 GRANT anonymous, backend, customer TO authenticator;
 SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', customer => 'customer');
 
+-- PostgREST sets these for each request. nginx waits for 10 seconds, and what it has given up must not happen later.
+ALTER ROLE anonymous SET statement_timeout = '5s';
+ALTER ROLE backend SET statement_timeout = '5s';
+ALTER ROLE customer SET statement_timeout = '5s';
+
 -- PostgREST takes all keys from one place. The extension makes and rotates those of customer sessions. This one is
 -- the backend's, which signs its JWTs with it: {"role": "backend", "exp": ...}.
 CREATE SCHEMA gateway;

@@ -98,6 +98,12 @@ describe(`${program ?? 'a stand-in for PostgREST (not PostgREST itself)'}, schem
     assert.equal(body.can_claim, true);
   });
 
+  test('HEAD of claim_info runs it: a token that is none is refused', async () => {
+    const { token } = await newSeat();
+    const head = async (given) => (await call('claim_info', undefined, { method: 'HEAD', query: `?invitation_token=${given}` })).status;
+    assert.deepEqual([await head(token), await head('x')], [200, 400]);
+  });
+
   test('Idempotency-Key: the answer again', async () => {
     const { token } = await newSeat();
     const headers = { 'Idempotency-Key': 'a key' };

@@ -12,9 +12,7 @@ describe(`sessions that are JWTs: jose, and ${program ?? 'a stand-in for PostgRE
   let shop, postgrest;
   before(async () => {
     shop = await Shop.open('http_jwt');
-    await shop.query(`ALTER DATABASE ${shop.database} SET seats.session_token_format = 'jwt'`);
-    await shop.pool.end();
-    shop.reconnect();
+    await shop.set('seats.session_token_format', 'jwt');
     postgrest = await startPostgrest(shop, program);
   });
   after(async () => {
@@ -130,9 +128,7 @@ describe(`sessions that are JWTs: jose, and ${program ?? 'a stand-in for PostgRE
   });
 
   test('a session that expired is refused at once, though PostgREST waits 30 seconds', async () => {
-    await shop.query(`ALTER DATABASE ${shop.database} SET seats.customer_session_ttl = '1s'`);
-    await shop.pool.end();
-    shop.reconnect();
+    await shop.set('seats.customer_session_ttl', '1s');
     const { jwt } = await newSession();
     await new Promise((resolve) => { setTimeout(resolve, 2100); });
     await assert.rejects(verify(jwt), jose.errors.JWTExpired);
@@ -141,9 +137,7 @@ describe(`sessions that are JWTs: jose, and ${program ?? 'a stand-in for PostgRE
     const response = await mySeats(jwt);
     assert.equal(response.status, 401);
     assert.equal((await response.json()).details, 'session_expired');
-    await shop.query(`ALTER DATABASE ${shop.database} RESET seats.customer_session_ttl`);
-    await shop.pool.end();
-    shop.reconnect();
+    await shop.set('seats.customer_session_ttl', '1h');
   });
 
   test('after a rotation both keys are good, and PostgREST is told', async () => {

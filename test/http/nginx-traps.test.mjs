@@ -1,18 +1,39 @@
 // What a proxy in front of PostgREST can do wrong, and examples/postgrest/nginx.conf does not.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { backendToken, claimPage, prepareNginx, startLayer, startNginx } from './lib/postgrest-layer.mjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { backendToken, pages, postgrestProgram, prepareNginx, startLayer, startNginx,
+  startPostgrest } from './lib/postgrest-layer.mjs';
 import { freePort } from './lib/processes.mjs';
 import { Shop } from './lib/shop.mjs';
 
-describe('nginx, by examples/postgrest/nginx.conf', () => {
+// PostgREST itself where there is one.
+const program = postgrestProgram();
+const claimPage = readFileSync(join(pages, 'index.html'), 'utf8');
+const errorPage = readFileSync(join(pages, 'error.html'), 'utf8');
+const errors = {
+  400: { error: 'BadRequest', detail: 'Bad Request' },
+  401: { error: 'Unauthorized', detail: 'Unauthorized' },
+  403: { error: 'Forbidden', detail: 'Forbidden' },
+  404: { error: 'NotFound', detail: 'Not Found' },
+  405: { error: 'MethodNotAllowed', detail: 'Method Not Allowed' },
+  414: { error: 'URITooLong', detail: 'URI Too Long' },
+  431: { error: 'RequestHeaderFieldsTooLarge', detail: 'Request Header Fields Too Large' },
+  500: { error: 'InternalServerError', detail: 'Internal Server Error' },
+  504: { error: 'GatewayTimeout', detail: 'Gateway Timeout' },
+};
+
+describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in for PostgREST'}`, () => {
   let shop, layer;
   before(async () => {
     shop = await Shop.open('http_nginx_traps');
     await shop.query(`ALTER DATABASE ${shop.database} SET lock_timeout = '200ms'`);
-    layer = await startLayer()(shop);
+    layer = await startLayer(program)(shop);
   });
   after(async () => {
     await layer?.stop();
@@ -24,6 +45,11 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
       { method, body, headers: { Authorization: `Bearer ${layer.accessToken}`, ...headers } });
   const claim = (token, options = {}) =>
     send('POST', '/claim', { body: JSON.stringify({ invitation_token: token }), ...options });
+  const fails = async (response, status, what) => {
+    assert.equal(response.status, status, what);
+    assert.equal(response.headers.get('content-type'), 'application/json', what);
+    assert.deepEqual(await response.json(), errors[status], what);
+  };
   const newSeat = async () => shop.assign(await shop.sell('subscriptions', 1));
 
   test('nginx accepts the file as it is', () => {
@@ -38,10 +64,60 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
     assert.equal(page.status, 200);
     assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
     assert.equal(page.headers.get('content-security-policy'), "frame-ancestors 'none'");
-    assert.equal(await page.text(), readFileSync(claimPage, 'utf8'));
+    assert.equal(await page.text(), claimPage);
     const post = await fetch(`${layer.url}/claim`, { method: 'POST', body: '{}' });
     assert.equal(post.status, 405);
     assert.equal(post.headers.get('allow'), 'GET, HEAD');
+  });
+
+  test('people get the claim page wherever a mail gateway has put the token, and no log has it', async () => {
+    const { token } = await newSeat();
+    for (const path of ['/claim/', `/claim%23${token}`, `/claim%2523${token}`, `/claim/%23${token}`, `/claim?token=${token}`,
+      `/claim/${token}`, `/claim%3Ftoken=${token}`, '/claim%3E', '/claim).', '/claim%0A', '/claim;x']) {
+      for (const headers of [{}, { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }]) {
+        const page = await fetch(layer.url + path, { headers });
+        assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8'], path);
+        assert.equal(page.headers.get('content-security-policy'), "frame-ancestors 'none'");
+        assert.equal(await page.text(), claimPage, path);
+      }
+    }
+    const log = await layer.accessLog();
+    assert.ok(log.filter(({ route }) => route === 'claim_page').length >= 22);
+    assert.doesNotMatch(await layer.logs(), /seats_inv_/);
+  });
+
+  test('at other addresses people get a page, and programs JSON', async () => {
+    const headers = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+    for (const path of ['/', '/claims', '/favicon.ico', '/rpc/claim_seat', '/assign_seat', '/error', '/error_page', '/index.html']) {
+      await fails(await fetch(layer.url + path), 404, path);
+      if (path.startsWith('/error')) continue;
+      const page = await fetch(layer.url + path, { headers });
+      assert.deepEqual([page.status, page.headers.get('content-type')], [404, 'text/html; charset=utf-8'], path);
+      assert.equal(await page.text(), errorPage, path);
+    }
+    // The API has no pages.
+    await fails(await fetch(`${layer.url}/v1/customer-seats`, { headers }), 401);
+    await fails(await fetch(`${layer.url}/v1/other`, { headers }), 404);
+    await fails(await send('PUT', '', { headers }), 405);
+  });
+
+  test('what nginx itself refuses is told in JSON', async () => {
+    const { token } = await newSeat();
+    for (const path of ['/assign_seat', '/list_seats']) await fails(await fetch(layer.url + path), 404, path);
+    for (const path of ['/claim/%00', '/claim/%zz', `/claim/${token}%2`]) await fails(await send('GET', path), 400, path);
+    await fails(await send('GET', `/claim/${'x'.repeat(9000)}`), 414);
+    await fails(await send('GET', '', { headers: { 'X-Large': 'x'.repeat(20_000) } }), 431);
+    const routes = (path) => [[path, 'GET, HEAD, POST'], [`${path}/${token}`, 'DELETE'], [`${path}/${token}/resend`, 'POST']];
+    for (const [path, allow] of [['/customer-seats/claim', 'POST'], [`/customer-seats/claim/${token}`, 'GET, HEAD'],
+      ...routes('/customer-seats'), ...routes('/customer-portal/seats')]) {
+      const { statusCode, headers, body } = await new Promise((resolve, reject) => {
+        httpRequest(`${layer.url}/v1${path}`, { method: 'TRACE' }, async (response) => {
+          resolve({ ...response, statusCode: response.statusCode, headers: response.headers, body: (await response.toArray()).join('') });
+        }).on('error', reject).end();
+      });
+      assert.deepEqual([statusCode, headers['content-type'], headers.allow], [405, 'application/json', allow]);
+      assert.deepEqual(JSON.parse(body), errors[405]);
+    }
   });
 
   test("the client's query does not reach PostgREST", async () => {
@@ -116,8 +192,142 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
     const { seat } = await newSeat();
     const contents = await shop.contents();
     const Authorization = `Bearer ${await backendToken(shop, { role: 'customer' })}`;
-    assert.equal((await send('DELETE', `/${seat}`, { headers: { Authorization } })).status, 403);
+    await fails(await send('DELETE', `/${seat}`, { headers: { Authorization } }), 403);
     assert.deepEqual(await shop.contents(), contents);
+  });
+
+  test('what PostgREST says of a JWT and its role is told to nobody', async () => {
+    const list = async (Authorization) => send('GET', `?order_id=${await shop.sell('orders', 1)}`, { headers: { Authorization } });
+    const portal = (Authorization) =>
+      fetch(`${layer.url}/v1/customer-portal/seats?order_id=${randomUUID()}`, { headers: { Authorization } });
+    for (const [ask, role, status] of [[list, 'customer', 403], [list, 'postgres', 403], [list, 'nobody at all', 401],
+      [list, 'anonymous', 401], [portal, 'backend', 403], [portal, 'postgres', 403], [portal, 'anonymous', 401],
+      // A customer that does not exist, and a JWT that names none: the function's own answers.
+      [portal, 'customer', 401]]) {
+      for (const sub of role === 'customer' ? [undefined, randomUUID(), 'x', 5] : [undefined]) {
+        const response = await ask(`Bearer ${await backendToken(shop, { role, sub })}`);
+        if (status === 401) assert.match(response.headers.get('www-authenticate'), /^Bearer/);
+        await fails(response, status, role);
+      }
+    }
+    for (const ask of [list, portal]) await fails(await ask('Bearer x'), 401);
+  });
+
+  // A function for triggers that raises what their arguments say.
+  const withTrigger = async (table, use) => {
+    await shop.query(`CREATE FUNCTION interfere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF TG_ARGV[3] <> '' AND nextval('public.attempts') > TG_ARGV[3]::int THEN RETURN NEW; END IF;
+      RAISE EXCEPTION USING ERRCODE = TG_ARGV[0], MESSAGE = TG_ARGV[1], DETAIL = TG_ARGV[2]; END $$`);
+    await shop.query('CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO PUBLIC');
+    const raise = async (kind, code, { message = 'secret message', detail = 'Key (secret)=(1) exists.', times = '' } = {}) => {
+      await shop.query(`DROP TRIGGER IF EXISTS interfere ON ${table}`);
+      await shop.query('ALTER SEQUENCE attempts RESTART');
+      await shop.query(`CREATE ${kind === 'deferred' ? 'CONSTRAINT' : ''} TRIGGER interfere AFTER INSERT ON ${table}
+        ${kind === 'deferred' ? 'DEFERRABLE INITIALLY DEFERRED' : ''} FOR EACH ROW
+        EXECUTE FUNCTION interfere('${code}', '${message}', '${detail}', '${times}')`);
+    };
+    try {
+      await use(raise);
+    } finally {
+      await shop.query('DROP FUNCTION interfere CASCADE');
+      await shop.query('DROP SEQUENCE attempts');
+    }
+  };
+  const attempts = async () => Number((await shop.query('SELECT last_value FROM attempts'))[0].last_value);
+
+  test('an error of a trigger is 500 without a word of it, whatever it is and whenever it is raised', async () => {
+    const subscription = await shop.sell('subscriptions', 50);
+    let number = 0;
+    const assign = () => send('POST', '', { body: JSON.stringify({ subscription_id: subscription, email: `${number += 1}@example.com` }) });
+    const response = (status) => ({ message: '{"code": "secret", "message": "secret", "hint": null, "details": null}',
+      detail: `{"status": ${status}, "headers": {"X-Secret": "secret"}}` });
+    const codes = ['23505', '23503', '23514', '22P02', '22023', 'P0001', '42883', '42P01', '25006', 'PT400', 'PT403', 'PT404', 'PT406', 'PT409',
+      'PT418', 'PT422', 'PT302'];
+    await withTrigger('seats.customers', async (raise) => {
+      for (const code of codes) {
+        for (const kind of ['plain', ...(code === 'PT403' ? [] : ['deferred'])]) {
+          await raise(kind, code);
+          await fails(await assign(), 500, `${kind} ${code}`);
+        }
+      }
+      // These would be about the caller's rights, or a success.
+      for (const code of ['42501', '28000', '0P000', 'PT401', 'PT200', 'PT204']) {
+        await raise('plain', code);
+        await fails(await assign(), 500, code);
+      }
+      for (const status of [200, 404, 418]) {
+        await raise('plain', 'PGRST', response(status));
+        await fails(await assign(), 500, `PGRST ${status}`);
+      }
+      await raise('deferred', 'PGRST', response(418));
+      await fails(await assign(), 500);
+    });
+    assert.equal((await assign()).status, 200);
+    assert.equal((await (await send('GET', `?subscription_id=${subscription}`)).json()).seats.length, 1);
+  });
+
+  test('a lost race is tried again, but not for ever', async () => {
+    await withTrigger('seats.customer_sessions', async (raise) => {
+      for (const code of ['40001', '40P01']) {
+        const { token } = await newSeat();
+        await raise('plain', code, { times: 3 });
+        assert.equal((await claim(token)).status, 200, code);
+        assert.equal(await attempts(), 4);
+        const other = await newSeat();
+        await raise('plain', code, { times: 1000 });
+        await fails(await claim(other.token), 500, code);
+        assert.equal(await attempts(), 10);
+      }
+      // Where it fails when it commits, PostgREST 14 goes on, and nginx does not wait.
+      const impatient = await startNginx(layer.postgrest.port, { replacements: { 'proxy_read_timeout 10s': 'proxy_read_timeout 1s' } });
+      const { token } = await newSeat();
+      await raise('deferred', '40001', { times: 1_000_000_000 });
+      const response = await claim(token, { url: impatient.url });
+      await fails(response, 504);
+      assert.equal(response.headers.get('retry-after'), '1');
+      await shop.query('DROP TRIGGER interfere ON seats.customer_sessions');
+      await impatient.stop();
+    });
+  });
+
+  test('a version of PostgREST that does not try again: 500 at once', { skip: program && 'only the stand-in can be another version' }, async () => {
+    const newer = await startPostgrest(shop, undefined, { STAND_IN_VERSION: '16' });
+    const nginx = await startNginx(newer.port);
+    await withTrigger('seats.customer_sessions', async (raise) => {
+      const { token } = await newSeat();
+      await raise('plain', '40001', { times: 1 });
+      await fails(await claim(token, { url: nginx.url }), 500);
+      assert.equal(await attempts(), 1);
+      assert.equal((await claim(token, { url: nginx.url })).status, 200);
+    });
+    await nginx.stop();
+    await newer.stop();
+  });
+
+  test('the roles have a time-out of their own, below that of nginx', async () => {
+    const rows = await shop.query(`SELECT rolname, s FROM pg_roles, unnest(rolconfig) AS s
+      WHERE rolname IN ('anonymous', 'backend', 'customer') ORDER BY 1`);
+    assert.deepEqual(rows.map(({ rolname, s }) => [rolname, s]), ['anonymous', 'backend', 'customer'].map((name) => [name, 'statement_timeout=5s']));
+    const { token } = await newSeat();
+    await shop.query(`CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$`);
+    await shop.query('CREATE TRIGGER linger BEFORE INSERT ON seats.customer_sessions FOR EACH ROW EXECUTE FUNCTION linger()');
+    await fails(await claim(token), 500);
+    await shop.query('DROP FUNCTION linger CASCADE');
+    assert.equal((await claim(token)).status, 200);
+  });
+
+  test('a setting of the database counts once PostgREST has reloaded the schema', async () => {
+    const format = async () => (await (await claim((await newSeat()).token)).json()).customer_session_token.slice(0, 10);
+    assert.equal(await format(), 'seats_cst_');
+    await shop.query(`ALTER DATABASE ${shop.database} SET seats.session_token_format = 'jwt'`);
+    await shop.query("NOTIFY pgrst, 'reload config'");
+    await sleep(500);
+    assert.equal(await format(), 'seats_cst_');
+    await shop.query("NOTIFY pgrst, 'reload schema'");
+    for (let tries = 0; tries < 50 && (await format()).startsWith('seats_cst_'); tries += 1) await sleep(100);
+    assert.match(await format(), /^eyJ/);
+    await shop.query(`ALTER DATABASE ${shop.database} RESET seats.session_token_format`);
+    await shop.query("NOTIFY pgrst, 'reload schema'");
   });
 
   test("an event has the client's address as nginx sees it, and its user agent", async () => {
@@ -149,7 +359,7 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
   test('claims and questions from one address are limited, and nothing else', async () => {
     const limited = await startNginx(layer.postgrest.port, { limit: null });
     const { url } = limited;
-    const { seat, token } = await newSeat();
+    const { token } = await newSeat();
     const statuses = async (ask) => {
       const responses = await Promise.all(Array.from({ length: 40 }, ask));
       return responses.map(({ status }) => status);
@@ -162,7 +372,8 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
     assert.match(response.headers.get('content-type'), /^application\/json/);
     assert.equal(response.headers.get('retry-after'), '1');
     assert.deepEqual(await response.json(), { error: 'TooManyRequests', detail: 'Too Many Requests' });
-    assert.ok((await statuses(() => send('DELETE', `/${seat}`, { url }))).every((status) => status === 200));
+    const list = `?subscription_id=${await shop.sell('subscriptions', 1)}`;
+    assert.ok((await statuses(() => send('GET', list, { url }))).every((status) => status === 200));
     assert.doesNotMatch(await limited.logs(), /seats_inv_/);
     await limited.stop();
   });
@@ -202,7 +413,7 @@ describe('nginx, by examples/postgrest/nginx.conf', () => {
       for (const method of ['GET', 'POST']) {
         const response = await fetch(layer.url + path,
           { method, headers: { Authorization: `Bearer ${layer.accessToken}` } });
-        assert.equal(response.status, 404, `${method} ${path}`);
+        await fails(response, 404, `${method} ${path}`);
       }
     }
   });

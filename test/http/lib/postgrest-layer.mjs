@@ -8,7 +8,7 @@ import * as jose from 'jose';
 import { freePort, startServer } from './processes.mjs';
 
 const example = (name) => fileURLToPath(new URL(`../../../examples/postgrest/${name}`, import.meta.url));
-export const claimPage = fileURLToPath(new URL('../../../examples/claim-page/index.html', import.meta.url));
+export const pages = fileURLToPath(new URL('../../../examples/claim-page', import.meta.url));
 const STAND_IN = [process.execPath, fileURLToPath(new URL('postgrest-stand-in.mjs', import.meta.url))];
 
 // A program's path: the one given, else the first on the PATH, else undefined.
@@ -51,18 +51,19 @@ export const prepareNginx = (replacements = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'nginx.'));
   writeFileSync(join(directory, 'nginx.conf'), mainConfiguration(directory));
   writeFileSync(join(directory, 'seats.conf'), configuration({
-    '/var/log/nginx/': '', '/usr/share/seats/claim-page/index.html': claimPage, ...replacements }));
+    '/var/log/nginx/': '', '/usr/share/seats/claim-page': pages, ...replacements }));
   return { directory, command: find('nginx'),
     args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'] };
 };
 
 // Starts nginx in front of a port, with the example's limit of claims or one that no test reaches.
-export const startNginx = async (upstreamPort, { limit = 'rate=10000r/s' } = {}) => {
+export const startNginx = async (upstreamPort, { limit = 'rate=10000r/s', replacements = {} } = {}) => {
   const port = await freePort();
   const { directory, command, args } = prepareNginx({
     '127.0.0.1:8080': `127.0.0.1:${port}`,
     '127.0.0.1:3000': `127.0.0.1:${upstreamPort}`,
     ...(limit && { 'rate=5r/s': limit }),
+    ...replacements,
   });
   const url = `http://127.0.0.1:${port}`;
   const server = await startServer(command, args, { url });
@@ -77,13 +78,13 @@ export const startNginx = async (upstreamPort, { limit = 'rate=10000r/s' } = {})
 };
 
 // Starts PostgREST, or its stand-in, by the example's configuration.
-export const startPostgrest = async (shop, program) => {
+export const startPostgrest = async (shop, program, environment = {}) => {
   const port = await freePort();
   const [command, ...args] = program ? [program] : STAND_IN;
   const url = `http://127.0.0.1:${port}`;
   const server = await startServer(command, [...args, example('postgrest.conf')], {
     url,
-    env: { ...process.env, PGRST_DB_URI: shop.url('authenticator'), PGRST_SERVER_PORT: String(port) },
+    env: { ...process.env, PGRST_DB_URI: shop.url('authenticator'), PGRST_SERVER_PORT: String(port), ...environment },
   });
   return { url, port, logs: async () => server.output, stop: () => server.stop() };
 };
@@ -110,4 +111,10 @@ export const startLayer = (program, options) => async (shop) => {
       await postgrest.stop();
     },
   };
+};
+
+// The same, with sessions that are JWTs, which PostgREST accepts.
+export const startJwtLayer = (program) => async (shop) => {
+  await shop.set('seats.session_token_format', 'jwt');
+  return { ...await startLayer(program)(shop), session: /^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$/ };
 };

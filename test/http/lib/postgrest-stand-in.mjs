@@ -4,9 +4,12 @@
 // It follows version 14.17, of which it knows: calls of functions by POST, GET and HEAD, and reading views;
 // the schema by Content-Profile or Accept-Profile, else the first one; one unnamed argument of type json,
 // jsonb or bytea by the content type, else named ones from an object, from the first object of an array, or
-// from the query; roles by JWTs of HS256; db-pre-config, db-pre-request and the settings of a request; GET
-// and HEAD, and functions that are not volatile, in READ ONLY; response.status; errors and their statuses;
-// NOTIFY pgrst. HEAD selects no body, so that PostgreSQL never calls a function that is not volatile.
+// from the query; roles by JWTs of HS256; db-pre-config, db-pre-request, the settings of a role (ALTER ROLE)
+// and of a request; GET and HEAD, and functions that are not volatile, in READ ONLY; response.status and
+// response.headers; errors and their statuses, PTnnn and PGRST too; the header Proxy-Status, which it has
+// from version 13 on; NOTIFY pgrst. HEAD selects no body, so that PostgreSQL never calls a function that has
+// a scalar result and is not volatile. It tries 40001 and 40P01 again, without limit and on the same
+// connection, as all versions before 16 do; version 16 does not, and STAND_IN_VERSION=16 neither.
 //
 // What is left out answers with an error where PostgREST would do something: filters, media types other
 // than JSON, preferences other than the time zone. So a proxy that lets them pass is found out.
@@ -19,7 +22,8 @@ const fromFile = Object.fromEntries([...readFileSync(process.argv[2], 'utf8').ma
   .map(([, key, value]) => [key, value]));
 const setting = (key) => process.env[`PGRST_${key.toUpperCase().replaceAll('-', '_')}`] ?? fromFile[key];
 const schemas = setting('db-schemas').split(/, */);
-const pool = new pg.Pool({ connectionString: setting('db-uri') });
+const newPool = () => new pg.Pool({ connectionString: setting('db-uri') });
+let pool = newPool();
 const quote = pg.escapeIdentifier;
 const log = (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 
@@ -36,17 +40,32 @@ const STATUSES = [[/^08/, 503], [/^0[LP]/, 403], [/^09/, 500], [/^2350[35]/, 409
   [/^5[78]/, 500], [/^(F0|HV)/, 500], [/^P0001/, 400], [/^P0/, 500], [/^XX/, 500], [/^(42883|42P01)/, 404],
   [/^42P17/, 500]];
 const failureOf = ({ code, message, detail: details, hint }, authenticated) => {
-  const raised = /^PT(\d{3})$/.exec(code ?? '');
-  const status = raised ? Number(raised[1])
+  if (code === 'PGRST') return raisedResponse(message, details);
+  const raised = /^PT(.*)$/.exec(code ?? '');
+  const status = raised ? (/^\d+$/.test(raised[1]) ? Number(raised[1]) : 500)
     : code === '42501' ? (authenticated ? 403 : 401)
-      : STATUSES.find(([pattern]) => pattern.test(code ?? '08'))?.[1] ?? 400;
+      : code === '22023' && /^role.*does not exist$/s.test(message) ? 401
+        : STATUSES.find(([pattern]) => pattern.test(code ?? '08'))?.[1] ?? 400;
   const headers = status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {};
   return new Failure(status, code ?? 'PGRST000', message, { details, hint, headers });
 };
 
-// What PostgREST knows of the database: read at the start, and when it is notified.
+// Error.hs: parseRaisePGRST. The message has the body, and the detail the status and headers.
+const raisedResponse = (message, detail) => {
+  try {
+    const [{ code, message: text, details, hint }, { status, headers }] = [message, detail].map((json) => JSON.parse(json));
+    return new Failure(status, code, text, { details, hint, headers });
+  } catch {
+    return new Failure(500, 'PGRST121', 'Could not parse JSON in the "RAISE SQLSTATE \'PGRST\'" error', { details: message });
+  }
+};
+
+// What PostgREST knows of the database: read at the start, and when it is notified. Config/Database.hs and
+// AppState.hs: keys and the settings of roles with the configuration, and functions with the schema, for
+// which the pool gets new connections.
 let keys = [];
 let routines = [];
+let roleSettings = {};
 const load = async () => {
   const client = await pool.connect();
   try {
@@ -61,10 +80,24 @@ const load = async () => {
         ARRAY(SELECT format_type(a, NULL) FROM unnest(p.proargtypes) AS a) AS types
       FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_type AS t ON t.oid = p.prorettype
       WHERE n.nspname = ANY ($1) AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype`, [schemas]));
+    const { rows } = await client.query(`SELECT r.rolname AS role, split_part(s, '=', 1) AS name, substr(s, strpos(s, '=') + 1) AS value
+      FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid, unnest(r.rolconfig) AS s
+      JOIN pg_settings AS g ON g.name = split_part(s, '=', 1) AND g.context = 'user' WHERE m.member = current_user::regrole`);
+    roleSettings = {};
+    for (const { role, name, value } of rows) (roleSettings[role] ??= {})[name] = value;
     await client.query('COMMIT');
   } finally {
     client.release();
   }
+};
+const reload = async ({ payload }) => {
+  if (!['', 'reload schema', 'reload config'].includes(payload)) return;
+  const [old, known] = [pool, [keys, roleSettings, routines]];
+  if (payload !== 'reload config') pool = newPool();
+  await load();
+  if (payload === 'reload config') [, , routines] = known;
+  else [keys, roleSettings] = known;
+  if (pool !== old) await old.end();
 };
 
 // Auth/Jwt.hs: who calls, with 30 seconds of tolerance.
@@ -151,35 +184,60 @@ const callQuery = (routine, given, { query, bytes }) => {
   [bytes.toString()]];
 };
 
-// MainTx.hs and Query/PreQuery.hs: one transaction for a request.
-const run = async ({ role, claims }, request, path, schema, readOnly, main) => {
+// MainTx.hs and Query/PreQuery.hs: one transaction for a request, on one connection, until it fails otherwise
+// than by 40001 or 40P01 (Hasql/Transaction/Private/Sessions.hs).
+const triesAgain = (process.env.STAND_IN_VERSION ?? '14') < '16';
+const run = async (...request) => {
   const client = await pool.connect();
   try {
-    await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED ${readOnly ? 'READ ONLY' : 'READ WRITE'}`);
-    const { cookie, ...headers } = request.headers;
-    const timezone = /timezone=(\S+)/.exec(headers.prefer ?? '')?.[1];
-    const settings = { search_path: quote(schema), role, 'request.jwt.claims': JSON.stringify(claims),
-      'request.method': request.method, 'request.path': path, 'request.headers': JSON.stringify(headers),
-      'request.cookies': '{}', ...(timezone && { timezone }) };
-    const calls = Object.keys(settings).map((name, i) => `set_config('${name}', $${i + 1}, true)`);
-    await client.query(`SELECT ${calls}`, Object.values(settings));
-    const check = setting('db-pre-request');
-    if (check) await client.query(`SELECT ${check}()`);
-    const { rows: [answer] } = await client.query(...main);
-    await client.query('COMMIT');
-    return answer;
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => {});
-    throw error;
+    for (;;) {
+      try {
+        return await attempt(client, ...request);
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => {});
+        if (!triesAgain || !['40001', '40P01'].includes(error.code)) throw error;
+      }
+    }
   } finally {
     client.release();
   }
 };
+const attempt = async (client, { role, claims }, request, path, schema, readOnly, main) => {
+  await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED ${readOnly ? 'READ ONLY' : 'READ WRITE'}`);
+  const { cookie, ...headers } = request.headers;
+  const timezone = /timezone=(\S+)/.exec(headers.prefer ?? '')?.[1];
+  const settings = { search_path: quote(schema), ...roleSettings[role], role, 'request.jwt.claims': JSON.stringify(claims),
+    'request.method': request.method, 'request.path': path, 'request.headers': JSON.stringify(headers),
+    'request.cookies': '{}', ...(timezone && { timezone }) };
+  const calls = Object.keys(settings).map((name, i) => `set_config('${name}', $${i + 1}, true)`);
+  await client.query(`SELECT ${calls}`, Object.values(settings));
+  const check = setting('db-pre-request');
+  if (check) await client.query(`SELECT ${check}()`);
+  const { rows: [answer] } = await client.query(...main);
+  await client.query('COMMIT');
+  return answer;
+};
 
 // Query/Statements.hs: mainCall and mainRead.
 const mainQuery = (source, body) => `WITH pgrst_source AS (${source}) SELECT ${body} AS body,
-  nullif(current_setting('response.status', true), '') AS status
+  nullif(current_setting('response.status', true), '') AS status,
+  nullif(current_setting('response.headers', true), '') AS headers
   FROM (SELECT * FROM pgrst_source) _postgrest_t`;
+
+// Response/GucHeader.hs: an array of objects, each with one key and a string.
+const gucHeaders = (json) => {
+  const headers = {};
+  try {
+    for (const object of JSON.parse(json ?? '[]')) {
+      const [[name, value], ...more] = Object.entries(object);
+      if (more.length > 0 || typeof value !== 'string') throw new Error();
+      (headers[name] ??= []).push(Buffer.from(value).toString('latin1'));
+    }
+  } catch {
+    throw new Failure(500, 'PGRST111', 'response.headers guc must be a JSON array composed of objects with a single key and a string value');
+  }
+  return headers;
+};
 
 const answerTo = async (request, bytes) => {
   const { pathname, searchParams } = new URL(request.url, 'http://localhost');
@@ -213,7 +271,8 @@ const answerTo = async (request, bytes) => {
   if (method === 'HEAD') body = "''::text";
   const answer = await run(who, request, pathname, schema, readOnly, [mainQuery(source, body), values])
     .catch((error) => { throw failureOf(error, who.role !== setting('db-anon-role')); });
-  return { status: Number(answer?.status ?? 200), text: answer?.body ?? '', headers: { 'Content-Range': '0-0/*' } };
+  return { status: Number(answer?.status ?? 200), text: answer?.body ?? '',
+    headers: { 'Content-Range': '0-0/*', ...gucHeaders(answer?.headers) } };
 };
 
 const server = createServer(async (request, response) => {
@@ -236,7 +295,7 @@ const server = createServer(async (request, response) => {
 await load();
 const listener = new pg.Client({ connectionString: setting('db-uri') });
 await listener.connect();
-listener.on('notification', load);
+listener.on('notification', reload);
 await listener.query('LISTEN pgrst');
 server.listen(Number(setting('server-port')), setting('server-host'),
   () => log('this is a stand-in for PostgREST, for tests'));

@@ -1,4 +1,5 @@
 // A database of its own with an organization that sells seats, and ways to change what is in it.
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -107,6 +108,20 @@ export class Shop {
     } catch (error) {
       return error.code;
     }
+  }
+
+  // Sets something for the database, and for the connections from now on.
+  async set(name, value) {
+    await this.query(`ALTER DATABASE ${this.database} SET ${name} = '${value}'`);
+    await this.pool.end();
+    this.reconnect();
+  }
+
+  // Nothing in the database is other than before.
+  async changesNothing(action) {
+    const contents = await this.contents();
+    await action();
+    assert.deepEqual(await this.contents(), contents);
   }
 
   // All that requests could change.

@@ -7,7 +7,8 @@ CREATE EXTENSION seats CASCADE;
 -- As examples/node/README.md says.
 CREATE ROLE seats_web_anonymous LOGIN;
 CREATE ROLE seats_web_backend LOGIN;
-SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_web_backend');
+CREATE ROLE seats_web_customer LOGIN;
+SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_web_backend', customer => 'seats_web_customer');
 
 -- As examples/postgrest/README.md says.
 \ir ../../examples/postgrest/roles.sql

@@ -15,10 +15,12 @@ export const startNode = async (shop, environment = {}) => {
       ...process.env,
       SEATS_ANONYMOUS_URL: shop.url('seats_web_anonymous'),
       SEATS_BACKEND_URL: shop.url('seats_web_backend'),
+      SEATS_CUSTOMER_URL: shop.url('seats_web_customer'),
       SEATS_API_KEY: accessToken,
       PORT: String(port),
       ...environment,
     },
   });
-  return { url, accessToken, logs: async () => server.output, stop: (signal) => server.stop(signal) };
+  const session = /^seats_cst_[0-9A-Za-z]{55}$/;
+  return { url, accessToken, session, logs: async () => server.output, stop: (signal) => server.stop(signal) };
 };

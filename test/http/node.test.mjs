@@ -1,5 +1,5 @@
 // examples/node, directly.
-import { describeOperations } from './lib/operations.mjs';
+import { describeLayer } from './lib/layers.mjs';
 import { startNode } from './lib/node-layer.mjs';
 
-describeOperations('Node', 'http_node', startNode);
+describeLayer('Node', 'http_node', startNode);

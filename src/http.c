@@ -81,22 +81,39 @@ set_response(const char *name, const char *value)
 }
 
 /*
- * Puts the header Seats-Answer before those that a db-pre-request function may have set.  Anything
- * but a JSON array is replaced.
+ * Returns the elements of a JSON array of headers, with its closing bracket, but without the header
+ * Seats-Answer of an earlier call, which comes first.  Anything but an array has no elements.
  */
+static const char *
+other_headers(const char *headers)
+{
+	static const char own[] = "{\"Seats-Answer\": \"";
+	const char *rest = headers == NULL ? NULL : strchr(headers, '[');
+
+	if (rest == NULL)
+		return "]";
+	rest += 1 + strspn(rest + 1, " \t\r\n");
+	if (strncmp(rest, own, strlen(own)) != 0)
+		return rest;
+	for (rest += strlen(own); *rest != '"' && *rest != '\0'; rest++)
+	{
+		if (rest[0] == '\\' && rest[1] != '\0')
+			rest++;
+	}
+	return rest + strspn(rest, "\"}, ");
+}
+
+/* Puts the header Seats-Answer before those that a db-pre-request function may have set. */
 static void
 add_header(const char *body)
 {
-	const char *others = GetConfigOption("response.headers", true, false);
-	const char *rest = others == NULL ? NULL : strchr(others, '[');
+	const char *others = other_headers(GetConfigOption("response.headers", true, false));
 	StringInfoData headers;
 
 	initStringInfo(&headers);
 	appendStringInfoString(&headers, "[{\"Seats-Answer\": ");
 	escape_json(&headers, body);
-	appendStringInfoChar(&headers, '}');
-	rest = rest == NULL ? "]" : rest + 1 + strspn(rest + 1, " \t\r\n");
-	appendStringInfo(&headers, "%s%s", *rest == ']' ? "" : ", ", rest);
+	appendStringInfo(&headers, "}%s%s", *others == ']' ? "" : ", ", others);
 	set_response("response.headers", headers.data);
 }
 

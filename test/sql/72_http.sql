@@ -266,15 +266,16 @@ SELECT (test.answer(test.claim(:'token'))).status;
 COMMIT;
 SELECT name FROM seats.organizations WHERE id = test.id(725);
 
--- Its body is in a header, too, before those that a db-pre-request function has set.
+-- Its body is in a header, too, in the place of an earlier one, before those that a db-pre-request function has set.
 BEGIN;
 SELECT set_config('response.headers', '[ {"X-Of-Mine": "1"}, {"Set-Cookie": "a"}]', true);
+SELECT seats_http.claim_seat('{"invitation_token": "\"}"}'::jsonb);
 SELECT seats_http.claim_seat('{"invitation_token": "x"}'::jsonb);
 SELECT current_setting('response.headers');
 COMMIT;
 SELECT value AS headers, (SELECT current_setting('response.headers')
 	FROM (SELECT seats_http.claim_seat('{"invitation_token": 1}'::jsonb)::text FROM set_config('response.headers', value, true) OFFSET 0) AS answer)
-FROM unnest(ARRAY['', '[]', '[ ]', 'x', '{}']) AS value;
+FROM unnest(ARRAY['', '[]', '[ ]', 'x', '{}', '[{"Seats-Answer": "', '[{"Seats-Answer": "\']) AS value;
 SELECT nullif(current_setting('response.headers', true), '') AS headers_afterwards;
 BEGIN;
 SELECT (seats_http.list_seats(test.id(723)::text))::json ->> 'total_seats' AS total, nullif(current_setting('response.headers', true), '') AS headers_of_a_success;

@@ -1,4 +1,4 @@
--- The database that each file of tests copies, and the roles of both examples.
+-- The database that each file of tests copies, and the roles of the examples.
 
 CREATE DATABASE http_template;
 \connect http_template
@@ -12,6 +12,9 @@ SELECT seats.grant_access(anonymous => 'seats_web_anonymous', backend => 'seats_
 
 -- As examples/postgrest/README.md says.
 \ir ../../examples/postgrest/roles.sql
+
+-- As examples/worker/README.md says.
+\ir ../../examples/worker/schema.sql
 
 -- Every statement is logged, and no parameter: a token in the log was no parameter.
 ALTER SYSTEM SET log_statement = 'all';

@@ -17,11 +17,10 @@ export const freePort = () =>
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-// Starts a program, collects what it prints, and waits until it answers requests at its address.
+// Starts a program, collects what it prints, and waits until it answers requests at its address, if it has one.
 export const startServer = async (command, args, { url, ...options }) => {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-  const server = { output: '' };
-  const ended = new Promise((resolve) => child.once('close', resolve));
+  const server = { output: '', ended: new Promise((resolve) => child.once('close', resolve)) };
   running.add(child);
   child.once('exit', () => running.delete(child));
   child.once('error', (error) => { server.output += error; });
@@ -32,11 +31,11 @@ export const startServer = async (command, args, { url, ...options }) => {
   server.stop = async (signal = 'SIGTERM') => {
     child.ref();
     child.kill(signal);
-    return ended;
+    return server.ended;
   };
   for (let tries = 0; ; tries += 1) {
     // PostgREST answers 503 while it still reads the database's catalog.
-    if (await fetch(url).then(({ status }) => status !== 503, () => false)) return server;
+    if (!url || await fetch(url).then(({ status }) => status !== 503, () => false)) return server;
     if (tries === 600 || child.exitCode !== null) {
       await server.stop('SIGKILL');
       throw new Error(`${command} does not answer:\n${server.output}`);

@@ -2,6 +2,7 @@
 #
 #   make, make install, make installcheck    as for any extension; PG_CONFIG=... chooses the server
 #   make demo, make playground, make test    need no server: they start a private one and remove it
+#   make demo-web                            the same, with the pages of examples/ to open in a browser; it needs Node
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
@@ -51,7 +52,7 @@ PG_CONFIG ?= pg_config
 headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
 # Each is a script of that name.
-scripts = $(addprefix scripts/,demo playground test)
+scripts = $(addprefix scripts/,demo demo-web playground test)
 scripts += $(addprefix ci/,bench dist docs test-all test-container test-http test-long test-packages test-shards)
 
 .PHONY: all $(inputs) $(notdir $(scripts)) test-versions test-checked test-long-full bench-full

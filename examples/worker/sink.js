@@ -7,7 +7,7 @@ const print = async (stream) => {
   const chunks = await stream.toArray();
   const { to, subject, text } = await PostalMime.parse(Buffer.concat(chunks));
   const [link] = /https?:\S+/.exec(text) ?? [];
-  console.log(`To: ${to.map(({ address }) => address).join(', ')}\nSubject: ${subject}\n${link}\n`);
+  console.log(`Mail to ${to.map(({ address }) => address).join(', ')}: ${subject}\n  ${link}\n`);
 };
 new SMTPServer({
   authOptional: true,

@@ -1,7 +1,7 @@
 // examples/worker: mails of invitations and webhooks, whatever fails on the way.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { webhooks as today } from '@polar-sh/sdk/2026-10';
@@ -11,6 +11,7 @@ import { Shop } from './lib/shop.mjs';
 import { requireOfWorker, startMailServer, startReceiver, startWorker, until, workerExample } from './lib/worker-layer.mjs';
 
 const { Webhook } = requireOfWorker('standardwebhooks');
+globalThis.crypto ??= webcrypto; // which today's SDK needs, and Node 18 has under that name only
 
 describe('the worker', () => {
   let shop, mailServer, receiver, workers;

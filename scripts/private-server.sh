@@ -20,11 +20,17 @@ clean_environment() {
 	local pg_config timeout=${PG_TEST_TIMEOUT_DEFAULT:-} isolation=${PGISOLATIONTIMEOUT:-}
 	pg_config=$("$root/scripts/pg-config")
 	unset "${!PG@}" PSQLRC PROVE_FLAGS MAKEFLAGS MFLAGS MAKELEVEL
-	export PG_CONFIG=$pg_config LC_ALL=C.UTF-8
+	export LC_ALL=C.UTF-8
 	# PostgreSQL's own 180 seconds are for all that a session does in a test, on 15.
 	export PG_TEST_TIMEOUT_DEFAULT=${timeout:-900}
 	[[ -z $isolation ]] || export PGISOLATIONTIMEOUT=$isolation
 	umask 022
+	use_server "$pg_config"
+}
+
+# use_server PG_CONFIG: builds for that server, and runs it.
+use_server() {
+	export PG_CONFIG=$1
 	bindir=$("$PG_CONFIG" --bindir)
 	export PATH=$bindir:$PATH
 }
@@ -122,24 +128,73 @@ make_copy() {
 		${CC:+CC="$CC"} "$@"
 }
 
-build() {
-	echo "building seats for $("$PG_CONFIG" --version)"
-	copy_sources
-	attended make_copy -j"$(nproc)" install DESTDIR="$private/install"
+# The setting by which the server finds extensions elsewhere than beside itself: Debian's, or 18's, or none.
+setting_for_extensions() {
+	as_server "$bindir/postgres" --describe-config | cut -f1 |
+		grep -xm 1 -e extension_destdir -e extension_control_path || true
 }
 
-# The settings by which a server finds the extension where it was installed.
-installation_settings() {
-	local known
-	known=$(as_server "$bindir/postgres" --describe-config | cut -f1)
-	echo "dynamic_library_path = '$private/install$("$PG_CONFIG" --pkglibdir):\$libdir'"
-	if grep -qx extension_destdir <<<"$known"; then
-		echo "extension_destdir = '$private/install'"
-	elif grep -qx extension_control_path <<<"$known"; then
-		echo "extension_control_path = '$private/install$("$PG_CONFIG" --sharedir):\$system'"
-	else
-		fail "this server has neither extension_destdir (Debian's) nor extension_control_path (18's)"
+# copy_server PG_CONFIG: copies a server into install. It finds what belongs to it by the path from its programs,
+# so it finds what make installs there, as if the extension were installed for good.
+copy_server() {
+	local pg_config=$1 copied=() name
+	for name in bindir sharedir pkglibdir; do
+		copied+=("$("$pg_config" "--$name")")
+	done
+	as_server mkdir -p install &&
+		as_server cp -r --parents --target-directory=install "${copied[@]}" &&
+		as_server chmod -R u+w install
+}
+
+# Headers and libpq stay where they are, and the copy's pg_config leads there: the compiler knows a directory
+# behind a link as the same one, and takes its headers for a system's if it was told so by the other path.
+link_headers() {
+	local pg_config=$1 name path
+	for name in includedir includedir-server libdir; do
+		path=$("$pg_config" "--$name")
+		as_server mkdir -p "install${path%/*}"
+		if [[ ! -e $private/install$path ]]; then
+			as_server ln -s "$path" "install$path"
+		elif [[ $name == libdir ]]; then
+			# pkglibdir is in it, or the same.
+			as_server find "$path" -maxdepth 1 -name 'libpq.*' -exec ln -sf -t "install$path" {} +
+		fi
+	done
+}
+
+# From here on, all is done with a copy of the server, which has the extension beside it.
+use_copy() {
+	local original=$PG_CONFIG
+	copy_server "$original"
+	link_headers "$original"
+	use_server "$private/install$bindir/pg_config"
+	# make must not install into the original.
+	[[ $("$PG_CONFIG" --pkglibdir) == "$private/install/"* && $("$PG_CONFIG" --sharedir) == "$private/install/"* ]] ||
+		fail "a copy of the server of $original does not find its own files"
+}
+
+build() {
+	local destination=(DESTDIR="$private/install")
+	echo "building seats for $("$PG_CONFIG" --version)"
+	copy_sources
+	if [[ -z $(setting_for_extensions) ]]; then
+		use_copy
+		destination=()
 	fi
+	attended make_copy -j"$(nproc)" install "${destination[@]}"
+}
+
+# The settings by which a server finds the extension where it was installed. A copy needs none.
+installation_settings() {
+	local setting
+	setting=$(setting_for_extensions)
+	[[ -z $setting ]] || echo "dynamic_library_path = '$private/install$("$PG_CONFIG" --pkglibdir):\$libdir'"
+	case $setting in
+		extension_destdir) echo "extension_destdir = '$private/install'" ;;
+		extension_control_path)
+			echo "extension_control_path = '$private/install$("$PG_CONFIG" --sharedir):\$system'"
+			;;
+	esac
 	[[ -z ${DIRECT_ACCESS:-} ]] || echo "seats.direct_access = $DIRECT_ACCESS"
 }
 

@@ -49,6 +49,19 @@ my $statements = qr{
 }x;
 my $by_statements = 'info lock organization seat event session authenticate';
 
+# Whether a table with our triggers may be a child or a partition of another: servers before 15.14, 16.10 and
+# 17.6 refuse one that has statement triggers with transition tables.
+sub can_be_child
+{
+	return outcome(
+		qq{
+		BEGIN;
+		CREATE TABLE parent (id uuid);
+		ALTER TABLE seats.$table INHERIT parent;
+		ROLLBACK;
+	}) !~ /^0A000 trigger .* prevents table/;
+}
+
 # Seats that are assigned, as pairs of invitation token and id, and who has claimed the last one.
 my @invitations;
 my $number = 0;
@@ -892,18 +905,19 @@ compare(%$_)
 		path => "info $seat",
 		shows => qr/^child \{.*"claimed"/m
 	},
-	{
-		name => 'customer_seats a child of another',
-		alter => "CREATE TABLE parent (id uuid); ALTER TABLE seats.$table INHERIT parent",
-		undo => "ALTER TABLE seats.$table NO INHERIT parent; DROP TABLE parent"
-	},
-	{
-		name => 'customer_seats a partition of another',
-		alter => "CREATE TABLE parent (LIKE seats.$table) PARTITION BY LIST (organization_id);"
-		  . "ALTER TABLE parent ATTACH PARTITION seats.$table DEFAULT",
-		undo => "ALTER TABLE parent DETACH PARTITION seats.$table; DROP TABLE parent",
-		path => "info $seat"
-	},
+	can_be_child() ? (
+		{
+			name => 'customer_seats a child of another',
+			alter => "CREATE TABLE parent (id uuid); ALTER TABLE seats.$table INHERIT parent",
+			undo => "ALTER TABLE seats.$table NO INHERIT parent; DROP TABLE parent"
+		},
+		{
+			name => 'customer_seats a partition of another',
+			alter => "CREATE TABLE parent (LIKE seats.$table) PARTITION BY LIST (organization_id);"
+			  . "ALTER TABLE parent ATTACH PARTITION seats.$table DEFAULT",
+			undo => "ALTER TABLE parent DETACH PARTITION seats.$table; DROP TABLE parent",
+			path => "info $seat"
+		}) : (),
 	{
 		name => 'another table',
 		alter => qq{

@@ -239,7 +239,11 @@ sub other_calls_goals
 			[   "$_, instructions, of the equivalent SELECT",
 				ratio(map { figure('reads', $_, 'all', 'instructions') } $_, "${_}_select"),
 				'<=', 1.3 ]
-		} qw(claim_info authenticate));
+		} qw(claim_info authenticate),
+		[   'list of 10,000 over HTTP, instructions, of to_json(list_seats())',
+			ratio(
+				map { figure('reads', $_, 'all', 'instructions') } 'list_seats_http', 'list_seats_json'),
+			'<=', 1.3 ]);
 }
 
 # Returns the size of all tables and indexes of seats and sessions after a tenth, in kB.

@@ -1,0 +1,1 @@
+SELECT seats_http.list_seats(:subscription)

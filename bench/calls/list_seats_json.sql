@@ -1,0 +1,1 @@
+SELECT to_json(seats.list_seats(:subscription))

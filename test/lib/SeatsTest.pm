@@ -22,6 +22,36 @@ my $node;
 my $database = 'postgres';
 my $run      = \&PostgreSQL::Test::Utils::system_or_bail;
 
+# Runs statements in a session of background_psql() as PostgreSQL's own query() of 15.20 does.  That of some minor
+# releases of 16 does not wait for the errors, so the next call would get them.
+sub query_in_session
+{
+	my ($session, $sql) = @_;
+	my $separator = 'end of query ' . ++$session->{queries} . ':';
+	my $ended = qr/$separator\r?\n/;
+
+	note "statements in a session: $sql";
+	$session->{timeout}->start;
+	$session->{stdin} .= "$sql\n;\n\\echo '$separator'\n\\warn '$separator'\n";
+	$session->{run}->pump
+	  until $session->{stdout} =~ $ended && $session->{stderr} =~ $ended
+	  || $session->{timeout}->is_expired;
+	die "statements in a session took too long\n" if $session->{timeout}->is_expired;
+	my $output = $session->{stdout} =~ s/\r?\n?$ended//r;
+	$session->{stdout} = '';
+	$session->{stderr} =~ s/\r?\n?$ended//;
+	note "errors in a session: $session->{stderr}" if $session->{stderr} ne '';
+	return wantarray ? ($output, $session->{stderr} eq '' ? 0 : 1) : $output;
+}
+
+my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+if (qx($pg_config --version) =~ /^PostgreSQL 16\./)
+{
+	require PostgreSQL::Test::BackgroundPsql;
+	no warnings 'redefine';
+	*PostgreSQL::Test::BackgroundPsql::query = \&query_in_session;
+}
+
 # Does what initdb would do with its arguments, of which one is the server's directory: the first test to come here
 # calls it, and the others copy what it made, which takes less time.
 sub copy_template

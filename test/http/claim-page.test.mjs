@@ -4,8 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Windows, assertAccessible, browserProgram, nodes, shows as showsBy, startBrowser } from './lib/browser.mjs';
+import { Windows, assertAccessible, browserProgram, nodes, setPatience, shows as showsBy, startBrowser } from './lib/browser.mjs';
 import { startNode } from './lib/node-layer.mjs';
 import { Shop } from './lib/shop.mjs';
 import { claimPage, startSite } from './lib/site.mjs';
@@ -87,7 +86,7 @@ describe('The claim page', { skip }, () => {
     const { token, email } = await newSeat();
     const contents = await shop.contents();
     const page = await visitInvited(token);
-    await sleep(300);
+    await page.waitForNetworkIdle({ idleTime: 300 });
     const { title, text, details, button, alert } = await state(page);
     assert.equal(title, invited);
     assert.equal(text, 'Acme has a seat for you.');
@@ -114,13 +113,11 @@ describe('The claim page', { skip }, () => {
   test('however often it is clicked, it claims once', async () => {
     const { seat, token } = await newSeat();
     const page = await visitInvited(token);
-    site.instead = async (request, response, forward) => {
-      await sleep(300);
-      await forward();
-    };
+    const goOn = site.hold();
     await page.click('#button', { count: 2 });
     await page.evaluate(() => { for (let n = 0; n < 5; n += 1) document.getElementById('button').click(); });
     await page.keyboard.press('Enter');
+    goOn();
     await shows(page, { heading: done });
     assert.equal(posts().length, 1);
     assert.equal(await claimsOf(seat), 1);
@@ -131,14 +128,9 @@ describe('The claim page', { skip }, () => {
     const { seat, token } = await newSeat();
     const page = await visitInvited(token);
     await page.keyboard.press('Tab');
-    assert.equal((await state(page)).focus, 'button');
+    await shows(page, { focus: 'button' });
     assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
-    let goOn;
-    const seen = new Promise((resolve) => { goOn = resolve; });
-    site.instead = async (request, response, forward) => {
-      await seen;
-      await forward();
-    };
+    const goOn = site.hold();
     await page.keyboard.press('Enter');
     const waiting = await shows(page, { button: 'Claiming your seat…' });
     assert.deepEqual([waiting.focus, waiting.disabled, waiting.busy, waiting.status],
@@ -148,7 +140,7 @@ describe('The claim page', { skip }, () => {
     assert.deepEqual([focus, busy], ['heading', 'false']);
     assert.equal(await statusOf(seat), 'claimed');
     await page.keyboard.press('Tab');
-    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Continue');
+    await page.waitForFunction(() => document.activeElement.textContent === 'Continue');
   });
 
   test('what a screen reader gets', async () => {
@@ -247,7 +239,8 @@ describe('The claim page', { skip }, () => {
   };
   for (const [what, [instead, name]] of Object.entries(answers)) {
     test(`told, and another try possible: ${what}`, async () => {
-      site.reset({ timeout: name === 'timeout' ? 3 : 60 });
+      const patience = name === 'timeout' ? 0.3 : 60;
+      site.reset({ timeout: patience });
       const { seat, token } = await newSeat();
       site.instead = instead;
       const page = await visit(token);
@@ -255,11 +248,13 @@ describe('The claim page', { skip }, () => {
       assert.deepEqual([first.heading, first.text, first.button, first.details, first.busy],
         ['Your invitation', '', 'Try again', '', 'false']);
       site.instead = undefined;
+      await setPatience(page, 60);
       await page.click('#button');
       const found = await shows(page, { heading: invited, button: 'Claim your seat' });
       assert.deepEqual([found.alert, found.focus], ['', 'button']);
 
       site.instead = instead;
+      await setPatience(page, patience);
       await page.click('#button');
       const second = await shows(page, { alert: hitches[name], button: 'Try again' });
       assert.deepEqual([second.heading, second.focus, second.status], [invited, 'button', '']);
@@ -267,6 +262,7 @@ describe('The claim page', { skip }, () => {
       const words = await page.evaluate(() => document.querySelector('main').textContent);
       assert.doesNotMatch(words, /Internal|TooMany|Unavailable/);
       site.instead = undefined;
+      await setPatience(page, 60);
       await page.click('#button');
       assert.equal((await shows(page, { heading: done })).alert, '');
       assert.equal(await claimsOf(seat), 1);

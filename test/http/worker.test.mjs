@@ -367,7 +367,7 @@ describe('the worker', () => {
         if (give) give(response);
         else response.writeHead(201).end('seats_inv_');
       };
-      const worker = await startWebhooks({ TIMEOUT_SECONDS: '0.5' });
+      const worker = await startWebhooks({ TIMEOUT_SECONDS: '3' });
       await idle();
       assert.deepEqual(seen, [null, ...answers.map(([error]) => error)]);
       assert.equal(new Set(receiver.deliveries.map(({ id }) => id)).size, 1);
@@ -417,7 +417,9 @@ describe('the worker', () => {
         else if (number < 0.3) response.destroy();
         else receiver.accept(delivery, response);
       };
-      await Promise.all([startWebhooks({ WEBHOOK_TYPES }), startWebhooks({ WEBHOOK_TYPES })]);
+      const names = ['first', 'second'];
+      for (const PGAPPNAME of names) await startWebhooks({ WEBHOOK_TYPES, PGAPPNAME });
+      for (const name of names) await until(() => count('pg_stat_activity', `application_name = '${name}'`));
       await tell(20);
       await idle();
       assertOrder(20);

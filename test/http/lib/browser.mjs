@@ -72,6 +72,10 @@ export const shows = async (page, state, expected) => {
   return assert.deepEqual(seen, { ...seen, ...expected });
 };
 
+// Sets how long a page waits for an answer. It is short only where none comes: a slow machine must not end other requests.
+export const setPatience = (page, seconds) =>
+  page.evaluate((value) => { document.documentElement.dataset.timeout = value; }, seconds);
+
 // Asserts that a page 320 pixels wide breaks no rule of axe-core, stands still, and fits, with text at twice its size, too.
 export const assertAccessible = async (page) => {
   await page.evaluate(axe.source);

@@ -26,6 +26,16 @@ export const startSite = async (layer, [path, page] = [/^\/claim(?![0-9A-Za-z_])
     site.instead = undefined;
   };
   site.reset();
+  // Holds requests to the API until the function that this returns is called: all, or some.
+  site.hold = (isHeld = () => true) => {
+    let goOn;
+    const hasSeenEnough = new Promise((resolve) => { goOn = resolve; });
+    site.instead = async (request, response, forward) => {
+      if (isHeld()) await hasSeenEnough;
+      await forward();
+    };
+    return goOn;
+  };
   const forward = async ({ method, originalUrl, body, headers }, response) => {
     const { authorization = '', 'idempotency-key': key = '' } = headers;
     const answer = await fetch(layer.url + originalUrl, {

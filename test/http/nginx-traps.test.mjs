@@ -7,15 +7,15 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backendToken, pages, postgrestProgram, prepareNginx, startLayer, startNginx,
+import { backendToken, examples, postgrestProgram, prepareNginx, startLayer, startNginx,
   startPostgrest } from './lib/postgrest-layer.mjs';
 import { freePort } from './lib/processes.mjs';
 import { Shop } from './lib/shop.mjs';
 
 // PostgREST itself where there is one.
 const program = postgrestProgram();
-const claimPage = readFileSync(join(pages, 'index.html'), 'utf8');
-const errorPage = readFileSync(join(pages, 'error.html'), 'utf8');
+const [claimPage, teamPage, errorPage] = ['claim-page/index.html', 'team-page/index.html', 'claim-page/error.html']
+  .map((name) => readFileSync(join(examples, name), 'utf8'));
 const errors = {
   400: { error: 'BadRequest', detail: 'Bad Request' },
   401: { error: 'Unauthorized', detail: 'Unauthorized' },
@@ -59,15 +59,19 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     assert.doesNotMatch(stderr, /warn/);
   });
 
-  test('the claim page is at the origin of the API, and only to be read', async () => {
-    const page = await fetch(`${layer.url}/claim`);
-    assert.equal(page.status, 200);
-    assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
-    assert.equal(page.headers.get('content-security-policy'), "frame-ancestors 'none'");
-    assert.equal(await page.text(), claimPage);
-    const post = await fetch(`${layer.url}/claim`, { method: 'POST', body: '{}' });
-    assert.equal(post.status, 405);
-    assert.equal(post.headers.get('allow'), 'GET, HEAD');
+  test('the pages are at the origin of the API, and only to be read', async () => {
+    for (const [path, text] of [['/claim', claimPage], ['/team', teamPage], ['/team/', teamPage]]) {
+      const page = await fetch(layer.url + path);
+      assert.equal(page.status, 200);
+      assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
+      assert.equal(page.headers.get('content-security-policy'), "frame-ancestors 'none'");
+      assert.equal(page.headers.get('cache-control'), 'no-cache');
+      assert.equal(await page.text(), text);
+      const post = await fetch(layer.url + path, { method: 'POST', body: '{}' });
+      assert.equal(post.status, 405);
+      assert.equal(post.headers.get('allow'), 'GET, HEAD');
+      assert.equal(await post.text(), errorPage);
+    }
   });
 
   test('people get the claim page wherever a mail gateway has put the token, and no log has it', async () => {
@@ -88,7 +92,8 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
 
   test('at other addresses people get a page, and programs JSON', async () => {
     const headers = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
-    for (const path of ['/', '/claims', '/favicon.ico', '/rpc/claim_seat', '/assign_seat', '/error', '/error_page', '/index.html']) {
+    for (const path of ['/', '/claims', '/teams', '/favicon.ico', '/rpc/claim_seat', '/assign_seat', '/error', '/error_page', '/index.html',
+      '/node/server.js']) {
       await fails(await fetch(layer.url + path), 404, path);
       if (path.startsWith('/error')) continue;
       const page = await fetch(layer.url + path, { headers });

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import * as jose from 'jose';
 import { freePort, startServer } from './processes.mjs';
 
-const example = (name) => fileURLToPath(new URL(`../../../examples/postgrest/${name}`, import.meta.url));
-export const pages = fileURLToPath(new URL('../../../examples/claim-page', import.meta.url));
+export const examples = fileURLToPath(new URL('../../../examples', import.meta.url));
+const example = (name) => join(examples, 'postgrest', name);
 const STAND_IN = [process.execPath, fileURLToPath(new URL('postgrest-stand-in.mjs', import.meta.url))];
 
 // A program's path: the one given, else the first on the PATH, else undefined.
@@ -51,7 +51,7 @@ export const prepareNginx = (replacements = {}) => {
   const directory = mkdtempSync(join(tmpdir(), 'nginx.'));
   writeFileSync(join(directory, 'nginx.conf'), mainConfiguration(directory));
   writeFileSync(join(directory, 'seats.conf'), configuration({
-    '/var/log/nginx/': '', '/usr/share/seats/claim-page': pages, ...replacements }));
+    '/var/log/nginx/': '', '/usr/share/seats': examples, ...replacements }));
   return { directory, command: find('nginx'),
     args: ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'] };
 };

@@ -40,7 +40,7 @@ describe('The claim page', { skip }, () => {
   before(async () => {
     shop = await Shop.open('http_claim_page');
     layer = await startNode(shop);
-    site = await startSite(layer);
+    site = await startSite(layer, 'claim');
     browser = await startBrowser(program);
     windows = new Windows(browser, site.url);
   });

@@ -4,10 +4,11 @@ import { createHash, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { Windows, assertAccessible, browserProgram, nodes, setPatience, shows as showsBy, startBrowser } from './lib/browser.mjs';
+import { Windows, assertAccessible, browserProgram, nodes, setPatience, startBrowser } from './lib/browser.mjs';
 import { startNode } from './lib/node-layer.mjs';
 import { Shop } from './lib/shop.mjs';
 import { startSite, teamPage } from './lib/site.mjs';
+import { button, buy as buyFor, fill, linkAt, send, shows, state } from './lib/team-page.mjs';
 
 const program = browserProgram();
 const skip = program ? false : 'no chromium or google-chrome on the PATH, and CHROMIUM names none';
@@ -60,7 +61,7 @@ describe('The team page', { skip }, () => {
   before(async () => {
     shop = await Shop.open('http_team_page');
     layer = await startNode(shop);
-    site = await startSite(layer, ['/team', teamPage]);
+    site = await startSite(layer, 'team');
     browser = await startBrowser(program);
     windows = new Windows(browser, site.url);
   });
@@ -73,16 +74,7 @@ describe('The team page', { skip }, () => {
   beforeEach(() => site.reset({ 'sign-in': '/sign-in' }));
   afterEach(async () => assert.deepEqual(await windows.close(), []));
 
-  // A purchase of a customer who has a seat of it, and so a session: kind, id, session, the payer's seat and address.
-  const buy = async (seats, { kind = 'subscription', organization = shop.organization } = {}) => {
-    const id = await shop.sell(`${kind}s`, seats, { organization });
-    const email = `maya.${randomUUID()}@example.com`;
-    const [{ customer }] = await shop.query(`UPDATE seats.customers AS c SET name = 'Maya Okafor', email = $2
-      FROM seats.${kind}s AS p WHERE p.id = $1 AND c.id = p.customer_id RETURNING c.id AS customer`, [id, email]);
-    const [{ seat, session }] = await shop.query(`SELECT (c.seat).id AS seat, c.customer_session_token AS session
-      FROM seats.assign_seat(${kind}_id => $1, customer_id => $2) AS a, seats.claim_seat(a.invitation_token) AS c`, [id, customer]);
-    return { kind, id, session, seat, email, customer, organization };
-  };
+  const buy = (seats, options) => buyFor(shop, seats, options);
   // Invites an address, or several, past the page.
   const assign = async ({ kind, id }, email = `${randomUUID()}@example.com`) => {
     const [{ seat, token }] = await shop.query(
@@ -97,28 +89,7 @@ describe('The team page', { skip }, () => {
     'SELECT metadata FROM seats.events WHERE seat_id = $1 AND type = $2', [seat, `customer_seat.${type}`]);
   const askedFor = (method) => site.requests.filter((request) => request.method === method && request.url.startsWith('/v1'));
 
-  const state = (page) => page.evaluate(async () => {
-    // A row in view gets its text in the frame after it came.
-    const isDue = (row) => row.checkVisibility() && !row.firstElementChild.checkVisibility({ contentVisibilityAuto: true })
-      && row.getBoundingClientRect().top < innerHeight && row.getBoundingClientRect().bottom > 0;
-    while ([...document.querySelectorAll('#people li')].some(isDue)) await new Promise(requestAnimationFrame);
-    const text = (id) => {
-      const element = document.getElementById(id);
-      return element.checkVisibility() ? element.innerText.trim().replace(/\s+/g, ' ') : '';
-    };
-    const rows = (id) => [...document.querySelectorAll(`#${id} li`)].filter((row) => row.checkVisibility())
-      .map((row) => row.innerText.trim().replace(/\s+/g, ' '));
-    const focused = document.activeElement;
-    return { title: document.title, heading: text('heading'), text: text('text'), alert: text('alert'), status: text('status'),
-      numbers: ['total', 'used', 'free'].map(text).join(' ').trim(), members: text('members-number'), invited: text('invited-number'),
-      again: text('again'), signIn: text('sign-in'), busy: document.getElementById('content').ariaBusy,
-      sent: text('sent'), unsent: text('unsent'), faults: rows('faults'), field: document.getElementById('field').value,
-      hint: text('hint'), send: text('send'), stop: text('stop'), none: text('none'),
-      invitedRows: rows('invited'), memberRows: rows('members'), question: text('question'), whose: text('whose'),
-      consequence: text('consequence'), focus: focused.ariaLabel ?? (focused.id || focused.localName) };
-  });
-  const shows = (page, expected) => showsBy(page, state, expected);
-  const linkTo = ({ kind, id, session }) => `${site.url}/team#${kind}=${id}&session=${session}`;
+  const linkTo = (bought) => linkAt(site.url, bought);
   const visit = async (link, options) => {
     const page = await windows.open({ width: 900, height: 1000, ...options });
     await page.goto(link);
@@ -130,18 +101,7 @@ describe('The team page', { skip }, () => {
     await shows(page, { busy: 'false', heading: 'Your team', text: `The seats of your ${bought.kind}` });
     return page;
   };
-  // The button of a seat's row.
-  const button = (name, { seat }) => `[id="${seat}"] [name=${name}]`;
   const said = (page, { seat }) => page.evaluate((id) => document.getElementById(id)?.querySelector('.said').textContent, seat);
-  const fill = (page, text) => page.evaluate((value) => {
-    const field = document.getElementById('field');
-    field.value = value;
-    field.dispatchEvent(new Event('input'));
-  }, text);
-  const send = async (page, text) => {
-    await fill(page, text);
-    await page.click('#send');
-  };
   // What another tab leaves behind: the page reads its list again.
   const comeBack = async (page) => {
     await Promise.all([page.waitForResponse(() => true),

@@ -7,6 +7,7 @@ import { nodeExample } from './node-layer.mjs';
 const express = createRequire(`${nodeExample}/`)('express');
 const read = (name) => readFileSync(new URL(`../../../examples/${name}/index.html`, import.meta.url), 'utf8');
 export const [claimPage, teamPage] = ['claim-page', 'team-page'].map(read);
+const places = { claim: [/^\/claim(?![0-9A-Za-z_])/, claimPage], team: ['/team', teamPage] };
 
 // A page with attributes of its first element set, each of which it has once.
 const configured = (page, attributes) =>
@@ -16,13 +17,14 @@ const configured = (page, attributes) =>
     return parts.join(value);
   }, page);
 
-export const startSite = async (layer, [path, page] = [/^\/claim(?![0-9A-Za-z_])/, claimPage]) => {
+// The first of the pages that are named is the one that is tested.
+export const startSite = async (layer, name, ...others) => {
   const app = express().disable('x-powered-by');
   const site = {};
   // What the next test finds: nothing noted, the page with these attributes, the API as it is.
   site.reset = (attributes = {}) => {
     site.requests = [];
-    site.page = configured(page, attributes);
+    site.page = configured(places[name][1], attributes);
     site.instead = undefined;
   };
   site.reset();
@@ -53,9 +55,11 @@ export const startSite = async (layer, [path, page] = [/^\/claim(?![0-9A-Za-z_])
   });
   app.use('/v1', express.raw({ type: () => true }), async (request, response) =>
     (site.instead ?? forward)(request, response, (to = response) => forward(request, to)));
-  app.get(path, (request, response) => {
-    response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(site.page);
+  const serve = (path, page) => app.get(path, (request, response) => {
+    response.set('Content-Security-Policy', "frame-ancestors 'none'").set('Cache-Control', 'no-cache').send(page());
   });
+  serve(places[name][0], () => site.page);
+  for (const other of others) serve(places[other][0], () => places[other][1]);
   app.get('/', (request, response) => response.send('<!doctype html><title>Welcome</title>'));
   // docs:begin
   app.post('/welcome', express.urlencoded({ extended: false, limit: '4kb' }), (request, response) => {

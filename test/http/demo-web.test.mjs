@@ -13,7 +13,8 @@ const script = fileURLToPath(new URL('../../scripts/demo-web', import.meta.url))
 test('make demo-web: pages, mails and webhooks, until Ctrl-C', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'demo-'));
   await chmod(directory, 0o755); // for the server's account
-  const demo = await startServer(script, [], { env: { ...process.env, TMPDIR: directory } });
+  const cache = { npm_config_cache: join(process.env.HOME, '.npm'), npm_config_prefer_offline: 'true' };
+  const demo = await startServer(script, [], { env: { ...process.env, ...cache, TMPDIR: directory } });
   let hasEnded = false;
   demo.ended.then(() => { hasEnded = true; });
   // What it prints, once it does.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { Windows, browserProgram, shows as showsBy, startBrowser } from './lib/browser.mjs';
+import { Windows, shows as showsBy, skip, startBrowser } from './lib/browser.mjs';
 import { startNode } from './lib/node-layer.mjs';
 import { postgrestProgram, startJwtLayer } from './lib/postgrest-layer.mjs';
 import { Shop } from './lib/shop.mjs';
@@ -11,8 +11,6 @@ import { startSite } from './lib/site.mjs';
 import { button, buy, linkAt, send, shows } from './lib/team-page.mjs';
 import { startMailServer, startWorker, until } from './lib/worker-layer.mjs';
 
-const program = browserProgram();
-const skip = program ? false : 'no chromium or google-chrome on the PATH, and CHROMIUM names none';
 const postgrest = postgrestProgram();
 
 // The Node server has no pages; an application serves them.
@@ -35,7 +33,7 @@ for (const [key, [name, start]] of Object.entries(layers)) {
     before(async () => {
       shop = await Shop.open(`http_team_mail_${key}`);
       layer = await start(shop);
-      browser = await startBrowser(program);
+      browser = await startBrowser();
       windows = new Windows(browser, layer.url);
       mailServer = await startMailServer();
       worker = await startWorker(shop, { SMTP_URL: mailServer.url, CLAIM_URL: `${layer.url}/claim` });

@@ -4,14 +4,11 @@ import { createHash, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { Windows, assertAccessible, browserProgram, nodes, setPatience, startBrowser } from './lib/browser.mjs';
+import { Windows, assertAccessible, nodes, setPatience, skip, startBrowser } from './lib/browser.mjs';
 import { startNode } from './lib/node-layer.mjs';
 import { Shop } from './lib/shop.mjs';
 import { startSite, teamPage } from './lib/site.mjs';
 import { button, buy as buyFor, fill, linkAt, send, shows, state } from './lib/team-page.mjs';
-
-const program = browserProgram();
-const skip = program ? false : 'no chromium or google-chrome on the PATH, and CHROMIUM names none';
 
 // What the page says in each case: a heading, and a part of the text.
 const endings = {
@@ -62,7 +59,7 @@ describe('The team page', { skip }, () => {
     shop = await Shop.open('http_team_page');
     layer = await startNode(shop);
     site = await startSite(layer, 'team');
-    browser = await startBrowser(program);
+    browser = await startBrowser();
     windows = new Windows(browser, site.url);
   });
   after(async () => {

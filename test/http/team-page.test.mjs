@@ -803,7 +803,7 @@ describe('The team page', { skip }, () => {
     }
     await shop.expire((await assign(bought, 'tim@northwind.example')).seat);
     await assign(bought, 'radia@northwind.example');
-    const height = 1110;
+    const height = 1030;
     const pictures = [];
     for (const [scheme, width] of [['light', 760], ['dark', 390]]) {
       const page = await visitTeam(bought, { scheme, width, height });

@@ -49,19 +49,6 @@ my $statements = qr{
 }x;
 my $by_statements = 'info lock organization seat event session authenticate';
 
-# Whether a table with our triggers may be a child or a partition of another: servers before 15.14, 16.10 and
-# 17.6 refuse one that has statement triggers with transition tables.
-sub can_be_child
-{
-	return outcome(
-		qq{
-		BEGIN;
-		CREATE TABLE parent (id uuid);
-		ALTER TABLE seats.$table INHERIT parent;
-		ROLLBACK;
-	}) !~ /^0A000 trigger .* prevents table/;
-}
-
 # Seats that are assigned, as pairs of invitation token and id, and who has claimed the last one.
 my @invitations;
 my $number = 0;
@@ -406,6 +393,19 @@ my $for_row = 'FOR EACH ROW';
 my $for_statement = 'FOR EACH STATEMENT';
 my $deferred = "DEFERRABLE INITIALLY DEFERRED $for_row";
 my $table = 'customer_seats';
+
+# Whether a table with our triggers may be a child or a partition of another: servers before 15.14, 16.10 and
+# 17.6 refuse one that has statement triggers with transition tables.
+sub can_be_child
+{
+	return outcome(
+		qq{
+		BEGIN;
+		CREATE TABLE parent (id uuid);
+		ALTER TABLE seats.$table INHERIT parent;
+		ROLLBACK;
+	}) !~ /^0A000 trigger .* prevents table/;
+}
 
 note 'Triggers and rules on customer_seats';
 compare(%$_)

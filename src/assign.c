@@ -933,22 +933,27 @@ lock_and_read(const pg_uuid_t *seat_id, Invitee *invitee)
 
 /*
  * Locks a pending seat; raises the error if there is none, if its organization may not use seats,
- * or if it is not pending or suspended.
+ * or if it is not pending or suspended.  If a payer is given who does not pay for it, before or
+ * after the lock is there, there is no such seat.
  *
- * Locks: the seat's row, FOR NO KEY UPDATE.
+ * Locks: the seat's row, FOR NO KEY UPDATE; nothing if the payer did not pay for it before.
  */
 static Invitee
-lock_pending_seat(const pg_uuid_t *seat_id)
+lock_pending_seat(const pg_uuid_t *seat_id, const pg_uuid_t *payer)
 {
-	Invitee invitee = {.seat.ids.id = *seat_id};
+	Invitee invitee = {.seat.ids.id = *seat_id, .unsent = payer != NULL};
 	const NullableDatum *values = invitee.values;
 	bool pending;
 
+	if (payer != NULL && !purchase_is_paid_by(purchase_of_seat_id(seat_id), payer))
+		raise_error(SEAT_NOT_FOUND);
 	lock_and_read(seat_id, &invitee);
 	invitee.seat.ids.organization_id = *DatumGetUUIDP(
 		seat_required(values, SEAT_ORGANIZATION_ID));
 	(void) purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
 							&invitee.seat.purchase);
+	if (!purchase_is_paid_by(invitee.seat.purchase, payer))
+		raise_error(SEAT_NOT_FOUND);
 	pending = DatumGetObjectId(seat_required(values, SEAT_STATUS)) ==
 		seat_status_value(seat_status_type(), "pending");
 	if (pending)
@@ -1022,7 +1027,7 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 
 /*
  * Gives a pending seat a new token, and records the event; see resend_invitation().  Raises PT400,
- * PT403 and PT404.
+ * PT403 and PT404, also if a payer is given who does not pay for the seat.
  */
 Datum
 resend_operation(TupleDesc type, const pg_uuid_t *seat_id, const pg_uuid_t *payer)
@@ -1034,10 +1039,7 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id, const pg_uuid_t *paye
 	Datum seat;
 
 	SPI_connect();
-	if (payer != NULL && !purchase_is_paid_by(purchase_of_seat_id(seat_id), payer))
-		raise_error(SEAT_NOT_FOUND);
-	invitee = lock_pending_seat(seat_id);
-	invitee.unsent = payer != NULL;
+	invitee = lock_pending_seat(seat_id, payer);
 	token = token_issue(TOKEN_INVITATION,
 						organization_route(&invitee.seat.ids.organization_id), caller, &hash);
 	seat = invite(&invitee, hash, caller);

@@ -57,7 +57,8 @@ PG_FUNCTION_INFO_V1(seats_http_portal_resend_invitation);
 
 /*
  * PostgREST before version 16 runs a transaction again, without limit and on the same connection,
- * after 40001 and 40P01.  The last of this many in a row is raised as 40000, after which it does not.
+ * after 40001 and 40P01.  The last of this many in a row is raised as 40000, after which it gives
+ * up.
  */
 #define MAX_LOST_RACES 10
 
@@ -72,7 +73,7 @@ typedef struct Run
 	text *body;
 } Run;
 
-/* Sets one of the settings from which PostgREST makes its answer, until the end of the transaction. */
+/* Sets one of the settings that PostgREST answers by, until the end of the transaction. */
 static void
 set_response(const char *name, const char *value)
 {
@@ -167,8 +168,8 @@ is_lost_race(const ErrorData *error)
 
 /*
  * Tells whether PostgREST would report an SQLSTATE with a status that the error of a trigger must
- * not have: one that the trigger chooses (PT and PGRST), even 200, or one about the caller's rights,
- * which were checked before.
+ * not have: one that the trigger chooses (PT and PGRST), even 200, or one about the caller's
+ * rights, which were checked before.
  */
 static bool
 is_misleading(const char *sqlstate)
@@ -191,8 +192,8 @@ is_any(const ErrorData *error pg_attribute_unused())
 }
 
 /*
- * Raises an error again that is not the extension's own.  PostgREST reports it with 500, or runs the
- * transaction again after a lost race, but not without limit.
+ * Raises an error again that is not the extension's own.  PostgREST reports it with 500, or after a
+ * lost race runs the transaction again, but not without limit.
  */
 static _Noreturn void
 pass_on(ErrorData *error)
@@ -370,7 +371,7 @@ read_purchase(const Jsonb *body, Faults *faults)
 	return named_purchase(subscription, order);
 }
 
-/* Reads the customer that the seat is for.  An identifier of a wrong type does not count, either. */
+/* Reads the customer that the seat is for.  An identifier of a wrong type does not count. */
 static void
 read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 {

@@ -48,12 +48,9 @@ static const struct
 	{CUSTOMER_EXTERNAL_ID, "external_id"},
 };
 
-/* Which of them are the address, and the last one before "customer_id". */
+/* Places in this list: of the address, and of the field before "customer_id". */
 #define MEMBER_EMAIL 2
 #define MEMBER_MODIFIED_AT 1
-
-/* Which fields of a seat, counted from 0, are needed here. */
-#define AT(field) (field - 1)
 
 /* A seat, and the customer who holds it. */
 typedef struct HeldSeat
@@ -63,7 +60,7 @@ typedef struct HeldSeat
 	NullableDatum holder[lengthof(member_fields)];
 } HeldSeat;
 
-/* Some seats, which a member of the JSON is written for. */
+/* The seats to be written. */
 typedef struct HeldSeats
 {
 	HeldSeat *seats;
@@ -81,6 +78,13 @@ static Statement find_holders = {
 	.nargs = 1,
 	.argtypes = {UUIDARRAYOID},
 };
+
+/* Returns a field of a seat by its number, counted from 1. */
+static NullableDatum
+seat_field(const HeldSeat *seat, int number)
+{
+	return seat->fields[number - 1];
+}
 
 /* ---- Reading who holds the seats ---- */
 
@@ -119,7 +123,7 @@ read_holders_directly(HeldSeats *held)
 	{
 		HeldSeat *seat = &held->seats[done];
 		DirectResult result = direct_read(&direct_customers, FIRST_KEY,
-										  seat->fields[AT(SEAT_FIELD_CUSTOMER_ID)], columns,
+										  seat_field(seat, SEAT_FIELD_CUSTOMER_ID), columns,
 										  seat->holder, lengthof(member_fields));
 
 		CHECK_FOR_INTERRUPTS();
@@ -139,7 +143,7 @@ read_holders_by_statement(HeldSeat *seats, int count)
 	Rows rows;
 
 	for (int i = 0; i < count; i++)
-		ids[i] = seats[i].fields[AT(SEAT_FIELD_CUSTOMER_ID)];
+		ids[i] = seat_field(&seats[i], SEAT_FIELD_CUSTOMER_ID);
 	argument = datum_array(ids, count, UUIDOID);
 	rows = statement_read(&find_holders, &argument);
 	for (uint64 row = 0; row < rows.count; row++)
@@ -175,8 +179,8 @@ read_payer(HeldSeats *held, const HeldSeat *seat)
 {
 	PurchaseId purchase;
 
-	if (!purchase_of_seat(seat->fields[AT(SEAT_FIELD_SUBSCRIPTION_ID)],
-						  seat->fields[AT(SEAT_FIELD_ORDER_ID)], &purchase))
+	if (!purchase_of_seat(seat_field(seat, SEAT_FIELD_SUBSCRIPTION_ID),
+						  seat_field(seat, SEAT_FIELD_ORDER_ID), &purchase))
 		return;
 	if (held->has_payer && purchase_compare(&held->purchase, &purchase) == 0)
 		return;
@@ -253,7 +257,7 @@ static void
 add_member(StringInfo json, const HeldSeats *held, const HeldSeat *seat)
 {
 	const KnownTable *customers = &known_tables[TABLE_CUSTOMERS];
-	NullableDatum id = seat->fields[AT(SEAT_FIELD_CUSTOMER_ID)];
+	NullableDatum id = seat_field(seat, SEAT_FIELD_CUSTOMER_ID);
 	NullableDatum payer = {UUIDPGetDatum(&held->payer), !held->has_payer};
 	bool owner = held->has_payer &&
 		memcmp(DatumGetUUIDP(id.value), &held->payer, UUID_LEN) == 0;
@@ -282,7 +286,7 @@ add_holder(StringInfo json, HeldSeats *held, const HeldSeat *seat)
 {
 	NullableDatum email = {.isnull = true};
 
-	add_field(json, "member_id", UUIDOID, seat->fields[AT(SEAT_FIELD_CUSTOMER_ID)]);
+	add_field(json, "member_id", UUIDOID, seat_field(seat, SEAT_FIELD_CUSTOMER_ID));
 	add_name(json, "member");
 	if (seat->known)
 	{
@@ -307,7 +311,7 @@ add_open_seat(StringInfo json, HeldSeats *held, const HeldSeat *seat)
 		const KnownColumn *column = &table->columns[seat_fields[i]];
 
 		add_field(json, column->name, column->type, seat->fields[i]);
-		if (i == AT(SEAT_FIELD_CUSTOMER_ID))
+		if (i + 1 == SEAT_FIELD_CUSTOMER_ID)
 			add_holder(json, held, seat);
 	}
 }
@@ -330,7 +334,7 @@ add_one_open(StringInfo json, Datum seat)
 	SPI_finish();
 }
 
-/* Returns a field of a composite value; a field that there is not is null. */
+/* Returns a field of a composite value. */
 static NullableDatum
 field_of(Datum composite, const char *name)
 {

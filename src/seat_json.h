@@ -5,8 +5,6 @@
 #ifndef SEATS_SEAT_JSON_H
 #define SEATS_SEAT_JSON_H
 
-#include "postgres.h"
-
 extern text *seat_json(Datum seat);
 extern text *invitation_json(Datum invitation);
 extern text *invited_seat_json(Datum invitation);

@@ -10,7 +10,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- The tables that change are locked first, purchases before seats, as functions lock them. A session with the library of 1.0 then
 -- waits at its first statement, and looks at the version before its next one. It would not if it waited for a later lock. A claim
 -- locks seats, events and sessions in this order, and authenticate() sessions before customers.
-LOCK TABLE seats.subscriptions, seats.orders, seats.customer_seats, seats.events, seats.customer_sessions, seats.customers
+LOCK TABLE seats.subscriptions, seats.orders, seats.customer_seats, seats.events, seats.customer_sessions, seats.customers,
+	seats.products
 	IN ACCESS EXCLUSIVE MODE;
 
 
@@ -103,6 +104,33 @@ COMMENT ON COLUMN seats.opened_session.customer_session_token IS 'Session token 
 ALTER TYPE seats.seat_stats ADD ATTRIBUTE suspended bigint, ADD ATTRIBUTE resumed bigint;
 COMMENT ON COLUMN seats.seat_stats.suspended IS 'Seats suspended because their subscription turned paused or unpaid';
 COMMENT ON COLUMN seats.seat_stats.resumed IS 'Suspended seats that can be used again';
+
+
+-- Records of the application ------------------------------------------------------------------------------
+
+ALTER TABLE seats.products
+	ADD COLUMN external_id text,
+	ADD CONSTRAINT products_external_id_key UNIQUE (organization_id, external_id);
+ALTER TABLE seats.subscriptions
+	ADD COLUMN external_id text,
+	ADD COLUMN seats_next integer
+		CONSTRAINT subscriptions_seats_next_check CHECK (seats_next >= 0),
+	ADD COLUMN seats_limit integer
+		CONSTRAINT subscriptions_seats_limit_check CHECK (seats_limit >= 0),
+	ADD CONSTRAINT subscriptions_external_id_key UNIQUE (organization_id, external_id);
+ALTER TABLE seats.orders
+	ADD COLUMN external_id text,
+	ADD CONSTRAINT orders_external_id_key UNIQUE (organization_id, external_id);
+COMMENT ON COLUMN seats.products.external_id IS 'The application''s own id for the product, or null; unique in the organization';
+COMMENT ON CONSTRAINT products_external_id_key ON seats.products IS 'An external id names one product in its organization';
+COMMENT ON COLUMN seats.subscriptions.external_id IS 'The application''s own id for the subscription, or null; unique in the organization';
+COMMENT ON COLUMN seats.subscriptions.seats_next IS 'Number of seats that is planned for the next period, or null; no more than this are assigned, and none before seats is raised';
+COMMENT ON COLUMN seats.subscriptions.seats_limit IS 'The number up to which an assignment raises seats, unless seats_next is set; null means that only the application raises them';
+COMMENT ON CONSTRAINT subscriptions_external_id_key ON seats.subscriptions IS 'An external id names one subscription in its organization';
+COMMENT ON CONSTRAINT subscriptions_seats_next_check ON seats.subscriptions IS 'The planned number of seats is never negative';
+COMMENT ON CONSTRAINT subscriptions_seats_limit_check ON seats.subscriptions IS 'The limit of seats is never negative';
+COMMENT ON COLUMN seats.orders.external_id IS 'The application''s own id for the order, or null; unique in the organization';
+COMMENT ON CONSTRAINT orders_external_id_key ON seats.orders IS 'An external id names one order in its organization';
 
 
 -- Seats ---------------------------------------------------------------------------------------------------
@@ -268,6 +296,30 @@ SELECT created_at, modified_at, id, subscription_id, order_id, status, customer_
 	invitation_token_expires_at, claimed_at, revoked_at, seat_metadata
 FROM seats.customer_seats
 WHERE customer_id = (SELECT seats.current_customer_id()) AND suspended_at IS NULL;
+
+
+-- Monitoring ---------------------------------------------------------------------------------------------
+
+CREATE OR REPLACE VIEW seats.usage AS
+SELECT p.id AS subscription_id, NULL::uuid AS order_id, p.organization_id, p.status, p.seats AS purchased,
+	c.pending, c.expired, c.claimed, least(p.seats, p.seats_next) - p.assigned_seats AS free
+FROM seats.subscriptions AS p
+LEFT JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at > statement_timestamp()) AS pending,
+		count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at <= statement_timestamp()) AS expired,
+		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
+	FROM seats.customer_seats AS s
+	WHERE s.subscription_id = p.id AND s.customer_id IS NOT NULL) AS c ON true
+UNION ALL
+SELECT NULL::uuid, p.id, p.organization_id, p.status, p.seats,
+	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats
+FROM seats.orders AS p
+LEFT JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at > statement_timestamp()) AS pending,
+		count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at <= statement_timestamp()) AS expired,
+		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
+	FROM seats.customer_seats AS s
+	WHERE s.order_id = p.id AND s.customer_id IS NOT NULL) AS c ON true;
 
 
 -- Keys of sessions ------------------------------------------------------------------------------------------
@@ -581,13 +633,14 @@ COMMENT ON COLUMN seats.my_seats.customer_id IS 'The customer who holds the seat
 COMMENT ON COLUMN seats.my_seats.invitation_token_expires_at IS 'When the invitation expires; null if the seat was claimed at once';
 COMMENT ON COLUMN seats.my_seats.revoked_at IS 'Always null: a revoked seat belongs to no customer';
 COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'Metadata of the caller''s, at most 10 keys and 1 KB';
-COMMENT ON VIEW seats.usage IS 'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free';
+COMMENT ON VIEW seats.usage IS
+'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free, unless a decrease is planned';
 COMMENT ON COLUMN seats.usage.status IS 'Status of the subscription or order, which decides whether free seats can be assigned';
 COMMENT ON COLUMN seats.usage.purchased IS 'Number of seats bought';
 COMMENT ON COLUMN seats.usage.pending IS 'Assigned seats whose invitation can be claimed now';
 COMMENT ON COLUMN seats.usage.expired IS 'Assigned seats whose invitation has expired';
 COMMENT ON COLUMN seats.usage.claimed IS 'Number of claimed seats';
-COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned';
+COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned, as far as seats_next allows that they are';
 COMMENT ON FUNCTION seats.stats() IS
 'Returns how often seats of this database were assigned, claimed, revoked, sent again, suspended and resumed since the server started, how often calls failed and why, how many sessions are open, and what house-keeping has left to do; the time it takes is bounded';
 COMMENT ON FUNCTION seats.keep_modified_at() IS 'Trigger: sets modified_at if an update changes something';

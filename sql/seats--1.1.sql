@@ -246,7 +246,9 @@ CREATE TABLE seats.products (
 	organization_id uuid NOT NULL
 		CONSTRAINT products_organization_fkey REFERENCES seats.organizations (id),
 	name text NOT NULL,
-	CONSTRAINT products_organization_key UNIQUE (organization_id, id)
+	external_id text,
+	CONSTRAINT products_organization_key UNIQUE (organization_id, id),
+	CONSTRAINT products_external_id_key UNIQUE (organization_id, external_id)
 );
 COMMENT ON TABLE seats.products IS 'What an organization sells';
 COMMENT ON COLUMN seats.products.id IS 'Identifies the product';
@@ -254,9 +256,11 @@ COMMENT ON COLUMN seats.products.created_at IS 'When the row was inserted';
 COMMENT ON COLUMN seats.products.modified_at IS 'When the row last changed, set by a trigger; null if it has not';
 COMMENT ON COLUMN seats.products.organization_id IS 'The organization that sells it';
 COMMENT ON COLUMN seats.products.name IS 'Name shown to people who are invited';
+COMMENT ON COLUMN seats.products.external_id IS 'The application''s own id for the product, or null; unique in the organization';
 COMMENT ON CONSTRAINT products_pkey ON seats.products IS 'An id names one product';
 COMMENT ON CONSTRAINT products_organization_fkey ON seats.products IS 'A product is sold by an organization that exists';
 COMMENT ON CONSTRAINT products_organization_key ON seats.products IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT products_external_id_key ON seats.products IS 'An external id names one product in its organization';
 
 CREATE TABLE seats.customers (
 	id uuid DEFAULT gen_random_uuid() CONSTRAINT customers_pkey PRIMARY KEY,
@@ -340,7 +344,13 @@ CREATE TABLE seats.subscriptions (
 		CONSTRAINT subscriptions_status_check
 		CHECK (status IN ('incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
 	assigned_seats integer NOT NULL DEFAULT 0,
+	external_id text,
+	seats_next integer
+		CONSTRAINT subscriptions_seats_next_check CHECK (seats_next >= 0),
+	seats_limit integer
+		CONSTRAINT subscriptions_seats_limit_check CHECK (seats_limit >= 0),
 	CONSTRAINT subscriptions_organization_key UNIQUE (organization_id, id),
+	CONSTRAINT subscriptions_external_id_key UNIQUE (organization_id, external_id),
 	CONSTRAINT subscriptions_product_fkey
 		FOREIGN KEY (organization_id, product_id) REFERENCES seats.products (organization_id, id),
 	CONSTRAINT subscriptions_customer_fkey
@@ -357,12 +367,18 @@ COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it 
 COMMENT ON COLUMN seats.subscriptions.seats IS 'Number of seats bought';
 COMMENT ON COLUMN seats.subscriptions.status IS 'Seats can be assigned while trialing, active or past_due; turning paused or unpaid suspends them, turning canceled or incomplete_expired revokes them';
 COMMENT ON COLUMN seats.subscriptions.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
+COMMENT ON COLUMN seats.subscriptions.external_id IS 'The application''s own id for the subscription, or null; unique in the organization';
+COMMENT ON COLUMN seats.subscriptions.seats_next IS 'Number of seats that is planned for the next period, or null; no more than this are assigned, and none before seats is raised';
+COMMENT ON COLUMN seats.subscriptions.seats_limit IS 'The number up to which an assignment raises seats, unless seats_next is set; null means that only the application raises them';
 COMMENT ON CONSTRAINT subscriptions_pkey ON seats.subscriptions IS 'An id names one subscription';
 COMMENT ON CONSTRAINT subscriptions_organization_fkey ON seats.subscriptions IS 'A subscription belongs to an organization that exists';
 COMMENT ON CONSTRAINT subscriptions_organization_key ON seats.subscriptions IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT subscriptions_external_id_key ON seats.subscriptions IS 'An external id names one subscription in its organization';
 COMMENT ON CONSTRAINT subscriptions_product_fkey ON seats.subscriptions IS 'The product belongs to the same organization';
 COMMENT ON CONSTRAINT subscriptions_customer_fkey ON seats.subscriptions IS 'The customer belongs to the same organization';
 COMMENT ON CONSTRAINT subscriptions_seats_check ON seats.subscriptions IS 'The number of seats is never negative';
+COMMENT ON CONSTRAINT subscriptions_seats_next_check ON seats.subscriptions IS 'The planned number of seats is never negative';
+COMMENT ON CONSTRAINT subscriptions_seats_limit_check ON seats.subscriptions IS 'The limit of seats is never negative';
 COMMENT ON CONSTRAINT subscriptions_status_check ON seats.subscriptions IS 'The statuses that a subscription can have';
 COMMENT ON INDEX seats.subscriptions_customer_id_idx IS 'Finds the subscriptions that a customer pays for, when the customer is erased or deleted';
 
@@ -380,7 +396,9 @@ CREATE TABLE seats.orders (
 		CONSTRAINT orders_status_check
 		CHECK (status IN ('pending', 'paid', 'refunded', 'partially_refunded', 'void', 'draft')),
 	assigned_seats integer NOT NULL DEFAULT 0,
+	external_id text,
 	CONSTRAINT orders_organization_key UNIQUE (organization_id, id),
+	CONSTRAINT orders_external_id_key UNIQUE (organization_id, external_id),
 	CONSTRAINT orders_product_fkey
 		FOREIGN KEY (organization_id, product_id) REFERENCES seats.products (organization_id, id),
 	CONSTRAINT orders_customer_fkey
@@ -397,9 +415,11 @@ COMMENT ON COLUMN seats.orders.customer_id IS 'The customer who paid; it belongs
 COMMENT ON COLUMN seats.orders.seats IS 'Number of seats bought';
 COMMENT ON COLUMN seats.orders.status IS 'Seats can be assigned while paid or partially_refunded; turning refunded or void revokes them';
 COMMENT ON COLUMN seats.orders.assigned_seats IS 'Number of pending and claimed seats; only the extension can change it';
+COMMENT ON COLUMN seats.orders.external_id IS 'The application''s own id for the order, or null; unique in the organization';
 COMMENT ON CONSTRAINT orders_pkey ON seats.orders IS 'An id names one order';
 COMMENT ON CONSTRAINT orders_organization_fkey ON seats.orders IS 'An order belongs to an organization that exists';
 COMMENT ON CONSTRAINT orders_organization_key ON seats.orders IS 'Target of foreign keys that include the organization';
+COMMENT ON CONSTRAINT orders_external_id_key ON seats.orders IS 'An external id names one order in its organization';
 COMMENT ON CONSTRAINT orders_product_fkey ON seats.orders IS 'The product belongs to the same organization';
 COMMENT ON CONSTRAINT orders_customer_fkey ON seats.orders IS 'The customer belongs to the same organization';
 COMMENT ON CONSTRAINT orders_seats_check ON seats.orders IS 'The number of seats is never negative';
@@ -882,7 +902,7 @@ COMMENT ON COLUMN seats.my_seats.seat_metadata IS 'Metadata of the caller''s, at
 -- a query selects none of its columns, the planner leaves it out and reads no seats.
 CREATE VIEW seats.usage AS
 SELECT p.id AS subscription_id, NULL::uuid AS order_id, p.organization_id, p.status, p.seats AS purchased,
-	c.pending, c.expired, c.claimed, p.seats - p.assigned_seats AS free
+	c.pending, c.expired, c.claimed, least(p.seats, p.seats_next) - p.assigned_seats AS free
 FROM seats.subscriptions AS p
 LEFT JOIN LATERAL (
 	SELECT count(*) FILTER (WHERE s.status = 'pending' AND s.invitation_token_expires_at > statement_timestamp()) AS pending,
@@ -900,7 +920,7 @@ LEFT JOIN LATERAL (
 		count(*) FILTER (WHERE s.status = 'claimed') AS claimed
 	FROM seats.customer_seats AS s
 	WHERE s.order_id = p.id AND s.customer_id IS NOT NULL) AS c ON true;
-COMMENT ON VIEW seats.usage IS 'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free';
+COMMENT ON VIEW seats.usage IS 'How the seats of each subscription and order are used: purchased = pending + expired + claimed + free, unless a decrease is planned';
 COMMENT ON COLUMN seats.usage.subscription_id IS 'The subscription, or null';
 COMMENT ON COLUMN seats.usage.order_id IS 'The order, or null';
 COMMENT ON COLUMN seats.usage.organization_id IS 'The organization that sells it';
@@ -909,7 +929,7 @@ COMMENT ON COLUMN seats.usage.purchased IS 'Number of seats bought';
 COMMENT ON COLUMN seats.usage.pending IS 'Assigned seats whose invitation can be claimed now';
 COMMENT ON COLUMN seats.usage.expired IS 'Assigned seats whose invitation has expired';
 COMMENT ON COLUMN seats.usage.claimed IS 'Number of claimed seats';
-COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned';
+COMMENT ON COLUMN seats.usage.free IS 'Seats that are not assigned, as far as seats_next allows that they are';
 
 CREATE FUNCTION seats.stats()
 RETURNS seats.seat_stats

@@ -56,6 +56,7 @@ typedef struct Allocation
 	MemoryContext context;	/* of the result */
 	uint64 before;			/* statements_writing() when the call began */
 	/* Set by the allocation. */
+	int32 raised; /* the purchase's seats, if it raised them; otherwise 0 */
 	bool all_used; /* no revoked seat is left; none is added while the purchase is locked */
 	TimestampTz now;
 	NullableDatum *hashes; /* of the tokens; null for seats that are claimed immediately */
@@ -225,13 +226,36 @@ check_holders(const Allocation *allocation)
 				expired ? " If an invitation has expired, call resend_invitation()." : ""));
 }
 
+/* Returns how many more seats may be assigned; some only if the number of seats is raised. */
+static int
+free_seats_of(const Purchase *purchase)
+{
+	return Max(Max(purchase->most, purchase->limit) - purchase->assigned_seats, 0);
+}
+
+/*
+ * Raises the number of the purchase's seats to what an allocation needs, if it has a limit, and if
+ * there are too few.
+ */
+static void
+raise_seats(Allocation *allocation)
+{
+	const Purchase *purchase = &allocation->purchase;
+	int32 needed = purchase->assigned_seats + allocation->count;
+
+	if (needed <= purchase->most)
+		return;
+	purchase_raise_seats(purchase->id, needed);
+	allocation->raised = needed;
+}
+
 /*
  * Raises no_available_seats if there are not enough; the hint has the places of the addresses left.
  */
 static void
 check_free_seats(const Allocation *allocation)
 {
-	int free_seats = Max(allocation->purchase.seats - allocation->purchase.assigned_seats, 0);
+	int free_seats = free_seats_of(&allocation->purchase);
 	StringInfoData places;
 
 	if (allocation->count <= free_seats)
@@ -636,7 +660,8 @@ allocate_first(Allocation *allocation)
 
 /*
  * Takes the seats as they are after all triggers as the result; raises 09000 if one is not as it
- * was written, or if the purchase has ended meanwhile.
+ * was written, or if the purchase has ended meanwhile, or has not the number of seats that the
+ * events tell.
  */
 static void
 confirm(Allocation *allocation)
@@ -659,13 +684,14 @@ confirm(Allocation *allocation)
 		allocation->seats[position].seat = rows_composite(
 			&rows, i, allocation->seat_type, SEAT_FIELD_COUNT, allocation->context);
 	}
-	if (!purchase_lock(id, &purchase) || !purchase.assignable)
+	if (!purchase_lock(id, &purchase) || !purchase.assignable ||
+		(allocation->raised != 0 && allocation->raised != purchase.seats))
 		refuse_trigger_on(purchase_table(id.kind));
 }
 
 /*
- * Allocates seats of a locked purchase, which has enough free ones, to customers who have none of
- * it, and records an event for each.  Between SPI_connect() and SPI_finish().
+ * Allocates seats of a locked purchase, which has enough free ones or may have more, to customers
+ * who have none of it, and records an event for each.  Between SPI_connect() and SPI_finish().
  *
  * Locks: revoked seats that are used again, for which it does not wait without the executor, and
  * with it in the order of their ids; then inserts.
@@ -680,6 +706,7 @@ allocate(Allocation *allocation)
 	allocation->events = palloc(count * sizeof(SeatEvent));
 	allocation->seats = MemoryContextAlloc(allocation->context, count * sizeof(AllocatedSeat));
 	issue_invitations(allocation);
+	raise_seats(allocation);
 	allocation->now = GetCurrentTimestamp();
 	done = allocate_first(allocation);
 	if (done < count)
@@ -689,6 +716,7 @@ allocate(Allocation *allocation)
 	}
 	event_record((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
 							 .occurred_at = allocation->now,
+							 .seats = allocation->raised,
 							 .unsent = allocation->payer != NULL},
 				 allocation->events, count);
 	if (statements_writing() != allocation->before && owner_has_triggers())
@@ -762,7 +790,7 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 	lock_assignable(assignment->purchase, &allocation);
 	allocation.customers = find_assigned(assignment, &purchase->organization_id);
 	check_holding(find_holding(&allocation));
-	if (purchase->assigned_seats >= purchase->seats)
+	if (free_seats_of(purchase) < 1)
 		raise_error(NO_AVAILABLE_SEATS);
 	allocate(&allocation);
 	SPI_finish();

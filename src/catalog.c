@@ -52,20 +52,16 @@
 #define SEAT_STATUS_TYPE ((Oid) 1) /* seats.seat_status */
 #define SEAT_TYPE ((Oid) 2)		   /* seats.customer_seat */
 
-#define PURCHASE_TABLE(table) \
-	{ \
-		.name = table, .column_count = PURCHASE_COLUMNS, .columns = { \
-			[PURCHASE_ID] = {"id", UUIDOID}, \
-			[PURCHASE_CREATED_AT] = {"created_at", TIMESTAMPTZOID}, \
-			[PURCHASE_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID}, \
-			[PURCHASE_ORGANIZATION_ID] = {"organization_id", UUIDOID}, \
-			[PURCHASE_PRODUCT_ID] = {"product_id", UUIDOID}, \
-			[PURCHASE_CUSTOMER_ID] = {"customer_id", UUIDOID}, \
-			[PURCHASE_SEATS] = {"seats", INT4OID}, \
-			[PURCHASE_STATUS] = {"status", TEXTOID}, \
-			[PURCHASE_ASSIGNED_SEATS] = {"assigned_seats", INT4OID}, \
-		} \
-	}
+/* The columns that both kinds of purchase have. */
+#define PURCHASE_COLUMNS \
+	[PURCHASE_ID] = {"id", UUIDOID}, [PURCHASE_CREATED_AT] = {"created_at", TIMESTAMPTZOID}, \
+	[PURCHASE_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID}, \
+	[PURCHASE_ORGANIZATION_ID] = {"organization_id", UUIDOID}, \
+	[PURCHASE_PRODUCT_ID] = {"product_id", UUIDOID}, \
+	[PURCHASE_CUSTOMER_ID] = {"customer_id", UUIDOID}, [PURCHASE_SEATS] = {"seats", INT4OID}, \
+	[PURCHASE_STATUS] = {"status", TEXTOID}, \
+	[PURCHASE_ASSIGNED_SEATS] = {"assigned_seats", INT4OID}, \
+	[PURCHASE_EXTERNAL_ID] = {"external_id", TEXTOID}
 
 /* The tables as the extension made them. */
 const KnownTable known_tables[] = {
@@ -85,7 +81,8 @@ const KnownTable known_tables[] = {
 									[PRODUCT_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
 									[PRODUCT_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID},
 									[PRODUCT_ORGANIZATION_ID] = {"organization_id", UUIDOID},
-									[PRODUCT_NAME] = {"name", TEXTOID}}},
+									[PRODUCT_NAME] = {"name", TEXTOID},
+									[PRODUCT_EXTERNAL_ID] = {"external_id", TEXTOID}}},
 	[TABLE_CUSTOMERS] = {.name = "customers",
 						 .column_count = CUSTOMER_COLUMNS,
 						 .columns = {[CUSTOMER_ID] = {"id", UUIDOID},
@@ -95,8 +92,15 @@ const KnownTable known_tables[] = {
 									 [CUSTOMER_EMAIL] = {"email", TEXTOID},
 									 [CUSTOMER_EXTERNAL_ID] = {"external_id", TEXTOID},
 									 [CUSTOMER_NAME] = {"name", TEXTOID}}},
-	[TABLE_SUBSCRIPTIONS] = PURCHASE_TABLE("subscriptions"),
-	[TABLE_ORDERS] = PURCHASE_TABLE("orders"),
+	[TABLE_SUBSCRIPTIONS] = {.name = "subscriptions",
+							 .column_count = SUBSCRIPTION_COLUMNS,
+							 .columns = {PURCHASE_COLUMNS,
+										 [SUBSCRIPTION_SEATS_NEXT] = {"seats_next", INT4OID},
+										 [SUBSCRIPTION_SEATS_LIMIT] = {"seats_limit",
+																	   INT4OID}}},
+	[TABLE_ORDERS] = {.name = "orders",
+					  .column_count = ORDER_COLUMNS,
+					  .columns = {PURCHASE_COLUMNS}},
 	[TABLE_CUSTOMER_SEATS] =
 		{.name = "customer_seats",
 		 .column_count = SEAT_COLUMNS,

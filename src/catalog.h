@@ -75,6 +75,7 @@ typedef enum ProductColumn
 	PRODUCT_MODIFIED_AT,
 	PRODUCT_ORGANIZATION_ID,
 	PRODUCT_NAME,
+	PRODUCT_EXTERNAL_ID,
 	PRODUCT_COLUMNS
 } ProductColumn;
 
@@ -90,7 +91,7 @@ typedef enum CustomerColumn
 	CUSTOMER_COLUMNS
 } CustomerColumn;
 
-/* Of subscriptions and of orders. */
+/* Of subscriptions and of orders; then those that only subscriptions have. */
 typedef enum PurchaseColumn
 {
 	PURCHASE_ID,
@@ -102,7 +103,11 @@ typedef enum PurchaseColumn
 	PURCHASE_SEATS,
 	PURCHASE_STATUS,
 	PURCHASE_ASSIGNED_SEATS,
-	PURCHASE_COLUMNS
+	PURCHASE_EXTERNAL_ID,
+	ORDER_COLUMNS,
+	SUBSCRIPTION_SEATS_NEXT = ORDER_COLUMNS,
+	SUBSCRIPTION_SEATS_LIMIT,
+	SUBSCRIPTION_COLUMNS
 } PurchaseColumn;
 
 typedef enum SeatColumn

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
@@ -170,6 +171,22 @@ add_field(JsonbInState *object, const char *name, const char *value)
 	push_jsonb_compat(object, WJB_VALUE, &json);
 }
 
+/* Adds a field that is a number to an object, unless it is 0. */
+static void
+add_number(JsonbInState *object, const char *name, int32 number)
+{
+	JsonbValue json = {.type = jbvString};
+
+	if (number == 0)
+		return;
+	json.val.string.val = unconstify(char *, name);
+	json.val.string.len = (int) strlen(name);
+	push_jsonb_compat(object, WJB_KEY, &json);
+	json.type = jbvNumeric;
+	json.val.numeric = int64_to_numeric(number);
+	push_jsonb_compat(object, WJB_VALUE, &json);
+}
+
 /* What the metadata of all events of one statement have in common. */
 typedef struct Caller
 {
@@ -205,6 +222,7 @@ make_metadata(const Caller *caller, const EventKind *kind, PurchaseId purchase)
 	add_field(&object, "user_agent", caller->user_agent);
 	add_field(&object, "reason", reason_words[kind->reason]);
 	add_field(&object, "invitation", kind->unsent ? "unsent" : NULL);
+	add_number(&object, "seats", kind->seats);
 	add_field(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(object.result));

@@ -46,6 +46,7 @@ typedef struct EventKind
 	EventType type;
 	RevokeReason reason;
 	TimestampTz occurred_at;
+	int32 seats; /* of the purchase, if the call raised them; otherwise 0 */
 	bool unsent; /* an invitation whose token nobody knows; whoever sends it draws a new one */
 } EventKind;
 

@@ -35,12 +35,12 @@ PG_FUNCTION_INFO_V1(seats_current_customer_id);
  * One statement, so that the list and the numbers beside it are of the same snapshot: the fields of
  * the type seats.seats_list, and then whether the organization may use seats.
  */
-#define LIST_STATEMENT(table, purchase) \
+#define LIST_STATEMENT(table, purchase, most) \
 	{ \
 		.sql = "SELECT COALESCE((SELECT pg_catalog.array_agg(" \
 			   "ROW(" SEAT_FIELDS ")::seats.customer_seat ORDER BY s.created_at, s.id) " \
 			   "FROM seats.customer_seats AS s WHERE s." purchase " = p.id), '{}'), " \
-			   "p.seats - p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
+			   most " - p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
 			   "FROM seats." table " AS p " \
 			   "JOIN seats.organizations AS o ON o.id = p.organization_id " \
 			   "WHERE p.id = $1", \
@@ -59,8 +59,9 @@ enum
 };
 
 static Statement list_seats[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = LIST_STATEMENT("subscriptions", "subscription_id"),
-	[PURCHASE_ORDER] = LIST_STATEMENT("orders", "order_id"),
+	[PURCHASE_SUBSCRIPTION] = LIST_STATEMENT("subscriptions", "subscription_id",
+											 "LEAST(p.seats, p.seats_next)"),
+	[PURCHASE_ORDER] = LIST_STATEMENT("orders", "order_id", "p.seats"),
 };
 
 static Statement get_seat = {
@@ -240,20 +241,20 @@ static DirectResult
 read_numbers(const PurchaseId *purchase, NullableDatum *fields, bool *enabled)
 {
 	static const int columns[] = {PURCHASE_ORGANIZATION_ID, PURCHASE_SEATS,
-								  PURCHASE_ASSIGNED_SEATS};
-	DirectTable *table = purchase->kind == PURCHASE_ORDER ? &direct_orders
-														  : &direct_subscriptions;
+								  PURCHASE_ASSIGNED_SEATS, SUBSCRIPTION_SEATS_NEXT};
+	bool order = purchase->kind == PURCHASE_ORDER;
+	int count = order ? lengthof(columns) - 1 : lengthof(columns);
 	NullableDatum id = {UUIDPGetDatum(&purchase->id), false};
-	NullableDatum values[lengthof(columns)];
+	NullableDatum values[lengthof(columns)] = {[3] = {.isnull = true}};
 	int32 available;
-	DirectResult result = direct_read(table, FIRST_KEY, id, columns, values,
-									  lengthof(columns));
+	DirectResult result = direct_read(order ? &direct_orders : &direct_subscriptions,
+									  FIRST_KEY, id, columns, values, count);
 
 	if (result != DIRECT_FOUND)
 		return result;
 	if (values[1].isnull || values[2].isnull ||
-		pg_sub_s32_overflow(DatumGetInt32(values[1].value), DatumGetInt32(values[2].value),
-							&available))
+		pg_sub_s32_overflow(purchase_most(values[1], values[3]),
+							DatumGetInt32(values[2].value), &available))
 		return DIRECT_NOT_POSSIBLE;
 	fields[LIST_AVAILABLE] = (NullableDatum){Int32GetDatum(available), false};
 	fields[LIST_TOTAL] = values[1];

@@ -33,9 +33,15 @@ static const char *const ended_statuses[] = {
 /* Of a subscription: its seats are kept, but cannot be used. */
 static const char *const suspended_statuses[] = {"paused", "unpaid"};
 
-/* The columns of a purchase that purchase_lock() reads, in this order. */
-static const int lock_columns[] = {PURCHASE_ORGANIZATION_ID, PURCHASE_STATUS, PURCHASE_SEATS,
-								   PURCHASE_ASSIGNED_SEATS};
+/*
+ * The columns of a purchase that purchase_lock() reads, in this order: those that are never null,
+ * and then those of a subscription.
+ */
+static const int lock_columns[] = {PURCHASE_ORGANIZATION_ID, PURCHASE_STATUS,
+								   PURCHASE_SEATS,			 PURCHASE_ASSIGNED_SEATS,
+								   SUBSCRIPTION_SEATS_NEXT,	 SUBSCRIPTION_SEATS_LIMIT};
+#define LOCK_COLUMNS ((int) lengthof(lock_columns))
+#define LOCK_COLUMNS_OF_ORDER 4
 
 static DirectTable *const direct_purchases[PURCHASE_KINDS] = {
 	[PURCHASE_SUBSCRIPTION] = &direct_subscriptions,
@@ -49,9 +55,9 @@ static Statement read_organization = {
 	.argtypes = {UUIDOID},
 };
 
-#define LOCK_PURCHASE(table) \
+#define LOCK_PURCHASE(table, more) \
 	{ \
-		.sql = "SELECT organization_id, status, seats, assigned_seats " \
+		.sql = "SELECT organization_id, status, seats, assigned_seats" more " " \
 			   "FROM seats." table " WHERE id = $1 FOR NO KEY UPDATE", \
 		.nargs = 1, .argtypes = { \
 			UUIDOID \
@@ -59,8 +65,8 @@ static Statement read_organization = {
 	}
 
 static Statement lock_purchase[PURCHASE_KINDS] = {
-	[PURCHASE_SUBSCRIPTION] = LOCK_PURCHASE("subscriptions"),
-	[PURCHASE_ORDER] = LOCK_PURCHASE("orders"),
+	[PURCHASE_SUBSCRIPTION] = LOCK_PURCHASE("subscriptions", ", seats_next, seats_limit"),
+	[PURCHASE_ORDER] = LOCK_PURCHASE("orders", ""),
 };
 
 #define COUNT_SEATS(table) \
@@ -76,6 +82,14 @@ static Statement lock_purchase[PURCHASE_KINDS] = {
 static Statement count_seats[PURCHASE_KINDS] = {
 	[PURCHASE_SUBSCRIPTION] = COUNT_SEATS("subscriptions"),
 	[PURCHASE_ORDER] = COUNT_SEATS("orders"),
+};
+
+static Statement raise_seats = {
+	.sql = "UPDATE seats.subscriptions AS p SET seats = $2 WHERE p.id = $1 "
+		   "RETURNING p.seats = $2",
+	.nargs = 2,
+	.argtypes = {UUIDOID, INT4OID},
+	.table = "subscriptions",
 };
 
 #define FIND_PURCHASE(table) \
@@ -223,6 +237,13 @@ purchase_of_seat_id(const pg_uuid_t *seat_id)
 	return purchase;
 }
 
+/* Returns how many columns purchase_lock() reads of a kind of purchase. */
+static int
+lock_columns_of(PurchaseKind kind)
+{
+	return kind == PURCHASE_ORDER ? LOCK_COLUMNS_OF_ORDER : LOCK_COLUMNS;
+}
+
 /* Locks a purchase without the executor, and copies the columns that are read. */
 static DirectResult
 lock_directly(const PurchaseId *id, NullableDatum *columns)
@@ -234,14 +255,14 @@ lock_directly(const PurchaseId *id, NullableDatum *columns)
 
 	if (result != DIRECT_FOUND)
 		return result;
-	direct_row_copy(&row, lock_columns, columns, lengthof(lock_columns));
+	direct_row_copy(&row, lock_columns, columns, lock_columns_of(id->kind));
 	direct_row_close(&row);
 	return DIRECT_FOUND;
 }
 
 /*
  * Locks a purchase, and reads the columns that are read; returns false if it does not exist.  If it
- * exists, raises 42804 if one of them is null.
+ * exists, raises 42804 if one of them is null that must not be.
  */
 static bool
 lock_and_read(const PurchaseId *id, NullableDatum *columns)
@@ -254,16 +275,28 @@ lock_and_read(const PurchaseId *id, NullableDatum *columns)
 		Rows rows = statement_execute(&lock_purchase[id->kind], arguments);
 
 		result = rows.count == 0 ? DIRECT_NOT_FOUND : DIRECT_FOUND;
-		for (size_t i = 0; i < lengthof(lock_columns) && rows.count > 0; i++)
-			columns[i] = rows_value(&rows, 0, (int) i + 1);
+		for (int i = 0; i < lock_columns_of(id->kind) && rows.count > 0; i++)
+			columns[i] = rows_value(&rows, 0, i + 1);
 	}
-	for (size_t i = 0; i < lengthof(lock_columns) && result == DIRECT_FOUND; i++)
+	for (int i = 0; i < LOCK_COLUMNS_OF_ORDER && result == DIRECT_FOUND; i++)
 	{
 		if (columns[i].isnull)
 			refuse_null_column(
 				direct_purchases[id->kind]->known->columns[lock_columns[i]].name);
 	}
 	return result == DIRECT_FOUND;
+}
+
+/*
+ * Returns how many seats of a purchase may be assigned: no more than were bought, and no more than
+ * are planned, if a number is.
+ */
+int32
+purchase_most(NullableDatum seats, NullableDatum seats_next)
+{
+	int32 bought = DatumGetInt32(seats.value);
+
+	return seats_next.isnull ? bought : Min(bought, DatumGetInt32(seats_next.value));
 }
 
 /*
@@ -276,11 +309,18 @@ lock_and_read(const PurchaseId *id, NullableDatum *columns)
 bool
 purchase_lock(PurchaseId id, Purchase *purchase)
 {
-	NullableDatum columns[lengthof(lock_columns)];
+	NullableDatum columns[LOCK_COLUMNS];
+	NullableDatum next = {.isnull = true};
+	NullableDatum limit = {.isnull = true};
 	const char *status;
 
 	if (!lock_and_read(&id, columns))
 		return false;
+	if (id.kind == PURCHASE_SUBSCRIPTION)
+	{
+		next = columns[LOCK_COLUMNS_OF_ORDER];
+		limit = columns[LOCK_COLUMNS_OF_ORDER + 1];
+	}
 	status = TextDatumGetCString(columns[1].value);
 	purchase->id = id;
 	purchase->organization_id = *DatumGetUUIDP(columns[0].value);
@@ -289,8 +329,23 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 	purchase->suspended = purchase_status_is_suspended(status);
 	purchase->ended = purchase_status_is_ended(status);
 	purchase->seats = DatumGetInt32(columns[2].value);
+	purchase->most = purchase_most(columns[2], next);
+	purchase->limit = limit.isnull || !next.isnull ? 0 : DatumGetInt32(limit.value);
 	purchase->assigned_seats = DatumGetInt32(columns[3].value);
 	return true;
+}
+
+/*
+ * Raises the number of seats of a locked subscription, whose modified_at a trigger sets.  Between
+ * SPI_connect() and SPI_finish().  Raises 09000 if a trigger of the owner prevents that.
+ */
+void
+purchase_raise_seats(PurchaseId id, int32 seats)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}, {Int32GetDatum(seats), false}};
+
+	Assert(id.kind == PURCHASE_SUBSCRIPTION);
+	(void) statement_change(&raise_seats, arguments, 1);
 }
 
 /* Tells whether a statement about a purchase returns a row. */
@@ -469,6 +524,13 @@ check_counted(const CountChange *change)
 		refuse_trigger_on(purchase_table(change->purchase.kind));
 }
 
+/* Tells whether a column of a purchase may be null. */
+static bool
+may_be_null(int column)
+{
+	return column == PURCHASE_MODIFIED_AT || column >= PURCHASE_EXTERNAL_ID;
+}
+
 /*
  * Changes the count in a purchase's row that was found; returns false, with nothing done, if that
  * needs a statement, which also raises the error if the count would be wrong.
@@ -476,17 +538,20 @@ check_counted(const CountChange *change)
 static bool
 count_in_row(DirectRow *row, const CountChange *change)
 {
-	NullableDatum values[PURCHASE_COLUMNS];
+	NullableDatum values[SUBSCRIPTION_COLUMNS];
+	NullableDatum next = {.isnull = true};
 	int32 assigned;
 
-	for (int i = 0; i < PURCHASE_COLUMNS; i++)
+	for (int i = 0; i < row->table->known->column_count; i++)
 	{
 		values[i] = direct_row_value(row, i);
-		if (values[i].isnull && i != PURCHASE_MODIFIED_AT)
+		if (values[i].isnull && !may_be_null(i))
 			return false;
 	}
+	if (change->purchase.kind == PURCHASE_SUBSCRIPTION)
+		next = values[SUBSCRIPTION_SEATS_NEXT];
 	assigned = DatumGetInt32(values[PURCHASE_ASSIGNED_SEATS].value) + change->change;
-	if (assigned > DatumGetInt32(values[PURCHASE_SEATS].value))
+	if (assigned > purchase_most(values[PURCHASE_SEATS], next))
 		return false;
 	check_suspension(
 		change,

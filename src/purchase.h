@@ -39,6 +39,8 @@ typedef struct Purchase
 	bool suspended;		  /* its status suspends its seats */
 	bool ended;			  /* its status revokes its seats */
 	int32 seats;		  /* bought */
+	int32 most;			  /* that may be assigned: fewer than bought if a decrease is planned */
+	int32 limit;		  /* up to which an assignment raises seats; 0 if it does not */
 	int32 assigned_seats; /* pending and claimed */
 } Purchase;
 
@@ -51,7 +53,9 @@ extern PurchaseId purchase_of_seat_id(const pg_uuid_t *seat_id);
 extern bool purchase_status_is_ended(const char *status);
 extern bool purchase_status_is_suspended(const char *status);
 
+extern int32 purchase_most(NullableDatum seats, NullableDatum seats_next);
 extern bool purchase_lock(PurchaseId id, Purchase *purchase);
+extern void purchase_raise_seats(PurchaseId id, int32 seats);
 extern bool purchase_has_live_seat(PurchaseId id);
 extern bool purchase_has_seat(PurchaseId id);
 extern bool purchase_exists(PurchaseId id);

@@ -201,18 +201,24 @@ typedef struct PurchaseRow
 {
 	pg_uuid_t id;
 	int32 seats;
+	int32 most; /* that may be assigned */
 	int32 assigned_seats;
 	char *status;
 } PurchaseRow;
 
 /* Reads these columns of a row. */
 static PurchaseRow
-read_purchase(Relation table, HeapTuple row)
+read_purchase(Relation table, PurchaseKind kind, HeapTuple row)
 {
+	NullableDatum seats = {required_column(table, row, "seats"), false};
+	NullableDatum next = {.isnull = true};
 	PurchaseRow result;
 
+	if (kind == PURCHASE_SUBSCRIPTION)
+		next = row_column(table, row, column_number(table, "seats_next"));
 	result.id = *DatumGetUUIDP(required_column(table, row, "id"));
-	result.seats = DatumGetInt32(required_column(table, row, "seats"));
+	result.seats = DatumGetInt32(seats.value);
+	result.most = purchase_most(seats, next);
 	result.assigned_seats = DatumGetInt32(required_column(table, row, "assigned_seats"));
 	result.status = TextDatumGetCString(required_column(table, row, "status"));
 	return result;
@@ -241,24 +247,27 @@ keep_columns(const TriggerData *trigger, PurchaseKind kind)
 }
 
 /*
- * Raises 23514 if more seats are assigned than bought.  A purchase that is ending may have more,
- * since its seats are about to be revoked.
+ * Raises 23514 if more seats are assigned than bought, or than planned.  A purchase that is ending
+ * may have more, since its seats are about to be revoked.
  */
 static void
 check_seats(Relation table, const PurchaseRow *row, int32 difference, bool ending)
 {
-	if (row->assigned_seats <= row->seats || ending)
+	if (row->assigned_seats <= row->most || ending)
 		return;
 	if (difference > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("all %d seats are assigned", row->seats),
+				 errmsg("all %d seats are assigned", row->most),
 				 errhint("Buy more seats, or revoke a seat first."),
 				 errtable(table)));
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("cannot reduce the number of seats to %d, because %d are assigned",
-					row->seats, row->assigned_seats),
+			 row->most < row->seats
+				 ? errmsg("cannot plan %d seats, because %d are assigned", row->most,
+						  row->assigned_seats)
+				 : errmsg("cannot reduce the number of seats to %d, because %d are assigned",
+						  row->seats, row->assigned_seats),
 			 errhint("Revoke seats first."),
 			 errtable(table)));
 }
@@ -270,13 +279,13 @@ check_written(const TriggerData *trigger, PurchaseKind kind)
 	Relation table = trigger->tg_relation;
 	bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 	PurchaseRow old = {.status = ""};
-	PurchaseRow new = read_purchase(table,
+	PurchaseRow new = read_purchase(table, kind,
 									inserted ? trigger->tg_trigtuple : trigger->tg_newtuple);
 	int32 difference;
 	bool ending;
 
 	if (!inserted)
-		old = read_purchase(table, trigger->tg_trigtuple);
+		old = read_purchase(table, kind, trigger->tg_trigtuple);
 	difference = new.assigned_seats - old.assigned_seats;
 	purchase_check_change((PurchaseId){kind, new.id}, difference,
 						  purchase_status_is_suspended(new.status));
@@ -308,7 +317,7 @@ check_deleted(const TriggerData *trigger, PurchaseKind kind)
  * no effect.  It sets modified_at if the application changed something.
  *
  * After INSERT or UPDATE, when all triggers before have run, it refuses fewer seats than are
- * assigned, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
+ * assigned, also in seats_next, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
  * being deleted.  A purchase may end and lower its seats in one statement, since
  * seats_end_purchase() revokes them.
  *
@@ -365,8 +374,8 @@ seats_end_purchase(PG_FUNCTION_ARGS)
 	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
 		refuse_call(fcinfo);
 	extension_check_version();
-	old = read_purchase(trigger->tg_relation, trigger->tg_trigtuple);
-	new = read_purchase(trigger->tg_relation, trigger->tg_newtuple);
+	old = read_purchase(trigger->tg_relation, purchase.kind, trigger->tg_trigtuple);
+	new = read_purchase(trigger->tg_relation, purchase.kind, trigger->tg_newtuple);
 	purchase.id = new.id;
 	SPI_connect();
 	if (purchase_status_is_ended(new.status))

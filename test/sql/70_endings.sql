@@ -15,7 +15,7 @@ LANGUAGE sql AS $$
 		(SELECT count(*) FROM seats.customer_sessions WHERE seat_id IN (SELECT id FROM seats.customer_seats WHERE purchase IN (subscription_id, order_id))),
 		(SELECT count(*) FROM seats.events WHERE type = 'customer_seat.revoked' AND metadata ->> 'reason' = 'ended'
 			AND purchase::text IN (metadata ->> 'subscription_id', metadata ->> 'order_id')))
-	FROM (SELECT * FROM seats.subscriptions UNION ALL SELECT * FROM seats.orders) AS p WHERE p.id = purchase
+	FROM (SELECT id, assigned_seats FROM seats.subscriptions UNION ALL SELECT id, assigned_seats FROM seats.orders) AS p WHERE p.id = purchase
 $$;
 
 -- Each status that ends, and those that don't.

@@ -211,6 +211,43 @@ RETURNS SETOF seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_assign_seats';
 
+CREATE FUNCTION seats.import_seats(
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	emails text[] DEFAULT NULL,
+	external_customer_ids text[] DEFAULT NULL,
+	claimed_at timestamptz[] DEFAULT NULL)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_import_seats';
+COMMENT ON FUNCTION seats.import_seats(uuid, uuid, text[], text[], timestamptz[]) IS
+'Gives claimed seats of a subscription or order to those who were members before, all or none, without invitations and sessions, and returns how many; raises PT400, PT403, PT404, PT422';
+
+CREATE FUNCTION seats.set_seats(
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	seats integer DEFAULT NULL,
+	surplus text DEFAULT 'refuse')
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_set_seats';
+COMMENT ON FUNCTION seats.set_seats(uuid, uuid, integer, text) IS
+'Sets the number of seats of a subscription or order; if more are assigned, refuses that or revokes the latest, as surplus says, and returns how many seats were revoked; raises PT404, PT422';
+
+CREATE FUNCTION seats.has_seat(product_id uuid)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_has_seat';
+COMMENT ON FUNCTION seats.has_seat(uuid) IS
+'Returns whether the customer that the JWT of PostgREST''s request names as its subject holds a claimed seat of a product that can be used; raises nothing';
+
+CREATE FUNCTION seats.has_seat(product_id uuid, customer_id uuid)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_has_seat';
+COMMENT ON FUNCTION seats.has_seat(uuid, uuid) IS
+'Returns whether a customer holds a claimed seat of a product that can be used; raises nothing';
+
 CREATE FUNCTION seats.open_session(seat_id uuid)
 RETURNS seats.opened_session
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -398,8 +435,9 @@ BEGIN
 			'seats.customers, seats.subscriptions, seats.orders TO %s', backend);
 		EXECUTE format('GRANT SELECT ON seats.usage TO %s', backend);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
-			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
-			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
+			'seats.assign_seat, seats.assign_seats, seats.import_seats, seats.resend_invitation, '
+			'seats.revoke_seat, seats.revoke_seats, seats.set_seats, seats.list_seats, seats.get_seat, '
+			'seats.has_seat(uuid), seats.has_seat(uuid, uuid), '
 			'seats.authenticate, seats.end_session, seats.open_session, '
 			'seats.erase_customer, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
@@ -413,7 +451,7 @@ BEGIN
 	IF customer IS NOT NULL THEN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', customer);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
-			'seats.current_customer_id, seats_http.portal_list_seats, '
+			'seats.current_customer_id, seats.has_seat(uuid), seats_http.portal_list_seats, '
 			'seats_http.portal_assign_seat(jsonb), seats_http.portal_assign_seat(bytea), '
 			'seats_http.portal_revoke_seat, seats_http.portal_resend_invitation TO %s', customer);
 		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
@@ -425,6 +463,10 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION
+	seats.import_seats(uuid, uuid, text[], text[], timestamptz[]),
+	seats.set_seats(uuid, uuid, integer, text),
+	seats.has_seat(uuid),
+	seats.has_seat(uuid, uuid),
 	seats.open_session(uuid),
 	seats.erase_customer(uuid),
 	seats_http.portal_list_seats(text, text),

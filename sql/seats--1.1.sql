@@ -637,6 +637,18 @@ AS 'MODULE_PATHNAME', 'seats_assign_seats';
 COMMENT ON FUNCTION seats.assign_seats(uuid, uuid, text[], jsonb) IS
 'Assigns a free seat to each of several e-mail addresses, all or none, and returns the seats and invitation tokens in the order of the addresses; raises PT400, PT403, PT404, PT422';
 
+CREATE FUNCTION seats.import_seats(
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	emails text[] DEFAULT NULL,
+	external_customer_ids text[] DEFAULT NULL,
+	claimed_at timestamptz[] DEFAULT NULL)
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_import_seats';
+COMMENT ON FUNCTION seats.import_seats(uuid, uuid, text[], text[], timestamptz[]) IS
+'Gives claimed seats of a subscription or order to those who were members before, all or none, without invitations and sessions, and returns how many; raises PT400, PT403, PT404, PT422';
+
 CREATE FUNCTION seats.resend_invitation(seat_id uuid)
 RETURNS seats.seat_invitation
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -658,6 +670,17 @@ AS 'MODULE_PATHNAME', 'seats_revoke_seats';
 COMMENT ON FUNCTION seats.revoke_seats(uuid, uuid) IS
 'Revokes all seats of a subscription or order, ends their sessions, and returns how many seats were revoked; raises PT404, PT422';
 
+CREATE FUNCTION seats.set_seats(
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	seats integer DEFAULT NULL,
+	surplus text DEFAULT 'refuse')
+RETURNS integer
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_set_seats';
+COMMENT ON FUNCTION seats.set_seats(uuid, uuid, integer, text) IS
+'Sets the number of seats of a subscription or order; if more are assigned, refuses that or revokes the latest, as surplus says, and returns how many seats were revoked; raises PT404, PT422';
+
 CREATE FUNCTION seats.list_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
 RETURNS seats.seats_list
 LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -671,6 +694,20 @@ LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, p
 AS 'MODULE_PATHNAME', 'seats_get_seat';
 COMMENT ON FUNCTION seats.get_seat(uuid) IS
 'Returns one seat, in any state; raises PT403, PT404, PT422';
+
+CREATE FUNCTION seats.has_seat(product_id uuid)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_has_seat';
+COMMENT ON FUNCTION seats.has_seat(uuid) IS
+'Returns whether the customer that the JWT of PostgREST''s request names as its subject holds a claimed seat of a product that can be used; raises nothing';
+
+CREATE FUNCTION seats.has_seat(product_id uuid, customer_id uuid)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_has_seat';
+COMMENT ON FUNCTION seats.has_seat(uuid, uuid) IS
+'Returns whether a customer holds a claimed seat of a product that can be used; raises nothing';
 
 CREATE FUNCTION seats.authenticate(customer_session_token text)
 RETURNS seats.customer_session
@@ -1096,8 +1133,9 @@ BEGIN
 			'seats.customers, seats.subscriptions, seats.orders TO %s', backend);
 		EXECUTE format('GRANT SELECT ON seats.usage TO %s', backend);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
-			'seats.assign_seat, seats.assign_seats, seats.resend_invitation, '
-			'seats.revoke_seat, seats.revoke_seats, seats.list_seats, seats.get_seat, '
+			'seats.assign_seat, seats.assign_seats, seats.import_seats, seats.resend_invitation, '
+			'seats.revoke_seat, seats.revoke_seats, seats.set_seats, seats.list_seats, seats.get_seat, '
+			'seats.has_seat(uuid), seats.has_seat(uuid, uuid), '
 			'seats.authenticate, seats.end_session, seats.open_session, '
 			'seats.erase_customer, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
@@ -1111,7 +1149,7 @@ BEGIN
 	IF customer IS NOT NULL THEN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', customer);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
-			'seats.current_customer_id, seats_http.portal_list_seats, '
+			'seats.current_customer_id, seats.has_seat(uuid), seats_http.portal_list_seats, '
 			'seats_http.portal_assign_seat(jsonb), seats_http.portal_assign_seat(bytea), '
 			'seats_http.portal_revoke_seat, seats_http.portal_resend_invitation TO %s', customer);
 		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
@@ -1134,11 +1172,15 @@ REVOKE ALL ON FUNCTION
 	seats.claim_info(text),
 	seats.assign_seat(uuid, uuid, text, text, uuid, jsonb, boolean),
 	seats.assign_seats(uuid, uuid, text[], jsonb),
+	seats.import_seats(uuid, uuid, text[], text[], timestamptz[]),
 	seats.resend_invitation(uuid),
 	seats.revoke_seat(uuid),
 	seats.revoke_seats(uuid, uuid),
+	seats.set_seats(uuid, uuid, integer, text),
 	seats.list_seats(uuid, uuid),
 	seats.get_seat(uuid),
+	seats.has_seat(uuid),
+	seats.has_seat(uuid, uuid),
 	seats.authenticate(text),
 	seats.end_session(text),
 	seats.check_session(),

@@ -183,6 +183,7 @@ extern const SeatColumn seat_fields[SEAT_FIELD_COUNT];
 #define SEAT_FIELD_ORDER_ID 5
 #define SEAT_FIELD_CUSTOMER_ID 7
 #define SEAT_FIELD_CUSTOMER_EMAIL 8
+#define SEAT_FIELD_CLAIMED_AT 10
 
 /* No table has more columns. */
 #define MAX_COLUMNS SEAT_COLUMNS

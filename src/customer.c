@@ -31,11 +31,6 @@
 
 PG_FUNCTION_INFO_V1(seats_erase_customer);
 
-/*
- * Two addresses are the same if they differ only in the case of ASCII letters, whatever the
- * database's locale or the column's collation.  The index customers_email_key has the expression.
- */
-#define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
 #define LOWER_EMAIL LOWER("email")
 #define LOWER_GIVEN LOWER("a.email")
 #define LOWER_STORED LOWER("c.email")
@@ -131,8 +126,8 @@ customer_by_identifier(const pg_uuid_t *organization_id, CustomerIdentifierKind 
 }
 
 /* Raises 09000: a customer that was made is not there, and a trigger of the owner may be why. */
-static _Noreturn void
-refuse_missing(void)
+void
+customer_refuse_missing(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -195,7 +190,7 @@ make_one(const NullableDatum *arguments, Customer *customer)
 	if (owner_has_triggers())
 	{
 		if (statement_execute(&find_customer_by_address, arguments).count == 0)
-			refuse_missing();
+			customer_refuse_missing();
 		return false;
 	}
 	if (rows.count > 0)
@@ -338,6 +333,7 @@ find(Search *search, Statement *statement)
 
 		customer->id = *DatumGetUUIDP(rows_required(&rows, i, 1));
 		customer->email = rows_value(&rows, i, 2);
+		customer->argument = "emails";
 		customer->repeated = last != NULL && memcmp(&customer->id, last, UUID_LEN) == 0;
 		search->found[position] = true;
 		last = &customer->id;
@@ -379,7 +375,7 @@ make(Search *search)
 		return;
 	find(search, &look_for_customers);
 	if (!search->missing.isnull)
-		refuse_missing();
+		customer_refuse_missing();
 }
 
 /*
@@ -440,6 +436,7 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 	if (count == 1)
 	{
 		*search.customers = customer_by_email(organization_id, first_element(emails));
+		search.customers->argument = "emails";
 		return search.customers;
 	}
 	while (!subtransaction_try(make_and_lock, &search))

@@ -68,7 +68,10 @@ DirectTable direct_seats = {
 																	 SEAT_CUSTOMER_ID}},
 			 [SEAT_BY_HOLDER +
 				 PURCHASE_ORDER] = {.column_count = 2,
-									.columns = {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}}},
+									.columns = {SEAT_ORDER_ID, SEAT_CUSTOMER_ID}},
+			 [SEAT_BY_CUSTOMER] = {.column_count = 1,
+								   .columns = {SEAT_CUSTOMER_ID},
+								   .many = true}},
 	.needed = ACL_SELECT | ACL_UPDATE,
 	.written = ACL_INSERT | ACL_UPDATE};
 DirectTable direct_sessions = {.known = &known_tables[TABLE_CUSTOMER_SESSIONS],
@@ -184,8 +187,8 @@ equality_of(Relation index, int column, Oid type)
 }
 
 /*
- * Tells whether an index has all rows with a value in its first column: it has no condition, or one
- * of two columns has only the condition that the first is not null.
+ * Tells whether an index has all rows with a value in its first column: it has no condition, or
+ * only the condition that the first is not null.
  */
 static bool
 has_all_rows(Relation index)
@@ -196,22 +199,22 @@ has_all_rows(Relation index)
 	if (heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
 		return true;
 	conditions = RelationGetIndexPredicate(index);
-	if (index->rd_index->indnkeyatts == 1 || list_length(conditions) != 1 ||
-		!IsA(linitial(conditions), NullTest))
+	if (list_length(conditions) != 1 || !IsA(linitial(conditions), NullTest))
 		return false;
 	condition = linitial(conditions);
 	return condition->nulltesttype == IS_NOT_NULL && IsA(condition->arg, Var) &&
 		castNode(Var, condition->arg)->varattno == index->rd_index->indkey.values[0];
 }
 
-/* Tells whether an index finds the one row with a key; sets the key's functions. */
+/* Tells whether an index finds the rows with a key; sets the key's functions. */
 static bool
 is_index_of(Relation index, const DirectTable *table, DirectKey *key)
 {
 	Form_pg_index form = index->rd_index;
 
-	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisunique || !form->indisvalid ||
-		!form->indimmediate || !is_usable_now(index) || form->indnkeyatts != key->column_count)
+	if (index->rd_rel->relam != BTREE_AM_OID || (!form->indisunique && !key->many) ||
+		!form->indisvalid || !form->indimmediate || !is_usable_now(index) ||
+		form->indnkeyatts != key->column_count)
 		return false;
 	for (int i = 0; i < key->column_count; i++)
 	{

@@ -26,12 +26,13 @@ typedef struct DirectKey
 {
 	int column_count;
 	int columns[2];
+	bool many; /* rows may have the same values; a search is only for all of them */
 	/* Set by the examination. */
-	Oid index; /* unique, or InvalidOid if there is none */
+	Oid index; /* unique unless "many" is set, or InvalidOid if there is none */
 	RegProcedure equal[2];
 } DirectKey;
 
-#define MAX_DIRECT_KEYS 4
+#define MAX_DIRECT_KEYS 5
 
 /* The keys of most tables: the first of a table is always there if the table is readable. */
 #define FIRST_KEY 0
@@ -42,6 +43,7 @@ enum
 	SEAT_BY_TOKEN = FIRST_KEY,
 	SEAT_BY_ID,
 	SEAT_BY_HOLDER, /* of a seat of a subscription, and next of an order */
+	SEAT_BY_CUSTOMER = SEAT_BY_HOLDER + 2
 };
 
 /* What is done with a table. */

@@ -53,7 +53,7 @@ StaticAssertDecl(lengthof(type_names) == COUNTED_EVENTS,
 
 static const char *const reason_words[] = {
 	[REASON_REVOKED] = "revoked", [REASON_RELEASED] = "released", [REASON_ENDED] = "ended",
-	[REASON_DELETED] = "deleted", [REASON_ERASED] = "erased",
+	[REASON_DELETED] = "deleted", [REASON_ERASED] = "erased",	  [REASON_SURPLUS] = "surplus",
 };
 
 /* The arguments of statements about events: common values, and arrays. */
@@ -155,36 +155,53 @@ clean_user_agent(char *user_agent)
 					pg_mbcharcliplen(user_agent, length, MAX_USER_AGENT_CHARACTERS));
 }
 
-/* Adds a field to an object, unless its value is NULL. */
+/* Adds a field to an object. */
 static void
-add_field(JsonbInState *object, const char *name, const char *value)
+add_value(JsonbInState *object, const char *name, JsonbValue value)
 {
-	JsonbValue json = {.type = jbvString};
+	JsonbValue key = {.type = jbvString};
 
-	if (value == NULL)
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = (int) strlen(name);
+	push_jsonb_compat(object, WJB_KEY, &key);
+	push_jsonb_compat(object, WJB_VALUE, &value);
+}
+
+/* Adds a field that is a string to an object, unless it is NULL. */
+static void
+add_string(JsonbInState *object, const char *name, const char *string)
+{
+	JsonbValue value = {.type = jbvString};
+
+	if (string == NULL)
 		return;
-	json.val.string.val = unconstify(char *, name);
-	json.val.string.len = (int) strlen(name);
-	push_jsonb_compat(object, WJB_KEY, &json);
-	json.val.string.val = unconstify(char *, value);
-	json.val.string.len = (int) strlen(value);
-	push_jsonb_compat(object, WJB_VALUE, &json);
+	value.val.string.val = unconstify(char *, string);
+	value.val.string.len = (int) strlen(string);
+	add_value(object, name, value);
 }
 
 /* Adds a field that is a number to an object, unless it is 0. */
 static void
 add_number(JsonbInState *object, const char *name, int32 number)
 {
-	JsonbValue json = {.type = jbvString};
+	JsonbValue value = {.type = jbvNumeric};
 
 	if (number == 0)
 		return;
-	json.val.string.val = unconstify(char *, name);
-	json.val.string.len = (int) strlen(name);
-	push_jsonb_compat(object, WJB_KEY, &json);
-	json.type = jbvNumeric;
-	json.val.numeric = int64_to_numeric(number);
-	push_jsonb_compat(object, WJB_VALUE, &json);
+	value.val.numeric = int64_to_numeric(number);
+	add_value(object, name, value);
+}
+
+/* Adds a field that is true to an object, if a condition holds. */
+static void
+add_flag(JsonbInState *object, const char *name, bool condition)
+{
+	JsonbValue value = {.type = jbvBool};
+
+	if (!condition)
+		return;
+	value.val.boolean = true;
+	add_value(object, name, value);
 }
 
 /* What the metadata of all events of one statement have in common. */
@@ -217,13 +234,14 @@ make_metadata(const Caller *caller, const EventKind *kind, PurchaseId purchase)
 	JsonbInState object = {0};
 
 	push_jsonb_compat(&object, WJB_BEGIN_OBJECT, NULL);
-	add_field(&object, "role", caller->role);
-	add_field(&object, "address", caller->address);
-	add_field(&object, "user_agent", caller->user_agent);
-	add_field(&object, "reason", reason_words[kind->reason]);
-	add_field(&object, "invitation", kind->unsent ? "unsent" : NULL);
+	add_string(&object, "role", caller->role);
+	add_string(&object, "address", caller->address);
+	add_string(&object, "user_agent", caller->user_agent);
+	add_string(&object, "reason", reason_words[kind->reason]);
+	add_string(&object, "invitation", kind->unsent ? "unsent" : NULL);
+	add_flag(&object, "imported", kind->imported);
 	add_number(&object, "seats", kind->seats);
-	add_field(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
+	add_string(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(object.result));
 }

@@ -37,7 +37,8 @@ typedef enum RevokeReason
 	REASON_RELEASED, /* its invitation had expired */
 	REASON_ENDED,	 /* its purchase has ended */
 	REASON_DELETED,	 /* its purchase was deleted */
-	REASON_ERASED	 /* its customer was erased */
+	REASON_ERASED,	 /* its customer was erased */
+	REASON_SURPLUS	 /* there are fewer seats now */
 } RevokeReason;
 
 /* What happened to some seats at once. */
@@ -46,7 +47,8 @@ typedef struct EventKind
 	EventType type;
 	RevokeReason reason;
 	TimestampTz occurred_at;
-	int32 seats; /* of the purchase, if the call raised them; otherwise 0 */
+	int32 seats;   /* of the purchase, if the call raised them; otherwise 0 */
+	bool imported; /* a claim by who was a member before */
 	bool unsent; /* an invitation whose token nobody knows; whoever sends it draws a new one */
 } EventKind;
 

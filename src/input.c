@@ -17,6 +17,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "counters.h"
@@ -49,7 +50,7 @@ faults_start(Faults *faults)
  * is not negative, it is for that element of the argument, counted from 0 as in JSON.  The strings
  * need no escapes in JSON.
  */
-static void
+void
 fault_add_at(Faults *faults, const char *argument, int index, const char *message,
 			 const char *type)
 {
@@ -322,7 +323,7 @@ is_email(const text *email)
 /*
  * Adds a fault if an e-mail address, or this element of an array of them, is malformed or too long.
  */
-static void
+void
 check_email_at(Faults *faults, const text *email, const char *name, int index)
 {
 	if (text_characters(email) <= MAX_EMAIL_CHARACTERS && is_email(email))
@@ -366,6 +367,37 @@ check_emails(Faults *faults, NullableDatum emails, const char *name)
 			check_email_at(faults, DatumGetTextPP(elements[i]), name, i);
 	}
 	return count;
+}
+
+/*
+ * Returns the elements of an argument that is an array, and how many there are; NULL if it is null,
+ * or if it has several dimensions, which is a fault.
+ */
+NullableDatum *
+array_argument(FunctionCallInfo fcinfo, int argno, const char *name, Oid type, int *count,
+			   Faults *faults)
+{
+	int16 length;
+	bool by_value;
+	char alignment;
+	Datum *elements;
+	bool *nulls;
+	NullableDatum *result;
+
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	if (ARR_NDIM(PG_GETARG_ARRAYTYPE_P(argno)) > 1)
+	{
+		fault_add(faults, name, "Input should be a valid list", "list_type");
+		return NULL;
+	}
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), type, length, by_value, alignment,
+					  &elements, &nulls, count);
+	result = palloc(*count * sizeof(NullableDatum));
+	for (int i = 0; i < *count; i++)
+		result[i] = (NullableDatum){elements[i], nulls[i]};
+	return result;
 }
 
 /*

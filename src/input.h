@@ -23,6 +23,8 @@ typedef struct Faults
 extern void faults_start(Faults *faults);
 extern void fault_add(Faults *faults, const char *argument, const char *message,
 					  const char *type);
+extern void fault_add_at(Faults *faults, const char *argument, int index, const char *message,
+						 const char *type);
 extern void faults_raise(const Faults *faults);
 
 extern bool is_uuid(const char *string);
@@ -38,7 +40,10 @@ extern void check_one_purchase(Faults *faults, bool subscription, bool order);
 extern void check_one_customer(Faults *faults, int identifiers);
 extern void check_length(Faults *faults, const text *value, const char *name);
 extern void check_email(Faults *faults, const text *email, const char *name);
+extern void check_email_at(Faults *faults, const text *email, const char *name, int index);
 extern int check_emails(Faults *faults, NullableDatum emails, const char *name);
+extern NullableDatum *array_argument(FunctionCallInfo fcinfo, int argno, const char *name,
+									 Oid type, int *count, Faults *faults);
 extern void check_metadata(Faults *faults, Jsonb *metadata, const char *name);
 
 #endif

@@ -39,8 +39,8 @@ PG_FUNCTION_INFO_V1(seats_current_customer_id);
 	{ \
 		.sql = "SELECT COALESCE((SELECT pg_catalog.array_agg(" \
 			   "ROW(" SEAT_FIELDS ")::seats.customer_seat ORDER BY s.created_at, s.id) " \
-			   "FROM seats.customer_seats AS s WHERE s." purchase " = p.id), '{}'), " \
-			   most " - p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
+			   "FROM seats.customer_seats AS s WHERE s." purchase " = p.id), '{}'), " most \
+			   " - p.assigned_seats, p.seats, o.seat_based_pricing_enabled " \
 			   "FROM seats." table " AS p " \
 			   "JOIN seats.organizations AS o ON o.id = p.organization_id " \
 			   "WHERE p.id = $1", \

@@ -342,7 +342,8 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 void
 purchase_raise_seats(PurchaseId id, int32 seats)
 {
-	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false}, {Int32GetDatum(seats), false}};
+	NullableDatum arguments[] = {{UUIDPGetDatum(&id.id), false},
+								 {Int32GetDatum(seats), false}};
 
 	Assert(id.kind == PURCHASE_SUBSCRIPTION);
 	(void) statement_change(&raise_seats, arguments, 1);

@@ -35,12 +35,12 @@ typedef struct Purchase
 {
 	PurchaseId id;
 	pg_uuid_t organization_id;
-	bool assignable;	  /* its status allows that seats are assigned */
-	bool suspended;		  /* its status suspends its seats */
-	bool ended;			  /* its status revokes its seats */
-	int32 seats;		  /* bought */
-	int32 most;			  /* that may be assigned: fewer than bought if a decrease is planned */
-	int32 limit;		  /* up to which an assignment raises seats; 0 if it does not */
+	bool assignable; /* its status allows that seats are assigned */
+	bool suspended;	 /* its status suspends its seats */
+	bool ended;		 /* its status revokes its seats */
+	int32 seats;	 /* bought */
+	int32 most;		 /* that may be assigned: fewer than bought if a decrease is planned */
+	int32 limit;	 /* up to which an assignment raises seats; 0 if it does not */
 	int32 assigned_seats; /* pending and claimed */
 } Purchase;
 

@@ -416,6 +416,51 @@ revoke_all(PurchaseId purchase, RevokeReason reason)
 	return change_seats(&lock_seats[purchase.kind], arguments, &revoking, reason);
 }
 
+/*
+ * The seats of a purchase that a decrease revokes, in that order: expired invitations, other
+ * pending seats, then claimed ones, the latest first within each, and the payer's own last of all.
+ * All seats are locked, in the order of their ids, before any is judged: a claim, which does not
+ * lock the purchase, may have changed one meanwhile.
+ */
+#define LOCK_SURPLUS(table, purchase) \
+	{ \
+		.sql = "SELECT " CHANGED_SEAT_COLUMNS " FROM (" \
+			   "SELECT t.*, t.ctid FROM seats.customer_seats AS t " \
+			   "WHERE t." purchase " = $1 AND t.customer_id IS NOT NULL " \
+			   "ORDER BY t.id FOR NO KEY UPDATE) AS s " \
+			   "ORDER BY s.customer_id = (" \
+			   "SELECT p.customer_id FROM seats." table " AS p WHERE p.id = $1), " \
+			   "s.status = 'claimed', s.status = 'pending' AND " \
+			   "s.invitation_token_expires_at > pg_catalog.clock_timestamp(), " \
+			   "CASE s.status WHEN 'claimed' THEN s.claimed_at ELSE s.created_at END DESC, " \
+			   "s.id DESC LIMIT $2", \
+		.nargs = 2, .argtypes = { \
+			UUIDOID, \
+			INT8OID \
+		} \
+	}
+
+static Statement lock_surplus[PURCHASE_KINDS] = {
+	[PURCHASE_SUBSCRIPTION] = LOCK_SURPLUS("subscriptions", "subscription_id"),
+	[PURCHASE_ORDER] = LOCK_SURPLUS("orders", "order_id"),
+};
+
+/*
+ * Revokes as many pending and claimed seats of a locked purchase as are too many; returns how many.
+ * Between SPI_connect() and SPI_finish().
+ *
+ * Locks: all its pending and claimed seats, in the order of their ids, then the sessions of those
+ * that it revokes.
+ */
+int
+revoke_surplus(PurchaseId purchase, int64 surplus)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(&purchase.id), false},
+								 {Int64GetDatum(surplus), false}};
+
+	return change_seats(&lock_surplus[purchase.kind], arguments, &revoking, REASON_SURPLUS);
+}
+
 static Statement lock_seats_of_customer = {
 	.sql = "SELECT " CHANGED_SEAT_COLUMNS " FROM seats.customer_seats AS s "
 		   "WHERE s.customer_id = $1 ORDER BY s.id FOR NO KEY UPDATE",

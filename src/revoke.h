@@ -39,6 +39,7 @@ typedef struct SeatChange
 extern int change_seats(Statement *lock, const NullableDatum *arguments, SeatChange *change,
 						RevokeReason reason);
 extern int revoke_all(PurchaseId purchase, RevokeReason reason);
+extern int revoke_surplus(PurchaseId purchase, int64 surplus);
 extern int revoke_seats_of_customer(const pg_uuid_t *customer_id, RevokeReason reason);
 extern Datum revoke_operation(TupleDesc type, const pg_uuid_t *seat_id,
 							  const pg_uuid_t *payer);

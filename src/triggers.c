@@ -317,8 +317,8 @@ check_deleted(const TriggerData *trigger, PurchaseKind kind)
  * no effect.  It sets modified_at if the application changed something.
  *
  * After INSERT or UPDATE, when all triggers before have run, it refuses fewer seats than are
- * assigned, also in seats_next, and a count that a trigger has changed; after DELETE, seats that a trigger kept from
- * being deleted.  A purchase may end and lower its seats in one statement, since
+ * assigned, also in seats_next, and a count that a trigger has changed; after DELETE, seats that a
+ * trigger kept from being deleted.  A purchase may end and lower its seats in one statement, since
  * seats_end_purchase() revokes them.
  *
  * Raises 23514, 09000, 42703 and 42804, and 55000 if this library does not know the version of the

@@ -45,7 +45,7 @@ EXECUTE seat(NULL, test.id(604), test.id(651));
 SELECT test.set(:'revoked', 'status = ''claimed'', customer_id = test.id(652), revoked_at = NULL, claimed_at = now()') AS given_back;
 SELECT test.set(:'pending', 'subscription_id = NULL, order_id = test.id(604)') AS moved;
 SELECT test.try('INSERT INTO seats.customer_seats SELECT * FROM seats.customer_seats WHERE status <> ''revoked''') AS copied;
-SELECT id = test.id(604) AS is_order, assigned_seats FROM (SELECT id, assigned_seats FROM seats.orders UNION ALL SELECT id, assigned_seats FROM seats.subscriptions) AS p
+SELECT id = test.id(604) AS is_order, assigned_seats FROM (SELECT id, organization_id, assigned_seats FROM seats.orders UNION ALL SELECT id, organization_id, assigned_seats FROM seats.subscriptions) AS p
 WHERE organization_id = test.id(600) ORDER BY 1;
 
 -- Lowering says how many are assigned; to exactly that is fine, and so is raising.

@@ -13,7 +13,7 @@
 #                                            minutes, or for hours
 #   make docs                                writes docs/reference.md from the comments of the SQL objects
 #   make dist                                the archive of a release, as PGXN takes it, of what is committed
-#   make test-packages, make test-container  the Debian package and that archive, and the Containerfile's image, as root
+#   make test-packages, make test-container  the Debian package and that archive, and the Containerfile's images, as root
 #   make bench, make bench-full              the same; they measure, in minutes or in an hour
 
 # Paths that make expands are seen from the build directory, which need not be the sources' own.

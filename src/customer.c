@@ -667,9 +667,7 @@ static void
 refuse_seat_left(void)
 {
 	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update")));
+		raise_serialization_failure();
 	refuse_trigger_on("customer_seats");
 }
 

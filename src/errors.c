@@ -167,6 +167,15 @@ raise_error(SeatsError error)
 	raise_error_with_hint(error, errors[error].hint);
 }
 
+/* Raises 40001, as PostgreSQL does for a row that the transaction cannot see; does not return. */
+void
+raise_serialization_failure(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
 /*
  * Returns the name that the HTTP contract's service has for an error that was caught, or NULL if it
  * has none or raise_error() did not raise the error.  The SQLSTATE does not suffice, because a

@@ -33,6 +33,7 @@ extern _Noreturn void raise_suspended_claim(void);
 extern const char *error_service_name(const ErrorData *error);
 extern _Noreturn void raise_error_with_hint(SeatsError error, const char *hint);
 extern _Noreturn void raise_validation_error(const char *faults, bool has_email);
+extern _Noreturn void raise_serialization_failure(void);
 extern const char *error_reason(SeatsError error);
 
 #endif

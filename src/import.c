@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -24,6 +25,7 @@
 #include "catalog.h"
 #include "compat.h"
 #include "customer.h"
+#include "errors.h"
 #include "input.h"
 #include "statement.h"
 #include "subtransaction.h"
@@ -176,7 +178,7 @@ static Statement find_members = {
 	.argtypes = {UUIDOID, TEXTARRAYOID, TEXTARRAYOID},
 };
 
-/* The customers in $1 get the external ids in $3, unless they no longer have the addresses in $2. */
+/* Customers ($1) get external ids ($3), unless they no longer have the addresses ($2). */
 static Statement take_customers = {
 	.sql =
 		"UPDATE seats.customers AS c SET external_id = a.external_id "
@@ -188,7 +190,7 @@ static Statement take_customers = {
 		"AND l.external_id IS NULL AND " LOWER("l.email") " = " LOWER(
 			"d.email") " "
 					   "FOR UPDATE SKIP LOCKED) AS l ORDER BY d.external_id, d.position) AS a "
-					   "WHERE c.id = a.id RETURNING c.external_id = a.external_id",
+					   "WHERE c.id = a.id RETURNING c.external_id IS NOT DISTINCT FROM a.external_id",
 	.nargs = 3,
 	.argtypes = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 	.table = "customers",
@@ -301,12 +303,13 @@ select_members(const Search *search, Finding finding)
 
 /*
  * Gives the external ids of the members to the customers with their addresses, as far as they are
- * not locked.  Raises 09000 if a trigger of the owner prevents that.
+ * not locked.  Raises 09000 if a trigger of the owner prevents that, and 23505 if another
+ * transaction has given one of the external ids to a customer.
  */
 static void
-take(const Search *search)
+take_all(void *state)
 {
-	Selection taken = select_members(search, TO_TAKE);
+	Selection taken = select_members(state, TO_TAKE);
 	NullableDatum arguments[] = {taken.ids, taken.emails, taken.external_ids};
 	Rows rows;
 
@@ -318,6 +321,25 @@ take(const Search *search)
 		if (!DatumGetBool(rows_required(&rows, i, 1)))
 			refuse_altered_row("customers");
 	}
+}
+
+/* Tells whether an error says that a customer has an external id already. */
+static bool
+is_given(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name != NULL &&
+		strcmp(error->constraint_name, "customers_external_id_key") == 0;
+}
+
+/*
+ * Does so, or nothing if another transaction has given one of the external ids to a customer: the
+ * next pass finds that customer.  Raises 40001 if the transaction cannot see it.
+ */
+static void
+take(Search *search)
+{
+	if (subtransaction_run(take_all, search, is_given) != NULL && IsolationUsesXactSnapshot())
+		raise_serialization_failure();
 }
 
 /* Makes the customers of the members of whom there is nobody. */

@@ -264,8 +264,9 @@ check_seats(Relation table, const PurchaseRow *row, int32 difference, bool endin
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 row->most < row->seats
-				 ? errmsg("cannot plan %d seats, because %d are assigned", row->most,
-						  row->assigned_seats)
+				 ? errmsg("cannot plan to reduce the number of seats to %d, because %d are "
+						  "assigned",
+						  row->most, row->assigned_seats)
 				 : errmsg("cannot reduce the number of seats to %d, because %d are assigned",
 						  row->seats, row->assigned_seats),
 			 errhint("Revoke seats first."),

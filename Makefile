@@ -4,6 +4,7 @@
 #   make demo, make playground, make test    need no server: they start a private one and remove it
 #   make demo-web                            the same, with the pages of examples/ to open in a browser; it needs Node
 #   make test-http                           the same, for what is in examples/; it needs Node and nginx
+#   make test-frameworks                     the same, for docs/frameworks.md; it needs Node, Python and Ruby
 #   make test-shards                         the same, for examples/plproxy; it needs PL/Proxy and PgBouncer
 #   make test-versions [VERSIONS="15 18"]    make test on each version, in trees by debootstrap, as root
 #   make test-checked [KINDS="valgrind"]     make test on servers that look for mistakes in it, built in such a tree
@@ -53,7 +54,7 @@ headers := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/post
 
 # Each is a script of that name.
 scripts = $(addprefix scripts/,demo demo-web playground test)
-scripts += $(addprefix ci/,bench dist docs test-all test-container test-http test-long test-packages test-shards)
+scripts += $(addprefix ci/,bench dist docs test-all test-container test-frameworks test-http test-long test-packages test-shards)
 
 .PHONY: all $(inputs) $(notdir $(scripts)) test-versions test-checked test-long-full bench-full
 all:

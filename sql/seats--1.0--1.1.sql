@@ -101,6 +101,53 @@ COMMENT ON TYPE seats.opened_session IS
 COMMENT ON COLUMN seats.opened_session.session IS 'The session, as authenticate() returns it';
 COMMENT ON COLUMN seats.opened_session.customer_session_token IS 'Session token in clear, returned once; only its hash is stored';
 
+CREATE TYPE seats.join_link AS (
+	id uuid,
+	created_at timestamptz,
+	subscription_id uuid,
+	order_id uuid,
+	email_domains text[],
+	max_uses integer,
+	uses integer,
+	expires_at timestamptz,
+	revoked_at timestamptz
+);
+COMMENT ON TYPE seats.join_link IS
+'A link by which people ask for an invitation to a seat, as callers see it';
+COMMENT ON COLUMN seats.join_link.id IS 'Identifies the link';
+COMMENT ON COLUMN seats.join_link.created_at IS 'When the link was made';
+COMMENT ON COLUMN seats.join_link.subscription_id IS 'The subscription whose seats the link gives; null if it belongs to an order';
+COMMENT ON COLUMN seats.join_link.order_id IS 'The order whose seats the link gives; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.join_link.email_domains IS 'Domains of the e-mail addresses that may join, as they were given; null allows all';
+COMMENT ON COLUMN seats.join_link.max_uses IS 'How often the link may be used; null sets no limit';
+COMMENT ON COLUMN seats.join_link.uses IS 'How many seats were given by the link; a customer who held a seat before does not count';
+COMMENT ON COLUMN seats.join_link.expires_at IS 'When the link expires';
+COMMENT ON COLUMN seats.join_link.revoked_at IS 'When the link was revoked; null if it was not';
+
+CREATE TYPE seats.created_join_link AS (
+	link seats.join_link,
+	join_token text
+);
+COMMENT ON TYPE seats.created_join_link IS
+'Result of create_join_link(): the link, and its token';
+COMMENT ON COLUMN seats.created_join_link.link IS 'The link, as list_join_links() returns it';
+COMMENT ON COLUMN seats.created_join_link.join_token IS 'The link''s token in clear, returned once; only its hash is stored';
+
+CREATE TYPE seats.join_info AS (
+	product_name text,
+	organization_name text,
+	organization_slug text,
+	email_domains text[],
+	can_join boolean
+);
+COMMENT ON TYPE seats.join_info IS
+'Result of join_info(): what a join link is for';
+COMMENT ON COLUMN seats.join_info.product_name IS 'Name of the product that the seat gives access to';
+COMMENT ON COLUMN seats.join_info.organization_name IS 'Name of the organization that sells the product';
+COMMENT ON COLUMN seats.join_info.organization_slug IS 'Slug of that organization';
+COMMENT ON COLUMN seats.join_info.email_domains IS 'Domains of the e-mail addresses that may join; null allows all';
+COMMENT ON COLUMN seats.join_info.can_join IS 'Whether a new address would be given a seat now';
+
 ALTER TYPE seats.seat_stats ADD ATTRIBUTE suspended bigint, ADD ATTRIBUTE resumed bigint;
 COMMENT ON COLUMN seats.seat_stats.suspended IS 'Seats suspended because their subscription turned paused or unpaid';
 COMMENT ON COLUMN seats.seat_stats.resumed IS 'Suspended seats that can be used again';
@@ -200,6 +247,60 @@ ALTER TABLE seats.events
 COMMENT ON COLUMN seats.events.seat IS 'The seat as the change left it, and as if revoked if its subscription or order was deleted; null in events of 1.0';
 
 
+-- Join links ----------------------------------------------------------------------------------------------
+
+CREATE TABLE seats.join_links (
+	id uuid DEFAULT gen_random_uuid() CONSTRAINT join_links_pkey PRIMARY KEY,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	organization_id uuid NOT NULL,
+	subscription_id uuid,
+	order_id uuid,
+	email_domains text[],
+	max_uses integer
+		CONSTRAINT join_links_max_uses_check CHECK (max_uses >= 1),
+	uses integer NOT NULL DEFAULT 0,
+	expires_at timestamptz NOT NULL,
+	revoked_at timestamptz,
+	token_hash bytea NOT NULL
+		CONSTRAINT join_links_token_hash_key UNIQUE,
+	CONSTRAINT join_links_subscription_fkey
+		FOREIGN KEY (organization_id, subscription_id)
+		REFERENCES seats.subscriptions (organization_id, id) ON DELETE CASCADE,
+	CONSTRAINT join_links_order_fkey
+		FOREIGN KEY (organization_id, order_id)
+		REFERENCES seats.orders (organization_id, id) ON DELETE CASCADE,
+	CONSTRAINT join_links_purchase_check
+		CHECK ((subscription_id IS NULL) <> (order_id IS NULL)),
+	CONSTRAINT join_links_uses_check
+		CHECK (uses >= 0 AND (max_uses IS NULL OR uses <= max_uses))
+) WITH (fillfactor = 80);
+CREATE INDEX join_links_subscription_id_idx ON seats.join_links (subscription_id) WHERE subscription_id IS NOT NULL;
+CREATE INDEX join_links_order_id_idx ON seats.join_links (order_id) WHERE order_id IS NOT NULL;
+COMMENT ON TABLE seats.join_links IS 'Links by which people ask for an invitation to a seat of one subscription or order; only the extension''s functions write this table';
+COMMENT ON COLUMN seats.join_links.id IS 'Identifies the link';
+COMMENT ON COLUMN seats.join_links.created_at IS 'When the link was made';
+COMMENT ON COLUMN seats.join_links.organization_id IS 'The organization of the link''s subscription or order';
+COMMENT ON COLUMN seats.join_links.subscription_id IS 'The subscription whose seats the link gives; null if it belongs to an order';
+COMMENT ON COLUMN seats.join_links.order_id IS 'The order whose seats the link gives; null if it belongs to a subscription';
+COMMENT ON COLUMN seats.join_links.email_domains IS 'Domains of the e-mail addresses that may join, as they were given; null allows all';
+COMMENT ON COLUMN seats.join_links.max_uses IS 'How often the link may be used; null sets no limit';
+COMMENT ON COLUMN seats.join_links.uses IS 'How many seats were given by the link; a customer who held a seat before does not count';
+COMMENT ON COLUMN seats.join_links.expires_at IS 'When the link expires';
+COMMENT ON COLUMN seats.join_links.revoked_at IS 'When the link was revoked; null if it was not';
+COMMENT ON COLUMN seats.join_links.token_hash IS 'SHA-256 of the link''s token';
+COMMENT ON CONSTRAINT join_links_pkey ON seats.join_links IS 'An id names one link';
+COMMENT ON CONSTRAINT join_links_token_hash_key ON seats.join_links IS 'A token belongs to one link';
+COMMENT ON CONSTRAINT join_links_subscription_fkey ON seats.join_links IS 'The subscription belongs to the same organization; deleting it deletes its links';
+COMMENT ON CONSTRAINT join_links_order_fkey ON seats.join_links IS 'The order belongs to the same organization; deleting it deletes its links';
+COMMENT ON CONSTRAINT join_links_purchase_check ON seats.join_links IS 'A link belongs to either a subscription or an order';
+COMMENT ON CONSTRAINT join_links_max_uses_check ON seats.join_links IS 'A link may be used at least once';
+COMMENT ON CONSTRAINT join_links_uses_check ON seats.join_links IS 'A link is not used more often than it may be';
+COMMENT ON INDEX seats.join_links_subscription_id_idx IS 'Finds the links of a subscription';
+COMMENT ON INDEX seats.join_links_order_id_idx IS 'Finds the links of an order';
+
+SELECT pg_extension_config_dump('seats.join_links', '');
+
+
 -- Functions ----------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION seats.assign_seats(
@@ -261,6 +362,46 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_erase_customer';
 COMMENT ON FUNCTION seats.erase_customer(uuid) IS
 'Revokes the seats of a customer, removes the person''s data from all tables, deletes the customer unless a subscription or order refers to it, and returns how many seats were revoked; raises PT404, PT422';
+
+CREATE FUNCTION seats.create_join_link(
+	subscription_id uuid DEFAULT NULL,
+	order_id uuid DEFAULT NULL,
+	max_uses integer DEFAULT NULL,
+	expires_in interval DEFAULT '7 days',
+	email_domains text[] DEFAULT NULL)
+RETURNS seats.created_join_link
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_create_join_link';
+COMMENT ON FUNCTION seats.create_join_link(uuid, uuid, integer, interval, text[]) IS
+'Makes a link by which many people may ask for an invitation to a free seat of a subscription or order, and returns it and its token; raises PT403, PT404, PT422';
+
+CREATE FUNCTION seats.join_info(join_token text)
+RETURNS seats.join_info
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_join_info';
+COMMENT ON FUNCTION seats.join_info(text) IS
+'Returns what a join link is for, and whether a new address would be given a seat now; changes nothing; raises PT400, PT403, PT422';
+
+CREATE FUNCTION seats.join_seat(join_token text, email text)
+RETURNS void
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_join_seat';
+COMMENT ON FUNCTION seats.join_seat(text, text) IS
+'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; says the same to an address that holds a seat; raises PT400, PT403, PT422';
+
+CREATE FUNCTION seats.list_join_links(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS SETOF seats.join_link
+LANGUAGE C STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_list_join_links';
+COMMENT ON FUNCTION seats.list_join_links(uuid, uuid) IS
+'Lists the join links of a subscription or order, including revoked ones; raises PT403, PT404, PT422';
+
+CREATE FUNCTION seats.revoke_join_link(link_id uuid)
+RETURNS seats.join_link
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_revoke_join_link';
+COMMENT ON FUNCTION seats.revoke_join_link(uuid) IS
+'Ends a join link; a link that is already revoked is returned unchanged; raises PT403, PT404, PT422';
 
 
 -- Purchases -----------------------------------------------------------------------------------------------
@@ -367,6 +508,58 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_postgrest_config';
 
 
+-- Join links over HTTP ------------------------------------------------------------------------------------
+
+CREATE FUNCTION seats_http.join_info(join_token text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_join_info';
+COMMENT ON FUNCTION seats_http.join_info(text) IS
+'GET /v1/customer-seats/join/{join_token}: returns what the join link is for; answers 200, 400, 403, 422';
+
+CREATE FUNCTION seats_http.join_seat(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_join_seat';
+COMMENT ON FUNCTION seats_http.join_seat(jsonb) IS
+'POST /v1/customer-seats/join, by its body: gives an e-mail address a pending seat and has the invitation sent; answers 200, 400, 403, 422';
+
+CREATE FUNCTION seats_http.join_seat(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_join_seat_bytes';
+COMMENT ON FUNCTION seats_http.join_seat(bytea) IS
+'The same, for an unparsed body: malformed JSON is answered with 422';
+
+CREATE FUNCTION seats_http.create_join_link(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_create_join_link';
+COMMENT ON FUNCTION seats_http.create_join_link(jsonb) IS
+'POST /v1/customer-seats/join-links, by its body: makes a join link, and returns it with its token; answers 200, 403, 404, 422';
+
+CREATE FUNCTION seats_http.create_join_link(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_create_join_link_bytes';
+COMMENT ON FUNCTION seats_http.create_join_link(bytea) IS
+'The same, for an unparsed body: malformed JSON is answered with 422';
+
+CREATE FUNCTION seats_http.list_join_links(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_list_join_links';
+COMMENT ON FUNCTION seats_http.list_join_links(text, text) IS
+'GET /v1/customer-seats/join-links: lists the join links of a subscription or order; answers 200, 403, 404, 422';
+
+CREATE FUNCTION seats_http.revoke_join_link(link_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_revoke_join_link';
+COMMENT ON FUNCTION seats_http.revoke_join_link(text) IS
+'DELETE /v1/customer-seats/join-links/{link_id}: ends a join link; answers 200, 403, 404, 422';
+
+
 -- The customer who pays ---------------------------------------------------------------------------------
 
 CREATE FUNCTION seats_http.portal_list_seats(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
@@ -404,6 +597,34 @@ AS 'MODULE_PATHNAME', 'seats_http_portal_resend_invitation';
 COMMENT ON FUNCTION seats_http.portal_resend_invitation(text) IS
 'POST /v1/customer-portal/seats/{seat_id}/resend: makes the old invitation token invalid for the customer who pays, and has a new invitation sent: the event says that it is unsent; answers 200, 400, 401, 403, 404, 422';
 
+CREATE FUNCTION seats_http.portal_create_join_link(jsonb)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_create_join_link';
+COMMENT ON FUNCTION seats_http.portal_create_join_link(jsonb) IS
+'POST /v1/customer-portal/seats/join-links, by its body: makes a join link for the customer who pays; answers 200, 401, 403, 404, 422';
+
+CREATE FUNCTION seats_http.portal_create_join_link(bytea)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_create_join_link_bytes';
+COMMENT ON FUNCTION seats_http.portal_create_join_link(bytea) IS
+'The same, for an unparsed body: malformed JSON is answered with 422';
+
+CREATE FUNCTION seats_http.portal_list_join_links(subscription_id text DEFAULT NULL, order_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_list_join_links';
+COMMENT ON FUNCTION seats_http.portal_list_join_links(text, text) IS
+'GET /v1/customer-portal/seats/join-links: lists the join links of a subscription or order for the customer who pays for it; answers 200, 401, 403, 404, 422';
+
+CREATE FUNCTION seats_http.portal_revoke_join_link(link_id text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'seats_http_portal_revoke_join_link';
+COMMENT ON FUNCTION seats_http.portal_revoke_join_link(text) IS
+'DELETE /v1/customer-portal/seats/join-links/{link_id}: ends a join link for the customer who pays; answers 200, 401, 403, 404, 422';
+
 
 -- Privileges ----------------------------------------------------------------------------------------------
 
@@ -427,8 +648,9 @@ BEGIN
 	END LOOP;
 	IF anonymous IS NOT NULL THEN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', anonymous);
-		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
-			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info TO %s', anonymous);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, seats.join_info, seats.join_seat, '
+			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info, '
+			'seats_http.join_info, seats_http.join_seat(jsonb), seats_http.join_seat(bytea) TO %s', anonymous);
 	END IF;
 	IF backend IS NOT NULL THEN
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON seats.organizations, seats.products, '
@@ -437,7 +659,8 @@ BEGIN
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.claim_seat, seats.claim_info, '
 			'seats.assign_seat, seats.assign_seats, seats.import_seats, seats.resend_invitation, '
 			'seats.revoke_seat, seats.revoke_seats, seats.set_seats, seats.list_seats, seats.get_seat, '
-			'seats.has_seat(uuid), seats.has_seat(uuid, uuid), '
+			'seats.has_seat(uuid), seats.has_seat(uuid, uuid), seats.create_join_link, seats.join_info, '
+			'seats.join_seat, seats.list_join_links, seats.revoke_join_link, '
 			'seats.authenticate, seats.end_session, seats.open_session, '
 			'seats.erase_customer, seats.release_expired_seats, '
 			'seats.purge_expired_sessions, seats.purge_events, '
@@ -446,14 +669,19 @@ BEGIN
 		EXECUTE format('GRANT EXECUTE ON FUNCTION '
 			'seats_http.claim_seat(jsonb), seats_http.claim_seat(bytea), seats_http.get_claim_info, '
 			'seats_http.assign_seat(jsonb), seats_http.assign_seat(bytea), seats_http.list_seats, '
-			'seats_http.revoke_seat, seats_http.resend_invitation TO %s', backend);
+			'seats_http.revoke_seat, seats_http.resend_invitation, '
+			'seats_http.join_info, seats_http.join_seat(jsonb), seats_http.join_seat(bytea), '
+			'seats_http.create_join_link(jsonb), seats_http.create_join_link(bytea), '
+			'seats_http.list_join_links, seats_http.revoke_join_link TO %s', backend);
 	END IF;
 	IF customer IS NOT NULL THEN
 		EXECUTE format('GRANT USAGE ON SCHEMA seats_http TO %s', customer);
 		EXECUTE format('GRANT EXECUTE ON FUNCTION seats.authenticate, seats.end_session, '
 			'seats.current_customer_id, seats.has_seat(uuid), seats_http.portal_list_seats, '
 			'seats_http.portal_assign_seat(jsonb), seats_http.portal_assign_seat(bytea), '
-			'seats_http.portal_revoke_seat, seats_http.portal_resend_invitation TO %s', customer);
+			'seats_http.portal_revoke_seat, seats_http.portal_resend_invitation, '
+			'seats_http.portal_create_join_link(jsonb), seats_http.portal_create_join_link(bytea), '
+			'seats_http.portal_list_join_links, seats_http.portal_revoke_join_link TO %s', customer);
 		EXECUTE format('GRANT SELECT ON seats.my_seats TO %s', customer);
 		EXECUTE format('GRANT SELECT (created_at, modified_at, id, subscription_id, order_id, status, '
 			'customer_id, customer_email, invitation_token_expires_at, claimed_at, revoked_at, '
@@ -469,11 +697,27 @@ REVOKE ALL ON FUNCTION
 	seats.has_seat(uuid, uuid),
 	seats.open_session(uuid),
 	seats.erase_customer(uuid),
+	seats.create_join_link(uuid, uuid, integer, interval, text[]),
+	seats.join_info(text),
+	seats.join_seat(text, text),
+	seats.list_join_links(uuid, uuid),
+	seats.revoke_join_link(uuid),
 	seats_http.portal_list_seats(text, text),
 	seats_http.portal_assign_seat(jsonb),
 	seats_http.portal_assign_seat(bytea),
 	seats_http.portal_revoke_seat(text),
 	seats_http.portal_resend_invitation(text),
+	seats_http.join_info(text),
+	seats_http.join_seat(jsonb),
+	seats_http.join_seat(bytea),
+	seats_http.create_join_link(jsonb),
+	seats_http.create_join_link(bytea),
+	seats_http.list_join_links(text, text),
+	seats_http.revoke_join_link(text),
+	seats_http.portal_create_join_link(jsonb),
+	seats_http.portal_create_join_link(bytea),
+	seats_http.portal_list_join_links(text, text),
+	seats_http.portal_revoke_join_link(text),
 	seats.follow_address(),
 	seats.refuse_old_library()
 FROM PUBLIC;

@@ -58,6 +58,21 @@ typedef enum Holding
 } Holding;
 
 /*
+ * Raises PT403 or PT400 if seats of the locked purchase of an allocation may not be assigned.  Sets
+ * what the organization says about invitations.
+ */
+void
+allocation_check_status(Allocation *allocation)
+{
+	const Purchase *purchase = &allocation->purchase;
+
+	allocation->invitation_ttl = organization_allowed(&purchase->organization_id);
+	if (!purchase->assignable)
+		raise_error(purchase->id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID
+														: SUBSCRIPTION_NOT_ACTIVE);
+}
+
+/*
  * Locks the purchase of an allocation; raises PT404, PT403 or PT400 if its seats may not be
  * assigned.
  *
@@ -68,9 +83,7 @@ allocation_lock(PurchaseId id, Allocation *allocation)
 {
 	if (!purchase_lock_for(id, allocation->payer, &allocation->purchase))
 		purchase_raise_not_found(id);
-	allocation->invitation_ttl = organization_allowed(&allocation->purchase.organization_id);
-	if (!allocation->purchase.assignable)
-		raise_error(id.kind == PURCHASE_ORDER ? ORDER_NOT_PAID : SUBSCRIPTION_NOT_ACTIVE);
+	allocation_check_status(allocation);
 }
 
 /* Returns the holding of a customer who has a seat, by the clock. */
@@ -237,6 +250,13 @@ check_free_seats(const Allocation *allocation)
 				 free_seats, allocation->count, places.data));
 }
 
+/* Tells whether there are enough seats for an allocation; some only if their number is raised. */
+bool
+allocation_has_room(const Allocation *allocation)
+{
+	return allocation->count <= free_seats_of(&allocation->purchase);
+}
+
 /*
  * Raises seat_already_assigned if the one customer of an allocation has a seat, and then
  * no_available_seats if there is none.
@@ -245,7 +265,7 @@ void
 allocation_check_one(const Allocation *allocation)
 {
 	check_holding(find_holding(allocation));
-	if (free_seats_of(&allocation->purchase) < 1)
+	if (!allocation_has_room(allocation))
 		raise_error(NO_AVAILABLE_SEATS);
 }
 
@@ -729,12 +749,14 @@ allocate(Allocation *allocation)
 		done += reuse_seats(allocation, done);
 		add_seats(allocation, done);
 	}
-	event_record((EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
-							 .occurred_at = allocation->now,
-							 .seats = allocation->raised,
-							 .imported = allocation->imported,
-							 .unsent = allocation->payer != NULL},
-				 allocation->events, count);
+	event_record(
+		(EventKind){.type = allocation->claimed ? EVENT_CLAIMED : EVENT_ASSIGNED,
+					.occurred_at = allocation->now,
+					.seats = allocation->raised,
+					.imported = allocation->imported,
+					.join_link_id = allocation->join_link_id,
+					.unsent = allocation->payer != NULL || allocation->join_link_id != NULL},
+		allocation->events, count);
 	if (statements_writing() != allocation->before && owner_has_triggers())
 		confirm(allocation);
 }

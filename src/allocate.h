@@ -28,6 +28,7 @@ typedef struct Allocation
 	bool imported;					 /* the customers were members before */
 	const NullableDatum *claimed_at; /* of each, null for now; NULL if all are */
 	const pg_uuid_t *payer;			 /* or NULL; see Assignment */
+	const pg_uuid_t *join_link_id;	 /* by which the customer asks for the seat, or NULL */
 	Oid seat_type;					 /* of the result */
 	MemoryContext context;			 /* of the result */
 	uint64 before;					 /* statements_writing() when the call began */
@@ -41,6 +42,8 @@ typedef struct Allocation
 } Allocation;
 
 extern void allocation_lock(PurchaseId id, Allocation *allocation);
+extern void allocation_check_status(Allocation *allocation);
+extern bool allocation_has_room(const Allocation *allocation);
 extern void allocation_check_one(const Allocation *allocation);
 extern void allocation_check_all(const Allocation *allocation);
 extern void allocate(Allocation *allocation);

@@ -97,7 +97,7 @@ assign_operation(TupleDesc type, const Assignment *assignment)
 	allocation_check_one(&allocation);
 	allocate(&allocation);
 	SPI_finish();
-	return result_with_seat(type, allocation.seats->seat, allocation.seats->token);
+	return result_with_token(type, allocation.seats->seat, allocation.seats->token);
 }
 
 /*
@@ -154,7 +154,7 @@ assign_to_addresses(Allocation *allocation, Datum emails, const ReturnSetInfo *s
 	{
 		const AllocatedSeat *each = &allocation->seats[i];
 
-		result_set_add(set, result_with_seat(type, each->seat, each->token));
+		result_set_add(set, result_with_token(type, each->seat, each->token));
 	}
 }
 
@@ -198,13 +198,14 @@ typedef struct Invitee
 	SeatEvent seat;
 	NullableDatum invitation_ttl;		/* its organization's own interval, or null */
 	bool unsent;						/* nobody gets to know the token */
+	const pg_uuid_t *join_link_id;		/* by which it is asked for, or NULL */
 	bool direct;						/* its row can be updated without the executor */
 	NullableDatum values[SEAT_COLUMNS]; /* all if so, or else those that are needed */
 } Invitee;
 
 static Statement lock_invitee = {
 	.sql = "SELECT s.organization_id, s.customer_id, s.subscription_id, s.order_id, "
-		   "s.status, s.suspended_at "
+		   "s.status, s.suspended_at, s.invitation_token_expires_at "
 		   "FROM seats.customer_seats AS s WHERE s.id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -235,30 +236,59 @@ static Statement confirm_invited = {
 };
 
 /*
- * Locks the seat of an invitee and reads it; raises seat_not_found if there is none.
+ * Locks the seat of an invitee and reads it; returns false if there is none.
  *
  * Locks: the seat's row, FOR NO KEY UPDATE.
  */
-static void
-lock_and_read(const pg_uuid_t *seat_id, Invitee *invitee)
+static bool
+lock_and_read(Invitee *invitee)
 {
-	static const SeatColumn columns[] = {SEAT_ORGANIZATION_ID, SEAT_CUSTOMER_ID,
-										 SEAT_SUBSCRIPTION_ID, SEAT_ORDER_ID,
-										 SEAT_STATUS,		   SEAT_SUSPENDED_AT};
-	NullableDatum arguments[] = {{UUIDPGetDatum(seat_id), false}};
-	DirectResult result = direct_seat_lock(seat_id, invitee->values);
+	static const SeatColumn columns[] = {SEAT_ORGANIZATION_ID,
+										 SEAT_CUSTOMER_ID,
+										 SEAT_SUBSCRIPTION_ID,
+										 SEAT_ORDER_ID,
+										 SEAT_STATUS,
+										 SEAT_SUSPENDED_AT,
+										 SEAT_INVITATION_TOKEN_EXPIRES_AT};
+	const pg_uuid_t *id = &invitee->seat.ids.id;
+	NullableDatum arguments[] = {{UUIDPGetDatum(id), false}};
+	DirectResult result = direct_seat_lock(id, invitee->values);
 	Rows rows;
 
 	invitee->direct = result == DIRECT_FOUND;
-	if (invitee->direct)
-		return;
-	if (result == DIRECT_NOT_FOUND)
-		raise_error(SEAT_NOT_FOUND);
-	rows = statement_execute(&lock_invitee, arguments);
-	if (rows.count == 0)
-		raise_error(SEAT_NOT_FOUND);
-	for (size_t i = 0; i < lengthof(columns); i++)
-		invitee->values[columns[i]] = rows_value(&rows, 0, (int) i + 1);
+	if (result == DIRECT_NOT_POSSIBLE)
+	{
+		rows = statement_execute(&lock_invitee, arguments);
+		result = rows.count == 0 ? DIRECT_NOT_FOUND : DIRECT_FOUND;
+		for (size_t i = 0; i < lengthof(columns) && rows.count > 0; i++)
+			invitee->values[columns[i]] = rows_value(&rows, 0, (int) i + 1);
+	}
+	return result == DIRECT_FOUND;
+}
+
+/* Tells whether the locked seat of an invitee is pending; if so, sets the ids of its customer. */
+static bool
+is_pending(Invitee *invitee)
+{
+	const NullableDatum *values = invitee->values;
+
+	if (DatumGetObjectId(seat_required(values, SEAT_STATUS)) !=
+		seat_status_value(seat_status_type(), "pending"))
+		return false;
+	invitee->seat.ids.customer_id = *DatumGetUUIDP(seat_required(values, SEAT_CUSTOMER_ID));
+	return true;
+}
+
+/* Sets the organization and the purchase of the locked seat of an invitee. */
+static void
+set_purchase(Invitee *invitee)
+{
+	const NullableDatum *values = invitee->values;
+
+	invitee->seat.ids.organization_id = *DatumGetUUIDP(
+		seat_required(values, SEAT_ORGANIZATION_ID));
+	(void) purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
+							&invitee->seat.purchase);
 }
 
 /*
@@ -272,26 +302,20 @@ static Invitee
 lock_pending_seat(const pg_uuid_t *seat_id, const pg_uuid_t *payer)
 {
 	Invitee invitee = {.seat.ids.id = *seat_id, .unsent = payer != NULL};
-	const NullableDatum *values = invitee.values;
 	bool pending;
 
 	if (payer != NULL && !purchase_is_paid_by(purchase_of_seat_id(seat_id), payer))
 		raise_error(SEAT_NOT_FOUND);
-	lock_and_read(seat_id, &invitee);
-	invitee.seat.ids.organization_id = *DatumGetUUIDP(
-		seat_required(values, SEAT_ORGANIZATION_ID));
-	(void) purchase_of_seat(values[SEAT_SUBSCRIPTION_ID], values[SEAT_ORDER_ID],
-							&invitee.seat.purchase);
+	if (!lock_and_read(&invitee))
+		raise_error(SEAT_NOT_FOUND);
+	set_purchase(&invitee);
 	if (!purchase_is_paid_by(invitee.seat.purchase, payer))
 		raise_error(SEAT_NOT_FOUND);
-	pending = DatumGetObjectId(seat_required(values, SEAT_STATUS)) ==
-		seat_status_value(seat_status_type(), "pending");
-	if (pending)
-		invitee.seat.ids.customer_id = *DatumGetUUIDP(seat_required(values, SEAT_CUSTOMER_ID));
+	pending = is_pending(&invitee);
 	invitee.invitation_ttl = organization_allowed(&invitee.seat.ids.organization_id);
 	if (!pending)
 		raise_error(SEAT_NOT_PENDING);
-	if (!values[SEAT_SUSPENDED_AT].isnull)
+	if (!invitee.values[SEAT_SUSPENDED_AT].isnull)
 		raise_error(SEAT_SUSPENDED);
 	return invitee;
 }
@@ -347,6 +371,7 @@ invite(Invitee *invitee, const bytea *hash, MemoryContext context)
 	}
 	event_record((EventKind){.type = EVENT_INVITATION_RESENT,
 							 .occurred_at = now,
+							 .join_link_id = invitee->join_link_id,
 							 .unsent = invitee->unsent},
 				 seat, 1);
 	if (statements_writing() == before || !owner_has_triggers())
@@ -374,7 +399,37 @@ resend_operation(TupleDesc type, const pg_uuid_t *seat_id, const pg_uuid_t *paye
 						organization_route(&invitee.seat.ids.organization_id), caller, &hash);
 	seat = invite(&invitee, hash, caller);
 	SPI_finish();
-	return result_with_seat(type, seat, token);
+	return result_with_token(type, seat, token);
+}
+
+/* Tells whether the invitation to a pending seat with these values has expired, by the clock. */
+static bool
+has_expired(const NullableDatum *values)
+{
+	return DatumGetTimestampTz(seat_required(values, SEAT_INVITATION_TOKEN_EXPIRES_AT)) <=
+		GetCurrentTimestamp();
+}
+
+/*
+ * Renews the invitation to a seat that has expired, and records that it is unsent.  Does nothing if
+ * that is no longer so.  Between SPI_connect() and SPI_finish().  Raises PT403.
+ *
+ * Locks: the seat's row and nothing else.
+ */
+void
+renew_invitation(const pg_uuid_t *seat_id, const pg_uuid_t *join_link_id)
+{
+	Invitee invitee = {.seat.ids.id = *seat_id, .unsent = true, .join_link_id = join_link_id};
+	bytea *hash;
+
+	if (!lock_and_read(&invitee) || !is_pending(&invitee) ||
+		!invitee.values[SEAT_SUSPENDED_AT].isnull || !has_expired(invitee.values))
+		return;
+	set_purchase(&invitee);
+	invitee.invitation_ttl = organization_allowed(&invitee.seat.ids.organization_id);
+	(void) token_issue(TOKEN_INVITATION, organization_route(&invitee.seat.ids.organization_id),
+					   CurrentMemoryContext, &hash);
+	(void) invite(&invitee, hash, CurrentMemoryContext);
 }
 
 /*

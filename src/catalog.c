@@ -146,6 +146,20 @@ const KnownTable known_tables[] = {
 						.columns = {[JWT_KEY_ID] = {"kid", UUIDOID},
 									[JWT_KEY_SECRET] = {"secret", BYTEAOID},
 									[JWT_KEY_CREATED_AT] = {"created_at", TIMESTAMPTZOID}}},
+	[TABLE_JOIN_LINKS] =
+		{.name = "join_links",
+		 .column_count = JOIN_LINK_COLUMNS,
+		 .columns = {[JOIN_LINK_ID] = {"id", UUIDOID},
+					 [JOIN_LINK_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+					 [JOIN_LINK_ORGANIZATION_ID] = {"organization_id", UUIDOID},
+					 [JOIN_LINK_SUBSCRIPTION_ID] = {"subscription_id", UUIDOID},
+					 [JOIN_LINK_ORDER_ID] = {"order_id", UUIDOID},
+					 [JOIN_LINK_EMAIL_DOMAINS] = {"email_domains", TEXTARRAYOID},
+					 [JOIN_LINK_MAX_USES] = {"max_uses", INT4OID},
+					 [JOIN_LINK_USES] = {"uses", INT4OID},
+					 [JOIN_LINK_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
+					 [JOIN_LINK_REVOKED_AT] = {"revoked_at", TIMESTAMPTZOID},
+					 [JOIN_LINK_TOKEN_HASH] = {"token_hash", BYTEAOID}}},
 };
 
 const SeatColumn seat_fields[SEAT_FIELD_COUNT] = {

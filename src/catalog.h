@@ -49,7 +49,8 @@ typedef enum TableNumber
 	TABLE_CUSTOMER_SEATS,
 	TABLE_CUSTOMER_SESSIONS,
 	TABLE_EVENTS,
-	TABLE_JWT_KEYS
+	TABLE_JWT_KEYS,
+	TABLE_JOIN_LINKS
 } TableNumber;
 
 /*
@@ -164,6 +165,22 @@ typedef enum JwtKeyColumn
 	JWT_KEY_CREATED_AT,
 	JWT_KEY_COLUMNS
 } JwtKeyColumn;
+
+typedef enum JoinLinkColumn
+{
+	JOIN_LINK_ID,
+	JOIN_LINK_CREATED_AT,
+	JOIN_LINK_ORGANIZATION_ID,
+	JOIN_LINK_SUBSCRIPTION_ID,
+	JOIN_LINK_ORDER_ID,
+	JOIN_LINK_EMAIL_DOMAINS,
+	JOIN_LINK_MAX_USES,
+	JOIN_LINK_USES,
+	JOIN_LINK_EXPIRES_AT,
+	JOIN_LINK_REVOKED_AT,
+	JOIN_LINK_TOKEN_HASH,
+	JOIN_LINK_COLUMNS
+} JoinLinkColumn;
 
 /*
  * The fields of the type seats.customer_seat, in its order: as SQL writes them, of a row called s,

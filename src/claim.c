@@ -467,7 +467,7 @@ claim_operation(TupleDesc type, const text *token, const text *key)
 	if (statements_writing() != before && owner_has_triggers())
 		confirm(&claim, session_hash);
 	SPI_finish();
-	return result_with_seat(type, claim.seat.seat, session_token);
+	return result_with_token(type, claim.seat.seat, session_token);
 }
 
 /*

@@ -9,7 +9,7 @@
 
 /* How many types of events and how many errors there are; event.c and errors.c check this. */
 #define COUNTED_EVENTS 6
-#define COUNTED_ERRORS 19
+#define COUNTED_ERRORS 24
 
 /* The values of all counters, and since when they count. */
 typedef struct CounterValues

@@ -439,10 +439,10 @@ customers_by_email(const pg_uuid_t *organization_id, Datum emails, int count)
 		search.customers->argument = "emails";
 		return search.customers;
 	}
-	while (!subtransaction_try(make_and_lock, &search))
+	while (!subtransaction_try(make_and_lock, &search, NULL))
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) subtransaction_try(wait_for_one, &search);
+		(void) subtransaction_try(wait_for_one, &search, NULL);
 	}
 	return search.customers;
 }
@@ -747,7 +747,7 @@ seats_erase_customer(PG_FUNCTION_ARGS)
 	erasure.customer_id = id_argument(fcinfo, 0, "customer_id");
 
 	SPI_connect();
-	while (!subtransaction_try(lock_for_erasure, &erasure))
+	while (!subtransaction_try(lock_for_erasure, &erasure, NULL))
 		CHECK_FOR_INTERRUPTS();
 	if (!erasure.found)
 		raise_error(CUSTOMER_NOT_FOUND);

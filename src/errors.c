@@ -80,6 +80,20 @@ static const struct
 						  "Only the holder of a claimed seat can sign in. Have the "
 						  "invitation claimed first.",
 						  NULL},
+	[JOIN_LINK_INVALID] = {BAD_REQUEST, "Invalid join link", "join_link_invalid",
+						   "Copy the whole link, or ask whoever sent it for a new one.",
+						   INVALID_TOKEN},
+	[JOIN_LINK_EXPIRED] = {BAD_REQUEST, "Join link expired", "join_link_expired",
+						   "Ask whoever sent the link for a new one.", INVALID_TOKEN},
+	[JOIN_LINK_EXHAUSTED] =
+		{BAD_REQUEST, "Join link exhausted", "join_link_exhausted",
+		 "The link was used as often as it may be. Ask whoever sent it for "
+		 "a new one.",
+		 NOT_AVAILABLE},
+	[EMAIL_DOMAIN_NOT_ALLOWED] = {BAD_REQUEST, "E-mail domain not allowed",
+								  "email_domain_not_allowed",
+								  "Use an e-mail address of one of the link's domains.",
+								  NOT_AVAILABLE},
 	[SESSION_INVALID] = {UNAUTHORIZED, "Invalid or expired session token", "session_invalid",
 						 "Sign in again.", NULL},
 	[SESSION_EXPIRED] = {UNAUTHORIZED, "Invalid or expired session token", "session_expired",
@@ -104,6 +118,10 @@ static const struct
 						"Check the id of the seat. list_seats() returns the seats of a "
 						"subscription or order.",
 						NOT_FOUND},
+	[JOIN_LINK_NOT_FOUND] = {MISSING, "Join link not found", "join_link_not_found",
+							 "Check the id of the link. list_join_links() returns the links "
+							 "of a subscription or order.",
+							 NOT_FOUND},
 	[VALIDATION_ERROR] = {UNPROCESSABLE, "Validation Error", "validation_error",
 						  "Correct the arguments that the detail names.", NULL},
 };

@@ -241,6 +241,8 @@ make_metadata(const Caller *caller, const EventKind *kind, PurchaseId purchase)
 	add_string(&object, "invitation", kind->unsent ? "unsent" : NULL);
 	add_flag(&object, "imported", kind->imported);
 	add_number(&object, "seats", kind->seats);
+	add_string(&object, "join_link_id",
+			   kind->join_link_id == NULL ? NULL : uuid_string(kind->join_link_id));
 	add_string(&object, purchase_column(purchase.kind), uuid_string(&purchase.id));
 	push_jsonb_compat(&object, WJB_END_OBJECT, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(object.result));

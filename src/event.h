@@ -47,8 +47,9 @@ typedef struct EventKind
 	EventType type;
 	RevokeReason reason;
 	TimestampTz occurred_at;
-	int32 seats;   /* of the purchase, if the call raised them; otherwise 0 */
-	bool imported; /* a claim by who was a member before */
+	int32 seats;				   /* of the purchase, if the call raised them; otherwise 0 */
+	bool imported;				   /* a claim by who was a member before */
+	const pg_uuid_t *join_link_id; /* by which the customer asked for the seat, or NULL */
 	bool unsent; /* an invitation whose token nobody knows; whoever sends it draws a new one */
 } EventKind;
 

@@ -32,6 +32,7 @@
 #include "counters.h"
 #include "customer.h"
 #include "errors.h"
+#include "http.h"
 #include "http_request.h"
 #include "list.h"
 #include "revoke.h"
@@ -223,7 +224,7 @@ run_operation(void *state)
  * are faults, the answer is 422 and nothing is done.  Otherwise the answer is the result of the
  * operation, or the extension's error that it raised.  Any other error is raised.
  */
-static Datum
+Datum
 answer_request(const Faults *faults, text *(*operation)(const void *request),
 			   const void *request)
 {
@@ -249,7 +250,7 @@ typedef struct ClaimRequest
 } ClaimRequest;
 
 /* Returns the body, which is a function's one argument of type jsonb, or NULL if it is null. */
-static const Jsonb *
+const Jsonb *
 json_argument(FunctionCallInfo fcinfo)
 {
 	return PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
@@ -259,7 +260,7 @@ json_argument(FunctionCallInfo fcinfo)
  * Returns the body, which is a function's one argument of type bytea, or NULL if it is null or not
  * JSON.
  */
-static const Jsonb *
+const Jsonb *
 bytes_argument(FunctionCallInfo fcinfo)
 {
 	return PG_ARGISNULL(0) ? NULL : parse_body(PG_GETARG_BYTEA_PP(0));
@@ -348,29 +349,6 @@ run_assign(const void *request)
 									 : invited_seat_json(invitation);
 }
 
-/*
- * Reads the purchase that the seat belongs to.  The service also finds it by a checkout, but there
- * are no checkouts here.  If checkout_id were ignored, a seat of another purchase might be
- * assigned.  An id that is not a uuid is a fault of its own, and does not count.
- */
-static PurchaseId
-read_purchase(const Jsonb *body, Faults *faults)
-{
-	int before = faults->list.len;
-	NullableDatum subscription = uuid_field(body, "subscription_id", faults);
-	NullableDatum order = uuid_field(body, "order_id", faults);
-	bool are_ids = faults->list.len == before;
-
-	if (has_field(body, "checkout_id"))
-		fault_add(
-			faults, "checkout_id",
-			"Value error, checkout_id is not supported, give subscription_id or order_id",
-			"value_error");
-	if (are_ids)
-		check_one_purchase(faults, !subscription.isnull, !order.isnull);
-	return named_purchase(subscription, order);
-}
-
 /* Reads the customer that the seat is for.  An identifier of a wrong type does not count. */
 static void
 read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
@@ -396,7 +374,7 @@ read_customer(const Jsonb *body, Assignment *assignment, Faults *faults)
 static void
 read_assignment(const Jsonb *body, Assignment *assignment, Faults *faults)
 {
-	assignment->purchase = read_purchase(body, faults);
+	assignment->purchase = purchase_field(body, faults);
 	read_customer(body, assignment, faults);
 	assignment->metadata = object_field(body, "metadata", faults);
 	if (!assignment->metadata.isnull)
@@ -461,17 +439,10 @@ static Datum
 answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
 {
 	ListRequest request = {.payer = payer};
-	NullableDatum subscription;
-	NullableDatum order;
 	Faults faults;
 
 	faults_start(&faults);
-	faults.place = "query";
-	subscription = uuid_argument(fcinfo, 0, "subscription_id", &faults);
-	order = uuid_argument(fcinfo, 1, "order_id", &faults);
-	if (faults.list.len == 0)
-		check_one_purchase(&faults, !subscription.isnull, !order.isnull);
-	request.purchase = named_purchase(subscription, order);
+	request.purchase = purchase_of_query(fcinfo, &faults);
 	return answer_request(&faults, run_list, &request);
 }
 
@@ -564,14 +535,14 @@ seats_http_resend_invitation(PG_FUNCTION_ARGS)
  * customer pays for a purchase is found out by the operation, which says nothing else to one who
  * does not than that the purchase does not exist.
  */
-static bool
+bool
 find_payer(pg_uuid_t *payer)
 {
 	return current_customer(payer) && customer_exists(payer);
 }
 
 /* Answers 401: no customer asks. */
-static Datum
+Datum
 answer_unauthorized(void)
 {
 	counters_add_error(SESSION_INVALID);

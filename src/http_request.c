@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "http_request.h"
+#include "statement.h"
 #include "subtransaction.h"
 
 /* A body and the result of parsing it. */
@@ -230,6 +231,90 @@ object_field(const Jsonb *body, const char *name, Faults *faults)
 	return result;
 }
 
+/* Returns an optional field that is a whole number; adds a fault if it is anything else. */
+NullableDatum
+int_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_value(body, name);
+	NullableDatum result = {.isnull = true};
+	bool error = false;
+	int32 number;
+
+	if (value == NULL)
+		return result;
+	if (value->type != jbvNumeric)
+	{
+		fault_add(faults, name, "Input should be a valid integer", "int_type");
+		return result;
+	}
+	number = numeric_int4_opt_error(value->val.numeric, &error);
+	if (error ||
+		DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(value->val.numeric),
+										  NumericGetDatum(int64_to_numeric(number)))) != 0)
+		fault_add(faults, name, "Input should be a valid integer", "int_parsing");
+	else
+		result = (NullableDatum){Int32GetDatum(number), false};
+	return result;
+}
+
+/*
+ * Returns an optional field that is an array as text[], whose elements are null where they are not
+ * strings; adds a fault if it is anything else.
+ */
+NullableDatum
+strings_field(const Jsonb *body, const char *name, Faults *faults)
+{
+	const JsonbValue *value = find_value(body, name);
+	NullableDatum *elements;
+	int count;
+
+	if (value == NULL)
+		return (NullableDatum){.isnull = true};
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data) ||
+		JsonContainerIsScalar(value->val.binary.data))
+	{
+		fault_add(faults, name, "Input should be a valid list", "list_type");
+		return (NullableDatum){.isnull = true};
+	}
+	count = (int) JsonContainerSize(value->val.binary.data);
+	elements = palloc(count * sizeof(NullableDatum));
+	for (int i = 0; i < count; i++)
+	{
+		const JsonbValue *element = getIthJsonbValueFromContainer(value->val.binary.data, i);
+		bool string = element->type == jbvString;
+
+		elements[i].isnull = !string;
+		if (string)
+			elements[i].value = PointerGetDatum(
+				cstring_to_text_with_len(element->val.string.val, element->val.string.len));
+	}
+	return datum_array(elements, count, TEXTOID);
+}
+
+/*
+ * Returns the purchase that the fields subscription_id and order_id name.  The service also finds
+ * it by a checkout, but there are no checkouts here.  If checkout_id were ignored, a seat of
+ * another purchase might be assigned.  An id that is not a uuid is a fault of its own, and does not
+ * count.
+ */
+PurchaseId
+purchase_field(const Jsonb *body, Faults *faults)
+{
+	int before = faults->list.len;
+	NullableDatum subscription = uuid_field(body, "subscription_id", faults);
+	NullableDatum order = uuid_field(body, "order_id", faults);
+	bool are_ids = faults->list.len == before;
+
+	if (has_field(body, "checkout_id"))
+		fault_add(
+			faults, "checkout_id",
+			"Value error, checkout_id is not supported, give subscription_id or order_id",
+			"value_error");
+	if (are_ids)
+		check_one_purchase(faults, !subscription.isnull, !order.isnull);
+	return named_purchase(subscription, order);
+}
+
 /*
  * Tells whether a word means yes or no, and sets the answer.  The words are pydantic's, in upper or
  * lower case.
@@ -310,4 +395,21 @@ uuid_argument(FunctionCallInfo fcinfo, int argno, const char *name, Faults *faul
 	if (PG_ARGISNULL(argno))
 		return (NullableDatum){.isnull = true};
 	return read_uuid(text_to_cstring(PG_GETARG_TEXT_PP(argno)), name, faults);
+}
+
+/*
+ * Returns the purchase that the first two arguments name, which come from the query of the request.
+ */
+PurchaseId
+purchase_of_query(FunctionCallInfo fcinfo, Faults *faults)
+{
+	NullableDatum subscription;
+	NullableDatum order;
+
+	faults->place = "query";
+	subscription = uuid_argument(fcinfo, 0, "subscription_id", faults);
+	order = uuid_argument(fcinfo, 1, "order_id", faults);
+	if (faults->list.len == 0)
+		check_one_purchase(faults, !subscription.isnull, !order.isnull);
+	return named_purchase(subscription, order);
 }

@@ -17,9 +17,13 @@ extern const text *token_field(const Jsonb *body, const char *name, Faults *faul
 extern NullableDatum text_field(const Jsonb *body, const char *name, Faults *faults);
 extern NullableDatum uuid_field(const Jsonb *body, const char *name, Faults *faults);
 extern NullableDatum object_field(const Jsonb *body, const char *name, Faults *faults);
+extern NullableDatum int_field(const Jsonb *body, const char *name, Faults *faults);
+extern NullableDatum strings_field(const Jsonb *body, const char *name, Faults *faults);
+extern PurchaseId purchase_field(const Jsonb *body, Faults *faults);
 extern bool bool_field(const Jsonb *body, const char *name, Faults *faults);
 extern void check_missing(FunctionCallInfo fcinfo, int argno, const char *name,
 						  Faults *faults);
+extern PurchaseId purchase_of_query(FunctionCallInfo fcinfo, Faults *faults);
 extern NullableDatum uuid_argument(FunctionCallInfo fcinfo, int argno, const char *name,
 								   Faults *faults);
 

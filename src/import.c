@@ -138,11 +138,12 @@ members_arguments(FunctionCallInfo fcinfo, Faults *faults)
 	int claims = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	Members members = {
-		.emails = array_argument(fcinfo, EMAILS_ARGUMENT, EMAILS, TEXTOID, &emails, faults),
-		.external_ids = array_argument(fcinfo, EXTERNAL_IDS_ARGUMENT, EXTERNAL_IDS, TEXTOID,
-									   &external_ids, faults),
-		.claimed_at = array_argument(fcinfo, CLAIMED_AT_ARGUMENT, CLAIMED_AT, TIMESTAMPTZOID,
-									 &claims, faults),
+		.emails = array_elements(fcinfo->args[EMAILS_ARGUMENT], EMAILS, TEXTOID, &emails,
+								 faults),
+		.external_ids = array_elements(fcinfo->args[EXTERNAL_IDS_ARGUMENT], EXTERNAL_IDS,
+									   TEXTOID, &external_ids, faults),
+		.claimed_at = array_elements(fcinfo->args[CLAIMED_AT_ARGUMENT], CLAIMED_AT,
+									 TIMESTAMPTZOID, &claims, faults),
 	};
 
 	members.count = members.emails != NULL ? emails : external_ids;
@@ -190,7 +191,8 @@ static Statement take_customers = {
 		"AND l.external_id IS NULL AND " LOWER("l.email") " = " LOWER(
 			"d.email") " "
 					   "FOR UPDATE SKIP LOCKED) AS l ORDER BY d.external_id, d.position) AS a "
-					   "WHERE c.id = a.id RETURNING c.external_id IS NOT DISTINCT FROM a.external_id",
+					   "WHERE c.id = a.id "
+					   "RETURNING c.external_id IS NOT DISTINCT FROM a.external_id",
 	.nargs = 3,
 	.argtypes = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 	.table = "customers",
@@ -370,8 +372,8 @@ set_busy(Search *search, int position)
 }
 
 /*
- * Remembers which customer is locked, if members are still without a customer; raises 09000 if a
- * trigger or rule of the owner may be why.
+ * Remembers which customer is locked, if that is why members are still without a customer.
+ * Otherwise raises 09000: a trigger or rule of the owner may be why.
  */
 static void
 explain_missing(Search *search)
@@ -380,7 +382,7 @@ explain_missing(Search *search)
 	{
 		if (search->findings[i] == TO_TAKE)
 			set_busy(search, i);
-		else if (search->findings[i] == NOBODY && owner_has_triggers())
+		else if (search->findings[i] == NOBODY)
 			customer_refuse_missing();
 	}
 }
@@ -508,10 +510,10 @@ customers_of(const Members *members, const pg_uuid_t *organization_id)
 	(void) DirectFunctionCall2(pg_advisory_xact_lock_int4,
 							   ObjectIdGetDatum(seats_table_id("customers")),
 							   UInt32GetDatum(organization_route(organization_id)));
-	while (!subtransaction_try(find_and_lock, &search))
+	while (!subtransaction_try(find_and_lock, &search, NULL))
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) subtransaction_try(wait_for_busy, &search);
+		(void) subtransaction_try(wait_for_busy, &search, NULL);
 	}
 	mark_repeated(search.customers, count);
 	for (int i = 0; i < count; i++)

@@ -320,6 +320,16 @@ is_email(const text *email)
 	return email_has_form(string, strlen(string), unicode);
 }
 
+/* Tells whether a text can be the domain of an e-mail address. */
+bool
+is_domain(const text *domain)
+{
+	char *string = text_to_cstring(domain);
+	text *email = cstring_to_text(psprintf("x@%s", string));
+
+	return text_characters(email) <= MAX_EMAIL_CHARACTERS && is_email(email);
+}
+
 /*
  * Adds a fault if an e-mail address, or this element of an array of them, is malformed or too long.
  */
@@ -370,12 +380,11 @@ check_emails(Faults *faults, NullableDatum emails, const char *name)
 }
 
 /*
- * Returns the elements of an argument that is an array, and how many there are; NULL if it is null,
- * or if it has several dimensions, which is a fault.
+ * Returns the elements of an array, and how many there are; NULL if it is null, or if it has
+ * several dimensions, which is a fault.
  */
 NullableDatum *
-array_argument(FunctionCallInfo fcinfo, int argno, const char *name, Oid type, int *count,
-			   Faults *faults)
+array_elements(NullableDatum array, const char *name, Oid type, int *count, Faults *faults)
 {
 	int16 length;
 	bool by_value;
@@ -384,15 +393,15 @@ array_argument(FunctionCallInfo fcinfo, int argno, const char *name, Oid type, i
 	bool *nulls;
 	NullableDatum *result;
 
-	if (PG_ARGISNULL(argno))
+	if (array.isnull)
 		return NULL;
-	if (ARR_NDIM(PG_GETARG_ARRAYTYPE_P(argno)) > 1)
+	if (ARR_NDIM(DatumGetArrayTypeP(array.value)) > 1)
 	{
 		fault_add(faults, name, "Input should be a valid list", "list_type");
 		return NULL;
 	}
 	get_typlenbyvalalign(type, &length, &by_value, &alignment);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), type, length, by_value, alignment,
+	deconstruct_array(DatumGetArrayTypeP(array.value), type, length, by_value, alignment,
 					  &elements, &nulls, count);
 	result = palloc(*count * sizeof(NullableDatum));
 	for (int i = 0; i < *count; i++)

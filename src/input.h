@@ -42,8 +42,9 @@ extern void check_length(Faults *faults, const text *value, const char *name);
 extern void check_email(Faults *faults, const text *email, const char *name);
 extern void check_email_at(Faults *faults, const text *email, const char *name, int index);
 extern int check_emails(Faults *faults, NullableDatum emails, const char *name);
-extern NullableDatum *array_argument(FunctionCallInfo fcinfo, int argno, const char *name,
-									 Oid type, int *count, Faults *faults);
+extern NullableDatum *array_elements(NullableDatum array, const char *name, Oid type,
+									 int *count, Faults *faults);
+extern bool is_domain(const text *domain);
 extern void check_metadata(Faults *faults, Jsonb *metadata, const char *name);
 
 #endif

@@ -156,6 +156,13 @@ status_is_in(const char *status, const char *const *list, size_t length)
 	return false;
 }
 
+/* Tells whether seats of a purchase with this status may be assigned. */
+bool
+purchase_status_is_assignable(const char *status)
+{
+	return status_is_in(status, assignable_statuses, lengthof(assignable_statuses));
+}
+
 /* Tells whether a purchase that gets this status has ended, so that its seats are revoked. */
 bool
 purchase_status_is_ended(const char *status)
@@ -324,8 +331,7 @@ purchase_lock(PurchaseId id, Purchase *purchase)
 	status = TextDatumGetCString(columns[1].value);
 	purchase->id = id;
 	purchase->organization_id = *DatumGetUUIDP(columns[0].value);
-	purchase->assignable = status_is_in(status, assignable_statuses,
-										lengthof(assignable_statuses));
+	purchase->assignable = purchase_status_is_assignable(status);
 	purchase->suspended = purchase_status_is_suspended(status);
 	purchase->ended = purchase_status_is_ended(status);
 	purchase->seats = DatumGetInt32(columns[2].value);

@@ -50,6 +50,7 @@ extern const char *purchase_column(PurchaseKind kind);
 extern bool purchase_of_seat(NullableDatum subscription_id, NullableDatum order_id,
 							 PurchaseId *purchase);
 extern PurchaseId purchase_of_seat_id(const pg_uuid_t *seat_id);
+extern bool purchase_status_is_assignable(const char *status);
 extern bool purchase_status_is_ended(const char *status);
 extern bool purchase_status_is_suspended(const char *status);
 

@@ -665,11 +665,13 @@ result_type_id(FunctionCallInfo fcinfo)
 	return get_func_rettype(fcinfo->flinfo->fn_oid);
 }
 
-/* Returns a result that consists of a seat and a token; a token of NULL becomes null. */
+/*
+ * Returns a result that consists of a composite value and a token; a token of NULL becomes null.
+ */
 Datum
-result_with_seat(TupleDesc type, Datum seat, const text *token)
+result_with_token(TupleDesc type, Datum value, const text *token)
 {
-	NullableDatum fields[] = {{seat, false}, {PointerGetDatum(token), token == NULL}};
+	NullableDatum fields[] = {{value, false}, {PointerGetDatum(token), token == NULL}};
 	Oid field_types[] = {TupleDescAttr(type, 0)->atttypid, TEXTOID};
 
 	return form_tuple(type, fields, field_types, lengthof(fields));

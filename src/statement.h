@@ -72,7 +72,7 @@ extern Datum form_composite(Oid type, const NullableDatum *fields, const Oid *fi
 extern TupleDesc named_type(const char *name);
 extern TupleDesc result_type(FunctionCallInfo fcinfo);
 extern Oid result_type_id(FunctionCallInfo fcinfo);
-extern Datum result_with_seat(TupleDesc type, Datum seat, const text *token);
+extern Datum result_with_token(TupleDesc type, Datum value, const text *token);
 extern void result_set_add(const ReturnSetInfo *set, Datum row);
 
 #endif

@@ -66,20 +66,21 @@ run(Attempt *attempt)
 
 /*
  * Runs a function in a subtransaction; returns whether it returned true.  If not, everything that
- * it did is rolled back, and its locks are released.  The same if it raises an error, which is
- * raised again.
+ * it did is rolled back, and its locks are released.  The same if it raises an error.  That is
+ * raised again, unless it is expected (is_expected is NULL if none is).
  *
  * The function allocates in the memory context of the caller.
  */
 bool
-subtransaction_try(bool (*work)(void *state), void *state)
+subtransaction_try(bool (*work)(void *state), void *state,
+				   bool (*is_expected)(const ErrorData *error, const void *state))
 {
 	Attempt attempt = {.work = work, .state = state};
 	ErrorData *error = run(&attempt);
 
-	if (error != NULL)
+	if (error != NULL && (is_expected == NULL || !is_expected(error, state)))
 		ReThrowError(error);
-	return attempt.done;
+	return error == NULL && attempt.done;
 }
 
 /* A function that either succeeds or raises an error. */

@@ -36,6 +36,7 @@ static const char base62_digits[BASE + 1] =
 static const char *const prefixes[] = {
 	[TOKEN_INVITATION] = "seats_inv_",
 	[TOKEN_SESSION] = "seats_cst_",
+	[TOKEN_JOIN_LINK] = "seats_jnl_",
 };
 
 /* Tells whether a string consists of characters that may be in a token of any kind. */

@@ -18,7 +18,8 @@
 typedef enum TokenKind
 {
 	TOKEN_INVITATION,
-	TOKEN_SESSION
+	TOKEN_SESSION,
+	TOKEN_JOIN_LINK
 } TokenKind;
 
 /*

@@ -119,8 +119,9 @@ agent, e-mail address and metadata. See [Erasing a person](house-keeping.md#eras
 ('set_seats', $$Sets `seats_next` to null, too. `'refuse'` raises 23514, as an UPDATE does; `'revoke'`
 revokes as many seats as are too many. Works even if the organization may not use seats. See [More seats, fewer seats](number-of-seats.md).$$),
 ('has_seat', $$False for null and unknown ids, and if the seat is pending, revoked or suspended. Does
-not look at whether the organization may use seats. In a policy, write `(SELECT
-seats.has_seat('...'))`: PostgreSQL then calls it once for a statement, and otherwise for each row.$$),
+not look at whether the organization may use seats. A policy that calls `has_seat(product_id)` calls it
+for each row. `(SELECT seats.has_seat('...'))` calls it once for a statement, and `product_id IN (SELECT
+id FROM your_products WHERE seats.has_seat(id))` once for each of your products.$$),
 ('end_session', $$A malformed token returns false, too.$$),
 ('authenticate', $$Accepts opaque tokens and JWTs, whatever `seats.session_token_format` is.$$),
 ('release_expired_seats', $$See [House-keeping](house-keeping.md).$$),

@@ -75,7 +75,7 @@ query("SELECT seats.assign_seat('$bought', email => 'ada\@globex.example', immed
 	SELECT seats.assign_seat('$bought', email => n || '\@globex.example') FROM unnest(ARRAY['alan', 'edsger', 'grace']) AS n");
 is(numbers(), '20||4', 'more seats');
 is(query($revoke), '1', 'fewer seats: one is revoked');
-is(outcome($plan), '23514 cannot plan 2 seats, because 3 are assigned', 'two cannot be planned');
+is(outcome($plan), '23514 cannot plan to reduce the number of seats to 2, because 3 are assigned', 'two cannot be planned');
 query("SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE customer_email LIKE 'alan%'");
 query($plan);
 is(numbers(), '3|2|2', 'nor are they given before the next period');

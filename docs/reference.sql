@@ -95,10 +95,19 @@ is suspended; for an unknown or revoked one the function raises PT400.$$),
 `external_customer_id` and `customer_id`. An unknown `email` makes a new customer. `metadata` is a
 JSON object of at most 10 keys and 1 KB. With `immediate_claim` the seat is claimed at once: there is
 no token and no session, and the event is `customer_seat.claimed` instead of
-`customer_seat.assigned`. The row of a revoked seat is reused, with a new id.$$),
+`customer_seat.assigned`. The row of a revoked seat is reused, with a new id. If too few seats are
+free, the call raises the subscription's `seats` up to its `seats_limit`: see [As many as are
+needed](number-of-seats.md#as-many-as-are-needed).$$),
 ('assign_seats', $$Errors name addresses by their place: `["body", "emails", 0]` is the first one.
 Malformed addresses are in DETAIL (PT422). If addresses are repeated, have a seat already, or get
 none, HINT has one JSON array of all their places. An empty array assigns nothing.$$),
+('import_seats', $$Each place of the arrays is a member, with an e-mail address, an external id or
+both. Arrays that are given have the same length. The customer of a member is the one with the
+external id, whose address stays as it is. If there is none, it is the one with the address, who is
+given the external id; if that customer has another one, the member is at fault (PT422). If there is
+none either, a customer is made. A `claimed_at` of null is now. The event is
+`customer_seat.claimed`, with `"imported": true` in `metadata`. Errors name members by their place,
+as those of `assign_seats` do. See [Members from before](number-of-seats.md#members-from-before).$$),
 ('resend_invitation', $$The old invitation may have expired. The event is
 `customer_seat.invitation_resent`.$$),
 ('revoke_seat', $$The event is `customer_seat.revoked`.$$),
@@ -107,6 +116,12 @@ again](sign-in.md).$$),
 ('erase_customer', $$Works even if the organization may not use seats. Events stay, without address, user
 agent, e-mail address and metadata. See [Erasing a person](house-keeping.md#erasing-a-person).$$),
 ('revoke_seats', $$Works even if the organization may not use seats, as ending the purchase does.$$),
+('set_seats', $$Sets `seats_next` to null, too. `'refuse'` raises 23514, as an UPDATE does; `'revoke'`
+revokes as many seats as are too many. Works even if the organization may not use seats. See [More seats, fewer seats](number-of-seats.md).$$),
+('has_seat', $$False for null and unknown ids, and if the seat is pending, revoked or suspended. Does
+not look at whether the organization may use seats. A policy that calls `has_seat(product_id)` calls it
+for each row. `(SELECT seats.has_seat('...'))` calls it once for a statement, and `product_id IN (SELECT
+id FROM your_products WHERE seats.has_seat(id))` once for each of your products.$$),
 ('end_session', $$A malformed token returns false, too.$$),
 ('authenticate', $$Accepts opaque tokens and JWTs, whatever `seats.session_token_format` is.$$),
 ('release_expired_seats', $$See [House-keeping](house-keeping.md).$$),
@@ -132,7 +147,7 @@ CREATE FUNCTION pg_temp.functions(of regnamespace) RETURNS text LANGUAGE sql AS 
 				|| CASE WHEN proname = 'current_customer_id' THEN ''
 					ELSE coalesce('For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', 'For the owner.') END)),
 		E'\n\n' ORDER BY proname, oid)
-	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), 'NULL::[a-z]+(\[\])?', 'NULL', 'g') AS arguments
+	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), '(NULL|''\w*'')::[a-z ]+(\[\])?', '\1', 'g') AS arguments
 	WHERE pronamespace = of AND prorettype <> 'trigger'::regtype
 $$;
 
@@ -152,9 +167,9 @@ SELECT E'## Functions\n\n' || $$All are in the schema `seats`. Arguments with a 
 `assign_seat('...', email => '...')`. Write `SELECT * FROM seats.claim_seat(...)`, not
 `(seats.claim_seat(...)).*`, which PostgreSQL evaluates once for each column.
 
-`claim_info`, `list_seats`, `get_seat` and `authenticate` are STABLE and change nothing. Functions
-that write reject read-only transactions (25006) before they look at their arguments. "For" names
-the roles that get the right from [`grant_access`](#roles).$$ || E'\n\n' || pg_temp.functions('seats');
+`claim_info`, `list_seats`, `get_seat`, `has_seat` and `authenticate` are STABLE and change nothing.
+Functions that write reject read-only transactions (25006) before they look at their arguments.
+"For" names the roles that get the right from [`grant_access`](#roles).$$ || E'\n\n' || pg_temp.functions('seats');
 
 \echo
 SELECT $$## Errors
@@ -186,13 +201,14 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 
 ### PT400, other functions
 
-- `no_available_seats` ("No available seats"): all seats that were bought are pending or claimed; in
-  `assign_seats`, fewer are free than there are addresses, and the hint has the places of those that
-  get none. Buy more, revoke some, or leave addresses out.
+- `no_available_seats` ("No available seats"): all seats that may be assigned, by `seats`,
+  `seats_next` and `seats_limit`, are pending or claimed; in `assign_seats` and `import_seats`,
+  fewer are free than there are customers, and the hint has the places of those that get none. Buy
+  more, revoke some, or leave customers out.
 - `seat_already_assigned` ("Seat already assigned to this customer"): the customer has a seat of
-  this subscription or order; in `assign_seats` also if an address is repeated, and the hint has the
-  places of all such addresses. If the seat is claimed, there is nothing to do. If the invitation
-  was lost or has expired, which the hint says, call `resend_invitation`.
+  this subscription or order; in `assign_seats` and `import_seats` also if a customer is repeated,
+  and the hint has the places of all such customers. If the seat is claimed, there is nothing to do.
+  If the invitation was lost or has expired, which the hint says, call `resend_invitation`.
 - `subscription_not_active` ("Subscription not active"): its status is none of `trialing`, `active`
   and `past_due`. Renew the subscription.
 - `order_not_paid` ("Order not paid"): its status is neither `paid` nor `partially_refunded`. Have
@@ -213,9 +229,9 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 ### PT403: "Seat-based pricing not enabled for organization"
 
 - `seat_based_pricing_not_enabled`: set the organization's `seat_based_pricing_enabled` to true.
-  `claim_seat`, `claim_info`, `assign_seat`, `assign_seats`, `resend_invitation`, `revoke_seat`,
-  `list_seats`, `get_seat` and `open_session` raise it. `revoke_seats` and `erase_customer` do not,
-  and ending a purchase always works.
+  `claim_seat`, `claim_info`, `assign_seat`, `assign_seats`, `import_seats`, `resend_invitation`,
+  `revoke_seat`, `list_seats`, `get_seat` and `open_session` raise it. `revoke_seats`, `set_seats`,
+  `has_seat` and `erase_customer` do not, and ending a purchase always works.
 
 ### PT404
 
@@ -235,6 +251,11 @@ DETAIL is a JSON array of all faults: `[{"loc": ["body", "invitation_token"], "m
 - a malformed e-mail address: it has at most 320 characters, one `@` with something on both sides,
   no space, no control or invisible character, and none of `<>()[]\,;:"`;
 - metadata that is not an object, has more than 10 keys, or is larger than 1 KB;
+- arrays of `import_seats` that differ in length, a member with neither address nor external id, an
+  empty external id, a `claimed_at` that is in the future or infinite, or a customer who has the
+  address and another external id;
+- `seats` of `set_seats` that is null or negative, or another `surplus` than `'refuse'` and
+  `'revoke'`;
 - a null or negative `older_than`.
 
 ### PostgreSQL's own errors
@@ -244,10 +265,10 @@ Failures that are not the caller's mistake keep PostgreSQL's SQLSTATE:
 - **25006**: a function that writes was called in a read-only transaction.
 - **40001, 40P01, 55P03, 57014**: serialization failure, deadlock, lock timeout, cancel. In
   REPEATABLE READ and SERIALIZABLE the loser of a race gets 40001. Try the transaction again.
-- **23514**: `seats` was lowered below the number of assigned seats (the message says how many), or
-  a customer's `email` is malformed, or another CHECK failed.
-- **23505**: a second customer of the organization with the same `email` or `external_id`, or
-  another duplicate key.
+- **23514**: `seats` or `seats_next` was set below the number of assigned seats (the message says
+  how many), or a customer's `email` is malformed, or another CHECK failed.
+- **23505**: a second customer of the organization with the same `email`, or a second customer,
+  product, subscription or order of it with the same `external_id`, or another duplicate key.
 - **23503**: a product or customer of another organization, or the deletion of a customer who holds
   a seat.
 - **42501**: the role may not call the function.
@@ -312,7 +333,8 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 - **backend** is the application. It writes the application's tables and calls all operations, for
   every organization: the application decides who may do what.
 - **customer** reads its own seats in `my_seats`: the pending and claimed seats of the customer that
-  `sub` in `request.jwt.claims` names, as PostgREST sets it. Give this role only to PostgREST's
+  `sub` in `request.jwt.claims` names, as PostgREST sets it. `has_seat(product_id)` asks about the
+  same customer. Give this role only to PostgREST's
   authenticator, since whoever can send SQL can set `request.jwt.claims`.
 - **pg_monitor** is PostgreSQL's own role for monitoring. CREATE EXTENSION grants it numbers and ids
   of all organizations, and nothing about a customer.
@@ -322,8 +344,10 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | schema `seats` | use | use | use | use |
 | schema `seats_http` | use | use | use | |
 | functions `claim_seat`, `claim_info` | call | call | | |
-| functions `assign_seat`, `assign_seats`, `resend_invitation` | | call | | |
-| functions `revoke_seat`, `revoke_seats`, `list_seats`, `get_seat` | | call | | |
+| functions `assign_seat`, `assign_seats`, `import_seats`, `resend_invitation` | | call | | |
+| functions `revoke_seat`, `revoke_seats`, `set_seats`, `list_seats`, `get_seat` | | call | | |
+| function `has_seat(product_id, customer_id)` | | call | | |
+| function `has_seat(product_id)` | | call | call | |
 | functions `open_session`, `erase_customer` | | call | | |
 | functions `release_expired_seats`, `purge_expired_sessions`, `purge_events` | | call | | |
 | functions `token_route`, `organization_route` | | call | | |

@@ -325,7 +325,7 @@ BEGIN
 			ELSE 'RETURN answer.result;'
 		END,
 		-- Values travel as text.
-		CASE WHEN 'interval' = ANY (string_to_array(parameters[1], ' ')) THEN 'SET IntervalStyle = postgres' END);
+		CASE WHEN array_to_string(parameters, ' ') ~ ' (interval|timestamptz)' THEN 'SET IntervalStyle = postgres SET DateStyle = ISO' END);
 	EXECUTE format('COMMENT ON FUNCTION %s IS %L', regexp_replace(signature, ' DEFAULT [^,)]*', '', 'g'), comment);
 END
 $define$;
@@ -350,6 +350,11 @@ CALL seats_front.define('assign_seats',
 	'{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL,emails text[] DEFAULT NULL,metadata jsonb DEFAULT NULL}',
 	'SETOF seats.seat_invitation', 'VOLATILE',
 	'Gives a free seat to each of some e-mail addresses, all or none, and returns the invitation tokens in their order, once; raises PT400, PT403, PT404, PT422');
+CALL seats_front.define('import_seats',
+	'{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL,emails text[] DEFAULT NULL,'
+	'external_customer_ids text[] DEFAULT NULL,claimed_at timestamptz[] DEFAULT NULL}',
+	'integer', 'VOLATILE',
+	'Gives claimed seats of a subscription or order to those who were members before, all or none, and returns how many; raises PT400, PT403, PT404, PT422');
 CALL seats_front.define('resend_invitation', '{seat_id uuid}', 'seats.seat_invitation', 'VOLATILE',
 	'Gives a pending seat a new invitation token, which is returned once, and a new expiry; raises PT400, PT403, PT404, PT422');
 CALL seats_front.define('revoke_seat', '{seat_id uuid}', 'seats.customer_seat', 'VOLATILE',
@@ -357,6 +362,10 @@ CALL seats_front.define('revoke_seat', '{seat_id uuid}', 'seats.customer_seat', 
 CALL seats_front.define('revoke_seats', '{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL}',
 	'integer', 'VOLATILE',
 	'Ends all seats of a subscription or order and their sessions, and returns how many; raises PT404, PT422');
+CALL seats_front.define('set_seats',
+	$${subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL,seats integer DEFAULT NULL,surplus text DEFAULT 'refuse'}$$,
+	'integer', 'VOLATILE',
+	'Sets the number of seats of a subscription or order, and returns how many seats were revoked; raises PT404, PT422');
 CALL seats_front.define('list_seats', '{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL}',
 	'seats.seats_list', 'STABLE',
 	'Lists the seats of a subscription or order, revoked ones too; raises PT403, PT404, PT422');
@@ -382,7 +391,7 @@ CALL seats_front.define('purge_events', '{older_than interval}', 'integer', 'VOL
 	'Calls it on all shards; returns how many events it deleted; raises PT422', route => 'ALL');
 
 
--- What customers see: my_seats, and the check of their sessions ----------------------------------------------
+-- What customers see: my_seats, has_seat, and the check of their sessions ------------------------------------
 
 CALL seats_front.define('my_seats', '{}', 'SETOF seats.customer_seat', 'STABLE', 'The seats of the customer that the JWT names',
 	route => 'seats_front.claims_route()', schema => 'seats_front');
@@ -390,6 +399,32 @@ CREATE VIEW seats.my_seats WITH (security_invoker = true, security_barrier = tru
 SELECT * FROM seats_front.my_seats() WHERE seats_front.claims_route() IS NOT NULL;
 COMMENT ON VIEW seats.my_seats IS
 'The pending and claimed seats of the customer that request.jwt.claims names as sub, of the organization that it names as org';
+
+-- Nobody holds a seat of no organization.
+CALL seats_front.define('has_seat', '{product_id uuid}', 'boolean', 'STABLE', 'Asks the shard of the customer that the JWT names',
+	route => 'seats_front.claims_route()', schema => 'seats_front');
+CREATE FUNCTION seats.has_seat(product_id uuid)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN CASE WHEN seats_front.claims_route() IS NULL THEN false ELSE seats_front.has_seat(product_id) END;
+END
+$$;
+COMMENT ON FUNCTION seats.has_seat(uuid) IS
+'Whether the customer that request.jwt.claims names as sub, of the organization that it names as org, holds a claimed seat of a product that can be used';
+CALL seats_front.define('has_seat', '{product_id uuid,customer_id uuid}', 'boolean', 'STABLE', 'Asks the shard of the organization',
+	schema => 'seats_front');
+CREATE FUNCTION seats.has_seat(organization_id uuid, product_id uuid, customer_id uuid)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN CASE WHEN organization_id IS NULL THEN false ELSE seats_front.has_seat(organization_id, product_id, customer_id) END;
+END
+$$;
+COMMENT ON FUNCTION seats.has_seat(uuid, uuid, uuid) IS
+'Whether a customer holds a claimed seat of a product that can be used';
 
 CALL seats_front.define('check_session', '{}', 'boolean', 'STABLE', 'Asks the shard of the session that the JWT is for',
 	route => 'seats_front.claims_route()', schema => 'seats_front');
@@ -508,7 +543,7 @@ BEGIN
 	FOR grantee, functions IN VALUES
 		(anonymous, '{claim_seat,claim_info,http_claim_seat,http_get_claim_info}'::text[]),
 		(backend, NULL),
-		(customer, '{authenticate,end_session,my_seats,portal_list_seats,portal_assign_seat,portal_revoke_seat,portal_resend_invitation,'
+		(customer, '{authenticate,end_session,my_seats,has_seat,portal_list_seats,portal_assign_seat,portal_revoke_seat,portal_resend_invitation,'
 			'http_portal_list_seats,http_portal_assign_seat,http_portal_revoke_seat,http_portal_resend_invitation}')
 	LOOP
 		CONTINUE WHEN grantee IS NULL;
@@ -519,7 +554,8 @@ BEGIN
 			SELECT p.oid
 			FROM pg_proc AS p, LATERAL (SELECT CASE pronamespace WHEN 'seats_http'::regnamespace THEN 'http_' ELSE '' END || proname) AS n (name)
 			WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace, 'seats_front'::regnamespace)
-				AND (name = ANY (functions)
+				-- Customers ask about themselves alone.
+				AND (name = ANY (functions) AND array_position(proargnames, 'customer_id') IS NULL
 					OR name IN ('check_session', 'token_route', 'organization_route', 'route', 'http_route', 'claims_route', 'body',
 						'request', 'fail', 'fail_to_call', 'wait', 'set_response')
 					OR functions IS NULL AND name NOT IN ('grant_access', 'move'))

@@ -201,7 +201,7 @@ sub run_as
 	return $output if $status == 0;
 	my ($error) = $errors =~ /ERROR:  (.*)/s;
 	die "psql: $errors\n" if !defined $error;
-	$error =~ s/\nLOCATION:.*//s;
+	$error =~ s/\n(?:SCHEMA NAME|LOCATION):.*//s;
 	return join "\n", grep { $_ ne '' } $output, $error;
 }
 

@@ -18,8 +18,8 @@ spread(1000, 3);
 
 # What the contract names, and what PostgREST needs beside it.
 my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat end_session erase_customer
-  get_claim_info get_seat grant_access list_seats open_session organization_route purge_events purge_expired_sessions release_expired_seats
-  resend_invitation revoke_seat revoke_seats token_route);
+  get_claim_info get_seat grant_access has_seat import_seats list_seats open_session organization_route purge_events purge_expired_sessions
+  release_expired_seats resend_invitation revoke_seat revoke_seats set_seats token_route);
 my $functions = q{
 	SELECT p.oid::regproc::text,
 		regexp_replace(pg_get_function_arguments(oid), '^organization_id (uuid|text DEFAULT NULL::text),? ?', ''),
@@ -309,6 +309,11 @@ same('assign_seat of nothing', q{SELECT seats.assign_seat(<org,>NULL)});
 same('assign_seat with all that can be wrong',
 	q{SELECT seats.assign_seat(<org,>email => 'malformed', external_customer_id => 'x', metadata => '[]')});
 same('assign_seats of nulls', q{SELECT seats.assign_seats(<org,>NULL, NULL, NULL)});
+same('set_seats of nothing', q{SELECT seats.set_seats(<org,>surplus => 'keep')});
+same('set_seats of less than none', q{SELECT seats.set_seats(<org,>'<org>', seats => -1)});
+same('import_seats of nothing', q{SELECT seats.import_seats(<org,>NULL)});
+same('import_seats with all that can be wrong', q{SELECT seats.import_seats(<org,>'<org>', NULL, '{a,NULL,b@example.com}',
+	ARRAY['', NULL, 'x'], '{infinity,NULL,NULL}')});
 same('assign_seats to malformed addresses',
 	q{SELECT seats.assign_seats(<org,>'<org>', NULL, '{a,b@example.com,c}')});
 same('negative intervals', q{SELECT seats.purge_events('-1 day')});
@@ -367,6 +372,37 @@ same('assign_seat to one who is erased',
 same('erase_customer', q{SELECT seats.erase_customer(<org,>md5('<org>')::uuid)});
 same('customer_not_found to erase', q{SELECT seats.erase_customer(<org,>md5('<org>')::uuid)});
 
+# Members of before, and the number of seats.
+my $import = q{SELECT seats.import_seats(<org=>order_id => '<org>', %s)};
+is(
+	same(
+		'import_seats, with a time as people write it',
+		"SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kolkata'; " . sprintf $import,
+		q{emails => ARRAY[NULL, 'kim@example.com'], external_customer_ids => ARRAY['lee', 'kim'],
+			claimed_at => ARRAY['02/03/2020 04:05', NULL::timestamptz]}
+	),
+	'2',
+	'two are imported'
+);
+same('import_seats of none',         sprintf $import, q{emails => '{}'});
+same('import_seats of a member who is repeated', sprintf $import, q{external_customer_ids => '{lee,max,max}'});
+same('import_seats of too many',     sprintf $import,
+	q{emails => (SELECT array_agg(n || '@example.com') FROM generate_series(1, 9) AS n)});
+same('set_seats below what is assigned', q{SELECT seats.set_seats(<org=>order_id => '<org>', seats => 4)});
+is(same('set_seats, revoking some', q{SELECT seats.set_seats(<org=>order_id => '<org>', seats => 4, surplus => 'revoke')}),
+	'1', 'one is revoked');
+is(same('set_seats', q{SELECT seats.set_seats(<org,>NULL, '<org>', 10)}), '0', 'none is revoked');
+both(q{UPDATE seats.subscriptions SET seats_next = 3, external_id = 'sub' WHERE id = '<org>'});
+same('set_seats of a subscription with a planned number', q{SELECT seats.set_seats(<org,>'<org>', seats => 3)});
+both(q{UPDATE seats.subscriptions SET seats_limit = 4 WHERE id = '<org>'});
+is(same('import_seats up to the limit', q{SELECT seats.import_seats(<org,>'<org>', emails => '{nan@example.com}')}),
+	'1', 'the number of seats grows');
+both(q{UPDATE seats.subscriptions SET seats_limit = NULL WHERE id = '<org>'});
+is(same("has_seat of $_->[0]", "SELECT seats.has_seat(<org,>$_->[1])"), $_->[2], "$_->[0]: $_->[2]")
+  foreach [ 'the payer', "'<org>', '<org>'", 't' ], [ 'nobody', "'<org>', '<ann>'", 'f' ],
+  [ 'no product', "'<ann>', '<org>'", 'f' ], [ 'null', "'<org>', NULL", 'f' ],
+  [ 'a null product', "NULL, '<org>'", 'f' ];
+
 foreach my $type ('jsonb', 'bytea')
 {
 	same(
@@ -393,11 +429,13 @@ same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_")
   "seats.assign_seats(<org,>NULL, NULL, NULL)",
   "seats.resend_invitation(<org,>NULL)", "seats.revoke_seat(<org,>NULL)", "seats.revoke_seats(<org,>NULL)",
   "seats.open_session(<org,>NULL)", "seats.erase_customer(<org,>NULL)",
+  "seats.import_seats(<org,>NULL)", "seats.set_seats(<org,>NULL)",
   "seats.end_session(NULL)",
   "seats.release_expired_seats()", "seats.purge_expired_sessions()", "seats.purge_events('0')",
   "seats_http.claim_seat('{}'::jsonb)";
 same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_; COMMIT")
   foreach "to_json(seats.list_seats(<org=>order_id => '<org>'))", "seats.claim_info('<fay_token>')",
+  "seats.has_seat(<org,>'<org>', '<org>')",
   "seats_http.get_claim_info('<fay_token>')";
 
 # PostgREST's settings: the header with the key, and what goes into events.
@@ -444,6 +482,24 @@ like(
 	qr/^1$/m,
 	'the payer has a seat'
 );
+foreach my $product ([ q{'<org>'}, 't' ], [ q{'<ann>'}, 'f' ], [ 'NULL', 'f' ])
+{
+	my ($id, $held) = @$product;
+
+	is(same("has_seat by the JWT, of $id", "BEGIN; $claims \\g /dev/null\nSELECT seats.has_seat($id); COMMIT", role => 'customer'),
+		$held, "the payer has a seat of $id: $held");
+}
+same('has_seat without a JWT', q{SELECT seats.has_seat('<org>')}, role => 'customer');
+same('customers may not ask about others', q{SELECT seats.has_seat(<org,>'<org>', '<org>')}, role => 'customer');
+is(
+	call_front('customer', "BEGIN; SELECT set_config('request.jwt.claims', '{\"sub\": \"$proxied\"}', true) IS NULL; SELECT seats.has_seat('$proxied')"),
+	"f\nf",
+	'a JWT that names no organization has no seat'
+);
+on_front();
+is(query(q{SELECT proargnames::text FROM pg_proc WHERE oid::regproc::text = 'seats.has_seat' AND has_function_privilege('customer', oid, 'EXECUTE')}),
+	'{product_id}', 'and the front itself lets customers ask about themselves alone');
+is(call_front('backend', "SELECT seats.has_seat(NULL, '$proxied', '$proxied')"), 'f', 'nor has anybody of no organization');
 # The customer who pays, by the same claims.
 foreach my $type ('jsonb', 'bytea')
 {
@@ -564,14 +620,14 @@ is(
 
 # What they left, without what is random, as ids are, by which seats of a purchase are suspended and revoked.
 my $rows = q{
-	SELECT status, customer_email, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
+	SELECT status, customer_email, CASE WHEN claimed_at < created_at THEN claimed_at END, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
 		FROM seats.customer_seats AS s WHERE organization_id = '<org>' ORDER BY created_at, customer_email;
 	SELECT type, replace(metadata::text, '<org>', 'its own'), (seat).status, (seat).customer_email, (seat).seat_metadata
 		FROM seats.events WHERE organization_id = '<org>' ORDER BY occurred_at, 1, 2, 3, 4;
 	SELECT count(*) FROM seats.customer_sessions WHERE organization_id = '<org>';
-	SELECT email, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
-	SELECT assigned_seats FROM seats.subscriptions WHERE id = '<org>';
-	SELECT assigned_seats FROM seats.orders WHERE id = '<org>'};
+	SELECT email, external_id, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
+	SELECT assigned_seats, seats, seats_next, seats_limit, external_id FROM seats.subscriptions WHERE id = '<org>';
+	SELECT assigned_seats, seats FROM seats.orders WHERE id = '<org>'};
 on_shard(1);
 is(query($rows =~ s/<org>/$proxied/gr), query($rows =~ s/<org>/$direct/gr), 'and the same rows are left');
 

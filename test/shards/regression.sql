@@ -32,9 +32,11 @@ $do$;
 CREATE SCHEMA front;
 ALTER FUNCTION seats.assign_seat SET SCHEMA front;
 ALTER FUNCTION seats.assign_seats SET SCHEMA front;
+ALTER FUNCTION seats.import_seats SET SCHEMA front;
 ALTER FUNCTION seats.resend_invitation SET SCHEMA front;
 ALTER FUNCTION seats.revoke_seat SET SCHEMA front;
 ALTER FUNCTION seats.revoke_seats SET SCHEMA front;
+ALTER FUNCTION seats.set_seats SET SCHEMA front;
 ALTER FUNCTION seats.list_seats SET SCHEMA front;
 ALTER FUNCTION seats.get_seat SET SCHEMA front;
 ALTER FUNCTION seats.open_session SET SCHEMA front;
@@ -68,6 +70,13 @@ BEGIN
 	RETURN QUERY SELECT * FROM front.assign_seats(front.of_purchase($1, $2), $1, $2, $3, $4);
 END
 $$;
+CREATE FUNCTION seats.import_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, emails text[] DEFAULT NULL,
+	external_customer_ids text[] DEFAULT NULL, claimed_at timestamptz[] DEFAULT NULL)
+RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.import_seats(front.of_purchase($1, $2), $1, $2, $3, $4, $5);
+END
+$$;
 CREATE FUNCTION seats.resend_invitation(seat_id uuid)
 RETURNS seats.seat_invitation LANGUAGE plpgsql AS $$
 BEGIN
@@ -86,6 +95,13 @@ BEGIN
 	RETURN front.revoke_seats(front.of_purchase($1, $2), $1, $2);
 END
 $$;
+CREATE FUNCTION seats.set_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, seats integer DEFAULT NULL,
+	surplus text DEFAULT 'refuse')
+RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.set_seats(front.of_purchase($1, $2), $1, $2, $3, $4);
+END
+$$;
 CREATE FUNCTION seats.list_seats(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
 RETURNS seats.seats_list LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -96,6 +112,12 @@ CREATE FUNCTION seats.get_seat(seat_id uuid)
 RETURNS seats.customer_seat LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN front.get_seat(front.of_seat($1), $1);
+END
+$$;
+CREATE FUNCTION seats.has_seat(product_id uuid, customer_id uuid)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN seats.has_seat(front.of_customer($2), $1, $2);
 END
 $$;
 CREATE FUNCTION seats.open_session(seat_id uuid)

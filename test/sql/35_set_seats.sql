@@ -72,7 +72,7 @@ COMMIT;
 -- A decrease is planned: no more than that are assigned, neither one by one nor many, and it always goes through.
 SELECT test.set_seats(3);
 UPDATE seats.subscriptions SET seats_next = 2 WHERE id = test.id(353);
-TABLE test.held;
+SELECT assigned_seats FROM seats.subscriptions WHERE id = test.id(353);
 SELECT available_seats, total_seats FROM seats.list_seats(test.id(353));
 SELECT purchased, pending, free FROM seats.usage WHERE subscription_id = test.id(353);
 SELECT (seat).status FROM seats.assign_seat(test.id(353), email => 'second@example.com');

@@ -33,7 +33,7 @@ sub documented
 		$what =~ s/^columns of `customer_seats`:/columns/;
 		my ($kind) = $what =~ /^(schema|function|column|table|view|sequence)s? `/
 		  or die "not understood: $row";
-		foreach my $name ($what =~ /`([\w.]+)`/g)
+		foreach my $name ($what =~ /`([\w.]+(?:\([\w, ]+\))?)`/g)
 		{
 			die "twice: $kind $name" if exists $said{"$kind $name"};
 			$said{"$kind $name"} = { map { $roles[$_] => $cells[$_] } 0 .. 3 };
@@ -74,9 +74,10 @@ sub granted
 		"SELECT 'schema', nspname, "
 		  . $held->('has_schema_privilege', 'oid', 'USAGE', 'CREATE')
 		  . " FROM pg_namespace WHERE nspname IN ('seats', 'seats_http')",
-		# Those of seats_http are overloaded, and what is said of one is said of both.
+		# Those of seats_http are overloaded, and what is said of one is said of both.  has_seat() asks about oneself
+		# or about others.
 		"SELECT DISTINCT 'function', concat(CASE pronamespace WHEN 'seats_http'::regnamespace"
-		  . " THEN 'seats_http.' END, proname), "
+		  . " THEN 'seats_http.' END, proname, CASE proname WHEN 'has_seat' THEN '(' || array_to_string(proargnames, ', ') || ')' END), "
 		  . $held->('has_function_privilege', 'oid', 'EXECUTE')
 		  . " FROM pg_proc JOIN ($members) AS m ON oid = objid AND classid = 'pg_proc'::regclass",
 		"SELECT CASE relkind WHEN 'v' THEN 'view' ELSE 'table' END, relname, "

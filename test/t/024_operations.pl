@@ -1,4 +1,4 @@
-# The SQL of docs/operations.md runs, and finds what it is for.
+# The SQL of docs/operations.md runs, and finds what it is for; that of docs/number-of-seats.md does what the page says.
 use strict;
 use warnings;
 
@@ -8,8 +8,14 @@ use PostgreSQL::Test::Utils;
 use SeatsTest;
 use Test::More;
 
-my $documentation = slurp_file("$FindBin::RealBin/../../docs/operations.md");
-my @statements = $documentation =~ /^ *```sql\n(.*?)^ *```/msg;
+# Returns the SQL on a page.
+sub statements_of
+{
+	my ($page) = @_;
+
+	return slurp_file("$FindBin::RealBin/../../docs/$page.md") =~ /^ *```sql\n(.*?)^ *```/msg;
+}
+my @statements = statements_of('operations');
 
 start_node('operations');
 create_shop(10);
@@ -51,5 +57,34 @@ query(q{SET session_replication_role = replica;
 	INSERT INTO seats.customer_sessions SELECT '\x00', id, customer_id, organization_id, now(), now()
 	FROM seats.customer_seats WHERE status = 'pending'});
 is(scalar(() = query($rules) =~ /^count of subscription|^session of a seat/mg), 2, 'broken rules are found');
+
+# The number of seats, with the tour's records.
+my ($create) = statements_of('tour');
+my ($more, $revoke, $plan, $apply, $limit, $tell, $import, @rest) = statements_of('number-of-seats');
+my ($bought) = $more =~ /'(\S+)'/;
+
+# Returns how many seats were bought, are planned and are assigned.
+sub numbers
+{
+	return query("SELECT seats, seats_next, assigned_seats FROM seats.subscriptions WHERE id = '$bought'");
+}
+is(scalar @rest, 0, 'no statement was added to docs/number-of-seats.md that is not here');
+query($create);
+query($more);
+query("SELECT seats.assign_seat('$bought', email => 'ada\@globex.example', immediate_claim => true);
+	SELECT seats.assign_seat('$bought', email => n || '\@globex.example') FROM unnest(ARRAY['alan', 'edsger', 'grace']) AS n");
+is(numbers(), '20||4', 'more seats');
+is(query($revoke), '1', 'fewer seats: one is revoked');
+is(outcome($plan), '23514 cannot plan to reduce the number of seats to 2, because 3 are assigned', 'two cannot be planned');
+query("SELECT seats.revoke_seat(id) FROM seats.customer_seats WHERE customer_email LIKE 'alan%'");
+query($plan);
+is(numbers(), '3|2|2', 'nor are they given before the next period');
+query($apply) foreach 1, 2;
+is(numbers(), '2||2', 'which may begin twice');
+query($limit);
+query("SELECT seats.assign_seat('$bought', email => 'alan\@globex.example')");
+is(query($tell), "$bought||3", 'the payment provider is told that another was needed');
+is(query($import), '2', 'two are imported');
+is(query($tell), "$bought||5", 'of which it is told, too');
 
 done_testing();

@@ -498,6 +498,7 @@ seats_token_route(PG_FUNCTION_ARGS)
 	counters_prepare();
 	if (!token_parse(characters, length, TOKEN_INVITATION, &route) &&
 		!token_parse(characters, length, TOKEN_SESSION, &route) &&
+		!token_parse(characters, length, TOKEN_JOIN_LINK, &route) &&
 		!jwt_route(characters, length, &route))
 		token_refuse(INVITATION_INVALID, token);
 	PG_RETURN_INT32((int32) route);

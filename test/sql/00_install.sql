@@ -219,6 +219,7 @@ LANGUAGE sql AS $$
 		SELECT o::text FROM seats.orders o UNION ALL
 		SELECT s::text FROM seats.customer_seats s UNION ALL
 		SELECT s::text FROM seats.customer_sessions s UNION ALL
+		SELECT l::text FROM seats.join_links l UNION ALL
 		SELECT e::text FROM seats.events e
 	) AS rows (row)
 $$;

@@ -1,4 +1,4 @@
-# Two hundred sessions at once want the last seats, at each isolation level.  pgbench begins a
+# Two hundred sessions at once want the last seats, by an assign or a join, at each isolation level.  pgbench begins a
 # transaction again that ends with a serialization failure.
 use strict;
 use warnings;
@@ -77,6 +77,26 @@ foreach my $level ('read committed', 'repeatable read', 'serializable')
 			SELECT sum((metadata ->> 'seats')::integer), count(metadata ->> 'seats'), count(*)
 			FROM seats.events WHERE metadata ->> 'subscription_id' = '$subscription'}),
 		sum_of(4 .. 43) . '|40|43', "$name: the events tell each number once");
+}
+
+foreach my $level ('read committed', 'repeatable read', 'serializable')
+{
+	# A link that may be used more often than there are seats; every fifth joins by another one, and meets an assign.
+	my $subscription = make_subscription(40, 100);
+	my $name = "join, $level";
+	my ($one, $two) = map {
+		query("SELECT join_token FROM seats.create_join_link('$subscription', max_uses => $_)")
+	} 50, 200;
+	my $outcome = crowd($name, $level, qq{
+		SELECT CASE WHEN :client_id % 5 = 0 THEN seats.join_seat('$two', ':client_id' || '\@example.com')
+			ELSE seats.join_seat('$one', ':client_id' || '\@example.com') END}
+		  =~ s/\s+/ /gr);
+
+	is($outcome, "done|40\nno_available_seats|160", "$name: as many as there are seats get one");
+	is( query(qq{
+			SELECT s.seats, s.assigned_seats, (SELECT sum(uses) FROM seats.join_links AS l WHERE l.subscription_id = s.id)
+			FROM seats.subscriptions AS s WHERE id = '$subscription'}),
+		'40|40|40', "$name: the numbers are right");
 }
 
 sub sum_of

@@ -127,10 +127,14 @@ typedef struct Joining
 /* The seat of a purchase that a customer with an address holds. */
 #define FIND_HELD(purchase) \
 	{ \
-		.sql = "SELECT s.id, s.status = 'pending' AND s.invitation_token_expires_at <= $4 " \
-			   "FROM seats.customers AS c JOIN seats.customer_seats AS s " \
-			   "ON s.customer_id = c.id AND s." purchase " = $1 " \
-			   "WHERE c.organization_id = $2 AND " LOWER("c.email") " = " LOWER("$3"), \
+		.sql = "SELECT s.id, s.expired " \
+			   "FROM (SELECT c.id FROM seats.customers AS c WHERE c.organization_id = $2 " \
+			   "AND " LOWER("c.email") " = " LOWER( \
+				   "$3") " OFFSET 0) AS c " \
+						 "CROSS JOIN LATERAL (SELECT s.id, s.status = 'pending' " \
+						 "AND s.invitation_token_expires_at <= $4 AS expired " \
+						 "FROM seats.customer_seats AS s " \
+						 "WHERE s." purchase " = $1 AND s.customer_id = c.id OFFSET 0) AS s", \
 		.nargs = 4, .argtypes = { \
 			UUIDOID, \
 			UUIDOID, \

@@ -31,6 +31,9 @@ query(qq{
 	INSERT INTO known SELECT 'session', customer_session_token FROM seats.claim_seat(known('claimed'), 'key');
 	INSERT INTO known SELECT 'seat of ' || customer_email, id FROM seats.customer_seats;
 	INSERT INTO known SELECT 'customer', id FROM seats.customers WHERE email = 'known\@x';
+	INSERT INTO known SELECT 'link', join_token FROM seats.create_join_link('$id');
+	INSERT INTO known SELECT 'id of link', id FROM seats.join_links;
+	SELECT seats.create_join_link('$id') FROM generate_series(1, 3);
 	SELECT seats.assign_seat(order_id => '$order', email => 'o' || n || '\@x') FROM generate_series(1, 5) AS n;
 	SELECT seats.rotate_jwt_key();
 
@@ -108,6 +111,17 @@ my %calls = (
 	'claim_seat with a JWT' => [ q{SELECT set_config('seats.session_token_format', 'jwt', true), seats.claim_seat(known('pending'))}, 30 ],
 	'release_expired_seats' => [ q{SELECT seats.release_expired_seats('1 day')}, 20 ],
 	'purge_expired_sessions' => [ q{SELECT seats.purge_expired_sessions()}, 20 ],
+	'set_seats'             => [ qq{SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke')}, 60 ],
+	'set_seats of an order' => [ qq{SELECT seats.set_seats(order_id => '$order', seats => 1, surplus => 'revoke')}, 150 ],
+	'import_seats'          => [ qq{SELECT seats.import_seats('$id', NULL, '{known\@x,new1\@x,NULL,payer\@x}', '{NULL,NULL,new,new2}')}, 250 ],
+	'has_seat'              => [ qq{SELECT seats.has_seat('$id', known('customer')::uuid)}, 20 ],
+	'has_seat by statements' => [ qq{SELECT set_config('seats.direct_access', 'off', true), seats.has_seat('$id', known('customer')::uuid)}, 20 ],
+	'create_join_link'      => [ qq{SELECT seats.create_join_link('$id')}, 30 ],
+	'join_info'             => [ q{SELECT seats.join_info(known('link'))}, 20 ],
+	'join_seat'             => [ q{SELECT seats.join_seat(known('link'), 'new@x')}, 80 ],
+	'join_seat, held'       => [ q{SELECT seats.join_seat(known('link'), 'pending@x')}, 80 ],
+	'list_join_links'       => [ qq{SELECT seats.list_join_links('$id')}, 30 ],
+	'revoke_join_link'      => [ q{SELECT seats.revoke_join_link(known('id of link')::uuid)}, 20 ],
 	'seats_http.list_seats' => [ qq{SELECT seats_http.list_seats(subscription_id => '$id')}, 80 ],
 );
 foreach my $name (sort keys %calls)

@@ -66,7 +66,7 @@ COMMENT ON FUNCTION seats_stripe.external_id(stripe.customers) IS
 -- An item of a subscription has its price with the product in it. An item of a schedule's phase has the id of a price.
 CREATE FUNCTION seats_stripe.count_seats(organization uuid, items jsonb,
 	OUT products bigint, OUT product_id uuid, OUT seats integer, OUT item text, OUT other_seats integer, OUT waits_for text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
 BEGIN ATOMIC
 	SELECT count(DISTINCT i.product), (array_agg(p.id))[1], coalesce(sum(i.quantity), 0),
 		(array_agg(i.id ORDER BY i.id) FILTER (WHERE i.quantity IS NOT NULL))[1],
@@ -421,4 +421,6 @@ END
 $$;
 COMMENT ON FUNCTION seats_stripe.refused(text, text) IS 'Records why Stripe did not take a number of seats';
 
+-- The views call two functions with the rights of whoever reads them, who needs USAGE on the schema for that.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seats_stripe FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION seats_stripe.external_id, seats_stripe.count_seats TO PUBLIC;

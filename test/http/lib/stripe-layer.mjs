@@ -89,6 +89,7 @@ export const signed = async (event) => {
 
 // An event of some second. The engine takes the later of two, and of two in the same second the first that it gets.
 const start = Math.floor(Date.now() / 1000) - 10_000;
+export const timeOf = (second) => new Date((start + second) * 1000);
 export const eventOf = (second, type, object) =>
   ({ id: `evt_${second}_${object.id}`, object: 'event', type, created: start + second, data: { object } });
 

@@ -10,9 +10,9 @@ export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
   const stripe = new Stripe(STRIPE_SECRET_KEY, { protocol: protocol.slice(0, -1), host: hostname, port: port || undefined,
     timeout: timeout * 1000, maxNetworkRetries: 0, telemetry: false });
 
-  // seat_id is the subscription here. What is told is the number as it is now, which may be later than the event's.
-  return async ({ seat_id, event_id, is_followed }) => {
-    const { rows: [growth] } = is_followed ? { rows: [] } : await pool.query(outstanding, [seat_id]);
+  // seat_id is the subscription here. What is told is the number as it is now, so the jobs of later events find nothing to do.
+  return async ({ seat_id, event_id }) => {
+    const { rows: [growth] } = await pool.query(outstanding, [seat_id]);
     if (!growth) return;
     const { id, item, quantity, seats, answers } = growth;
     try {

@@ -45,7 +45,7 @@ export const attempt = async (client, target, send, [attemptsMax, first, most]) 
   // A suspended seat is no failure: it will be resumed or revoked some day.
   const isSuspended = error.detail === 'seat_suspended';
   const attempts = isSuspended ? job.attempts : job.attempts + 1;
-  const isDead = attempts >= attemptsMax;
+  const isDead = error.isFinal || attempts >= attemptsMax;
   await client.query(note, [target, seat_id, event_id, attempts, codes(error), isDead]);
   const seconds = isSuspended ? most : delay(job.attempts, first, most);
   if (!isDead) await client.query(wait, [target, seat_id, seconds]);

@@ -9,7 +9,7 @@ COMMENT ON SCHEMA seats_worker IS 'What the worker has to deliver';
 -- names and metadata when it delivers.
 CREATE TABLE seats_worker.jobs (
 	target text
-		CONSTRAINT jobs_target_check CHECK (target IN ('mail', 'webhook')),
+		CONSTRAINT jobs_target_check CHECK (target IN ('mail', 'webhook', 'quantity')),
 	seat_id uuid,
 	event_id bigint,
 	organization_id uuid NOT NULL,
@@ -24,8 +24,8 @@ CREATE TABLE seats_worker.jobs (
 );
 CREATE INDEX jobs_due_at_idx ON seats_worker.jobs (target, due_at) WHERE dead_since IS NULL;
 COMMENT ON TABLE seats_worker.jobs IS 'Events that are to be delivered; a row is deleted once it is';
-COMMENT ON COLUMN seats_worker.jobs.target IS 'mail or webhook; an event can have a job for each';
-COMMENT ON COLUMN seats_worker.jobs.seat_id IS 'The seat; its jobs for one target are delivered one after the other, by event_id';
+COMMENT ON COLUMN seats_worker.jobs.target IS 'mail, webhook or quantity; an event can have a job for each';
+COMMENT ON COLUMN seats_worker.jobs.seat_id IS 'The seat, or for a quantity the subscription; its jobs for one target are delivered one after the other, by event_id';
 COMMENT ON COLUMN seats_worker.jobs.event_id IS 'The event, which is deleted from seats.events';
 COMMENT ON COLUMN seats_worker.jobs.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats_worker.jobs.type IS 'The type of the event';
@@ -56,7 +56,7 @@ COMMENT ON VIEW seats_worker.purchases IS 'Who bought which product: subscriptio
 
 -- An event that somebody else has locked (another worker, erase_customer, purge_events) ends the call instead of being
 -- skipped: a later event of the same seat would overtake it. The next call is a moment later.
-CREATE FUNCTION seats_worker.take_events(mails boolean, webhook_types text[], at_most integer)
+CREATE FUNCTION seats_worker.take_events(mails boolean, webhook_types text[], quantities boolean, at_most integer)
 RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -69,14 +69,19 @@ BEGIN
 		RETURNING *
 	), made AS (
 		INSERT INTO seats_worker.jobs (target, seat_id, event_id, organization_id, type, occurred_at, seat)
-		SELECT job.target, t.seat_id, t.id, t.organization_id, t.type, t.occurred_at,
+		SELECT job.target, job.seat_id, t.id, t.organization_id, t.type, t.occurred_at,
 			jsonb_populate_record(coalesce(t.seat, s.seat), '{"customer_email": null, "seat_metadata": null}')
 		FROM taken AS t
 		LEFT JOIN seats_worker.seats AS s ON t.seat IS NULL AND s.id = t.seat_id  -- an event of 1.0
 		JOIN LATERAL (VALUES
-			('mail', mails AND t.metadata ->> 'invitation' = 'unsent'),
-			('webhook', t.type = ANY (webhook_types) AND (coalesce(t.seat, s.seat)).id IS NOT NULL)
-		) AS job (target, is_wanted) ON job.is_wanted
+			('mail', t.seat_id, mails AND t.metadata ->> 'invitation' = 'unsent'),
+			('webhook', t.seat_id, t.type = ANY (webhook_types) AND (coalesce(t.seat, s.seat)).id IS NOT NULL),
+			-- An assign of many seats has many events, of which the last will do.
+			('quantity', (t.metadata ->> 'subscription_id')::uuid, quantities AND t.metadata ? 'seats' AND NOT EXISTS (
+				SELECT FROM taken AS later
+				WHERE later.id > t.id AND later.metadata ? 'seats'
+					AND later.metadata ->> 'subscription_id' = t.metadata ->> 'subscription_id'))
+		) AS job (target, seat_id, is_wanted) ON job.is_wanted
 	)
 	SELECT count(*) INTO number FROM taken;
 	RETURN number;
@@ -84,7 +89,7 @@ EXCEPTION WHEN lock_not_available THEN
 	RETURN 0;
 END
 $$;
-COMMENT ON FUNCTION seats_worker.take_events(boolean, text[], integer) IS
+COMMENT ON FUNCTION seats_worker.take_events(boolean, text[], boolean, integer) IS
 'Deletes the oldest events, makes their jobs, and returns how many events there were';
 
 -- Fewer rights than a backend's: the worker can renew an invitation, and neither assign nor revoke a seat. A row lock

@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { attempt, codes } from './jobs.js';
 import { mailer } from './mail.js';
+import { teller } from './quantity.js';
 import { sender } from './webhook.js';
 
-const { SEATS_WORKER_URL, SMTP_URL, WEBHOOK_URL } = process.env;
-const isSet = SEATS_WORKER_URL && (SMTP_URL || WEBHOOK_URL);
-if (!isSet) throw new Error('set SEATS_WORKER_URL, and SMTP_URL or WEBHOOK_URL');
+const { SEATS_WORKER_URL, SMTP_URL, WEBHOOK_URL, STRIPE_SECRET_KEY } = process.env;
+const isSet = SEATS_WORKER_URL && (SMTP_URL || WEBHOOK_URL || STRIPE_SECRET_KEY);
+if (!isSet) throw new Error('set SEATS_WORKER_URL, and SMTP_URL, WEBHOOK_URL or STRIPE_SECRET_KEY');
 const number = (name, usual) => {
   const value = Number(process.env[name] || usual);
   if (!(value > 0)) throw new Error(`${name} is not a number over 0`);
@@ -22,7 +23,7 @@ const log = (entry) => console.log(JSON.stringify({ time: new Date(), ...entry }
 
 // A delivery takes two connections: one has its job locked, the other reads what it is about, and commits what must be
 // committed before. If the machine vanishes, the server unlocks the job once the transaction has been idle for long.
-const pool = new pg.Pool({ connectionString: SEATS_WORKER_URL, max: 4 * atOnce + 1,
+const pool = new pg.Pool({ connectionString: SEATS_WORKER_URL, max: 6 * atOnce + 1,
   connectionTimeoutMillis: timeout * 1000, statement_timeout: timeout * 1000, idle_in_transaction_session_timeout: timeout * 10_000 });
 pool.on('connect', (client) => client.on('error', ({ code }) => log({ lost_connection: code })));
 pool.on('error', () => {}); // logged already
@@ -45,7 +46,7 @@ const repeat = async (work) => {
 };
 const takeEvents = async () => {
   const { rows: [{ number: taken }] } = await pool.query(
-    'SELECT seats_worker.take_events($1, $2, 100) AS number', [Boolean(SMTP_URL), types]);
+    'SELECT seats_worker.take_events($1, $2, $3, 100) AS number', [Boolean(SMTP_URL), types, Boolean(STRIPE_SECRET_KEY)]);
   return taken > 0;
 };
 const deliver = async (target, send) => {
@@ -66,6 +67,7 @@ const deliver = async (target, send) => {
 const targets = [
   ...SMTP_URL ? [['mail', mailer(process.env, pool, timeout)]] : [],
   ...WEBHOOK_URL ? [['webhook', sender(process.env, pool, timeout)]] : [],
+  ...STRIPE_SECRET_KEY ? [['quantity', teller(process.env, pool, timeout)]] : [],
 ];
 const loops = targets.flatMap((target) => Array.from({ length: atOnce }, () => repeat(() => deliver(...target))));
 await Promise.all([repeat(takeEvents), ...loops]);

@@ -90,7 +90,7 @@ describe('the worker', () => {
     const run = (environment) => spawnSync(process.execPath, ['worker.js'],
       { cwd: workerExample, encoding: 'utf8', env: { PATH: process.env.PATH, SEATS_WORKER_URL: 'x', ...environment } });
     for (const [environment, message] of [
-      [{}, /set SEATS_WORKER_URL, and SMTP_URL or WEBHOOK_URL/],
+      [{}, /set SEATS_WORKER_URL, and SMTP_URL, WEBHOOK_URL or STRIPE_SECRET_KEY/],
       [{ SMTP_URL: 'smtp://localhost' }, /set MAIL_FROM and CLAIM_URL/],
       [{ WEBHOOK_URL: 'http://localhost' }, /set WEBHOOK_SECRET/],
       [{ WEBHOOK_URL: 'http://localhost', WEBHOOK_SECRET: 'x', ATTEMPTS: 'many' }, /ATTEMPTS is not a number over 0/],
@@ -509,7 +509,7 @@ describe('the worker', () => {
     test('an event that is locked is not overtaken', async () => {
       const { seat, token } = await shop.assign(await sell(1));
       await shop.query('SELECT seats.claim_seat($1)', [token]);
-      const take = async () => (await shop.query('SELECT seats_worker.take_events(true, $1, 100) AS number', [types]))[0].number;
+      const take = async () => (await shop.query('SELECT seats_worker.take_events(true, $1, false, 100) AS number', [types]))[0].number;
       await inTransaction(async (client) => {
         await client.query("SELECT FROM seats.events WHERE seat_id = $1 AND type = 'customer_seat.assigned' FOR UPDATE", [seat]);
         assert.equal(await take(), 0);

@@ -14,7 +14,7 @@ use Bench::Report  qw(report);
 use Bench::Results qw(write_results);
 use Bench::Server  qw(create_cluster start_server stop_server);
 
-my @parts = qw(rival instructions reads direct refusal speed locks many memory fillfactor churn size
+my @parts = qw(rival instructions reads members direct refusal speed locks many memory fillfactor churn size
   statements extras revoked contention);
 
 # How much is measured: in a few minutes, or with --full in an hour.

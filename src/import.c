@@ -81,7 +81,9 @@ typedef struct Search
 static NullableDatum
 element(const NullableDatum *array, int position)
 {
-	return array == NULL ? (NullableDatum){.isnull = true} : array[position];
+	static const NullableDatum null = {.isnull = true};
+
+	return array == NULL ? null : array[position];
 }
 
 /* Returns the name of the argument that tells best which member is at a position. */
@@ -389,7 +391,7 @@ explain_missing(Search *search)
 
 /* Locks the customers that were found; returns false if one is locked or has changed since. */
 static bool
-lock(Search *search)
+lock_found(Search *search)
 {
 	Selection found = select_members(search, FOUND);
 	NullableDatum arguments[] = {found.ids, found.emails, found.external_ids};
@@ -433,7 +435,7 @@ find_and_lock(void *state)
 		take(search);
 		make(search);
 	}
-	return lock(search);
+	return lock_found(search);
 }
 
 /*

@@ -172,7 +172,7 @@ find_seat(Joining *join, const Purchase *purchase, const text *email)
  * first look at the link locks nothing, so that nobody waits for a link that cannot be used.
  */
 static void
-lock(Joining *join, Allocation *allocation)
+lock_link(Joining *join, Allocation *allocation)
 {
 	if (!join_link_find(join->hash, false, &join->link))
 		raise_error(JOIN_LINK_INVALID);
@@ -198,16 +198,20 @@ made_up_address(const text *email)
 
 /* Gives a seat to the one who joins, or to a customer who is made up, and counts the use. */
 static void
-give_seat(const Joining *join, Allocation *allocation)
+give_seat(Joining *join, Allocation *allocation)
 {
 	NullableDatum email = {PointerGetDatum(join->email), false};
-	Customer customer;
+	bool made_up = join->holds;
 
-	if (join->holds)
+	if (made_up)
 		email.value = made_up_address(join->email);
-	customer = customer_by_email(&allocation->purchase.organization_id, email);
-	allocation->customers = &customer;
-	allocation_check_one(allocation);
+	allocation->customers = palloc(sizeof(Customer));
+	*allocation->customers = customer_by_email(&allocation->purchase.organization_id, email);
+	/* An UPDATE may have given the address to one who holds a seat, before it was locked. */
+	if (!made_up)
+		find_seat(join, &allocation->purchase, join->email);
+	if (!made_up && join->holds)
+		return;
 	allocate(allocation);
 	join_link_use(&join->link);
 }
@@ -228,7 +232,7 @@ join_once(void *state)
 							 .before = statements_writing()};
 
 	join->holds = false;
-	lock(join, &allocation);
+	lock_link(join, &allocation);
 	find_seat(join, &allocation.purchase, join->email);
 	if (!join->holds && !join_link_has_uses(&join->link))
 		raise_error(JOIN_LINK_EXHAUSTED);

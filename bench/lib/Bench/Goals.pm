@@ -240,6 +240,12 @@ sub other_calls_goals
 				ratio(map { figure('reads', $_, 'all', 'instructions') } $_, "${_}_select"),
 				'<=', 1.3 ]
 		} qw(claim_info authenticate),
+		[   'has_seat, instructions, of the equivalent SELECT EXISTS',
+			ratio(map { figure('members', $_, 'all', 'instructions') } qw(has_seat has_seat_select)),
+			'<=', 1 ],
+		[   'import_seats of 1,000, instructions, of plain INSERTs of the same rows',
+			ratio(map { figure('members', $_, 'all', 'instructions') } qw(import_seats import_inserts)),
+			'<=', 3 ],
 		[   'list of 10,000 over HTTP, instructions, of to_json(list_seats())',
 			ratio(
 				map { figure('reads', $_, 'all', 'instructions') } 'list_seats_http', 'list_seats_json'),

@@ -1,0 +1,1 @@
+SELECT seats.has_seat(:product, :customer)

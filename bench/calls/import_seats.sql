@@ -1,0 +1,1 @@
+SELECT seats.import_seats(:subscription, emails => :emails)

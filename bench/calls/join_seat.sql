@@ -1,0 +1,1 @@
+SELECT seats.join_seat(:token, :email)

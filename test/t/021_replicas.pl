@@ -37,6 +37,8 @@ my %reads = (
 	'claim_info of a claimed seat' => "SELECT to_json(seats.claim_info('$claimed'))",
 	list_seats             => "SELECT to_json(seats.list_seats('$id'))",
 	get_seat               => "SELECT to_json(seats.get_seat('$seat'))",
+	has_seat               =>
+	  "SELECT count(*) FILTER (WHERE seats.has_seat('$id', id)), count(*) > 1 FROM seats.customers",
 	authenticate           => "SELECT to_json(seats.authenticate('$session'))",
 	'authenticate of an unknown token' => "SELECT seats.authenticate('seats_cst_x')",
 	token_route            => "SELECT seats.token_route('$token')",
@@ -58,6 +60,8 @@ my %writes = (
 	'resend_invitation()'     => "seats.resend_invitation('$seat')",
 	'revoke_seat()'           => "seats.revoke_seat('$seat')",
 	'revoke_seats()'          => "seats.revoke_seats('$id')",
+	'set_seats()'             => "seats.set_seats('$id', seats => 1)",
+	'import_seats()'          => "seats.import_seats('$id', emails => '{new\@example.com}')",
 	'open_session()'          => "seats.open_session('$seat')",
 	'erase_customer()'        => "seats.erase_customer('$id')",
 	'end_session()'           => "seats.end_session('$session')",

@@ -49,6 +49,9 @@ sub create_calls_shop
 			VALUES ('00000000-0000-0000-0000-000000000002', '$id', '$id', '$id', 10, 'active'),
 				('00000000-0000-0000-0000-000000000003', '$id', '$id', '$id', 10, 'active'),
 				('00000000-0000-0000-0000-000000000004', '$id', '$id', '$id', 10, 'active');
+		-- Seats of this one are raised as they are needed.
+		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, seats_limit, status)
+			VALUES ('00000000-0000-0000-0000-000000000005', '$id', '$id', '$id', 0, 1000000, 'active');
 		SELECT seats.claim_seat(invitation_token) FROM seats.assign_seats(
 			'00000000-0000-0000-0000-000000000004', NULL, '{p\@x,q\@x}');
 		INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
@@ -97,6 +100,17 @@ our %calls = (
 	'assign_seats'             => "SELECT seats.assign_seats('$id', NULL, ARRAY[address()])",
 	'resend_invitation'        => 'SELECT seats.resend_invitation(moved) FROM known',
 	'revoke_seat'              => "SELECT seats.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id)",
+	'assign_seat, raised'      => "SELECT seats.assign_seat('00000000-0000-0000-0000-000000000005', email => address())",
+	'import_seats'             =>
+	  "SELECT seats.import_seats('$id', emails => ARRAY[address(), NULL], external_customer_ids => ARRAY[NULL, address()], claimed_at => '{2020-01-01,NULL}')",
+	'import_seats, raised'     => "SELECT seats.import_seats('00000000-0000-0000-0000-000000000005', emails => ARRAY[address()])",
+	'set_seats'                => "SELECT seats.set_seats('00000000-0000-0000-0000-000000000003', seats => nextval('person')::int)",
+	'set_seats, revoking'      =>
+	  "SELECT seats.assign_seat(order_id => '$id', email => address()), seats.set_seats(order_id => '$id', seats => 0, surplus => 'revoke'), seats.set_seats(order_id => '$id', seats => 1)",
+	'has_seat'                 => 
+	  "SELECT seats.has_seat('$id', (SELECT customer_id FROM seats.customer_seats WHERE status = 'claimed' LIMIT 1))",
+	'has_seat, nobody'         => "SELECT seats.has_seat('$id', '$id')",
+	'has_seat of the JWT'      => "SELECT $payer, seats.has_seat('$id')",
 	'revoke_seats'             => "SELECT seats.assign_seat(order_id => '$id', email => address()), seats.revoke_seats(order_id => '$id')",
 	'open_session'             =>
 	  "SELECT seats.open_session((seats.list_seats('00000000-0000-0000-0000-000000000002')).seats[2].id)",
@@ -148,6 +162,10 @@ our %failing = (
 	'assign_seat, malformed'   => "SELECT seats.assign_seat('$id', email => 'x', metadata => '[]')",
 	'assign_seat, assigned'    => "SELECT seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'a\@x')",
 	'assign_seats, repeated'   => "SELECT seats.assign_seats('$id', NULL, '{z\@x,z\@x}')",
+	'import_seats, repeated'   => "SELECT seats.import_seats('$id', emails => '{z\@x,z\@x}', external_customer_ids => '{z,z}')",
+	'import_seats, malformed'  => "SELECT seats.import_seats('$id', emails => '{x}', claimed_at => '{infinity}')",
+	'set_seats, too few'       => "SELECT seats.set_seats('00000000-0000-0000-0000-000000000002', seats => 0)",
+	'set_seats, malformed'     => "SELECT seats.set_seats('$id', seats => -1, surplus => 'x')",
 	'get_seat, unknown'        => "SELECT seats.get_seat('$id')",
 	'resend_invitation, claimed' => 'SELECT seats.resend_invitation((seats.list_seats(id)).seats[2].id) '
 	  . "FROM seats.subscriptions WHERE id = '00000000-0000-0000-0000-000000000002'",
@@ -163,6 +181,8 @@ our %changes = (
 	  . "ELSE 'active' END WHERE id = '00000000-0000-0000-0000-000000000003'",
 	'suspending and resuming' => "UPDATE seats.subscriptions SET status = CASE status WHEN 'active' THEN 'paused' "
 	  . "ELSE 'active' END WHERE id = '00000000-0000-0000-0000-000000000004'",
+	'planning fewer seats' => "UPDATE seats.subscriptions SET seats_next = 9 WHERE id = '00000000-0000-0000-0000-000000000004'; "
+	  . "UPDATE seats.subscriptions SET seats_next = NULL WHERE id = '00000000-0000-0000-0000-000000000004'",
 	'changing an address' => 'UPDATE seats.customers SET email = CASE email WHEN upper(email) THEN lower(email) '
 	  . "ELSE upper(email) END WHERE email IN ('p\@x', 'P\@X')",
 	'deleting seats by hand' => "SELECT seats.assign_seat(order_id => '$id', email => address()); DELETE FROM seats.customer_seats WHERE order_id = '$id'",

@@ -77,6 +77,9 @@ my %calls = (
 	revoke         => "SELECT status FROM seats.revoke_seat('$pending_seat')",
 	revoke_claimed => "SELECT status FROM seats.revoke_seat('$claimed_seat')",
 	revoke_all     => "SELECT seats.revoke_seats('$id')",
+	import => "SELECT seats.import_seats('$id', emails => '{a\@example.com,KIM\@example.com,NULL}', "
+	  . "external_customer_ids => '{a,NULL,z}')",
+	set_seats      => "SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke')",
 	cancel => "UPDATE seats.subscriptions SET status = 'canceled' RETURNING assigned_seats",
 	delete => 'DELETE FROM seats.subscriptions RETURNING seats',
 	pause  => "UPDATE seats.subscriptions SET status = 'paused' RETURNING assigned_seats",

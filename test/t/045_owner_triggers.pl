@@ -253,6 +253,13 @@ my %functions = (
 	'revoke_seat, pending'    => q{to_jsonb(r) FROM seats.revoke_seat(known('seat of three')::uuid) AS r},
 	'revoke_seats'            => qq{to_jsonb(seats.revoke_seats('$shop'))},
 	'revoke_seats of an order' => qq{to_jsonb(seats.revoke_seats(order_id => '$order'))},
+	'set_seats'               => qq{to_jsonb(seats.set_seats('$shop', seats => 20))},
+	'set_seats, revoke'       => qq{to_jsonb(seats.set_seats('$shop', seats => 1, surplus => 'revoke'))},
+	'set_seats, revoke, order' => qq{to_jsonb(seats.set_seats(order_id => '$order', seats => 0, surplus => 'revoke'))},
+	'import_seats'            => qq{to_jsonb(seats.import_seats('$shop', emails => '{new\@x,other\@x}'))},
+	'import_seats, both'      =>
+	  qq{to_jsonb(seats.import_seats('$second', emails => '{new\@x,one\@y}', external_customer_ids => '{new,other}'))},
+	'import_seats of an order' => qq{to_jsonb(seats.import_seats(order_id => '$order', emails => '{other\@x}'))},
 	'release_expired_seats'   => q{to_jsonb(seats.release_expired_seats())},
 	'open_session'            => q{to_jsonb(o) FROM seats.open_session(known('seat of claimed')::uuid) AS o},
 	'erase_customer'          => q{to_jsonb(seats.erase_customer(id)) FROM seats.customers WHERE email = 'claimed@x'},

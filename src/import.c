@@ -71,8 +71,8 @@ typedef struct Search
 	NullableDatum external_ids; /* text[] of all */
 	Customer *customers;		/* in the order of the members, unless there is nobody */
 	Finding *findings;
-	NullableDatum
-		busy; /* id of a customer whose row another transaction has locked, or null */
+	NullableDatum busy; /* id of a customer who is locked by another transaction, or null */
+	int failures;		/* attempts that failed although nothing was locked */
 } Search;
 
 /* ---- Arguments ---- */
@@ -226,6 +226,20 @@ static Statement lock_customers = {
 	.argtypes = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 };
 
+/* One customer.  If there is a conflict after all, the error says of what. */
+static Statement make_customer = {
+	.sql = "INSERT INTO seats.customers (organization_id, email, external_id) "
+		   "VALUES ($1, $2, $3)",
+	.nargs = 3,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
+};
+
+static Statement find_unlocked = {
+	.sql = "SELECT FROM seats.customers WHERE id = $1 FOR UPDATE SKIP LOCKED",
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
 static Statement wait_for_customer = {
 	.sql = "SELECT FROM seats.customers WHERE id = $1 FOR UPDATE",
 	.nargs = 1,
@@ -305,6 +319,13 @@ select_members(const Search *search, Finding finding)
 
 /* ---- Taking and making customers ---- */
 
+/* What take_all() does, and how many customers have got an external id. */
+typedef struct Taking
+{
+	const Search *search;
+	uint64 count;
+} Taking;
+
 /*
  * Gives the external ids of the members to the customers with their addresses, as far as they are
  * not locked.  Raises 09000 if a trigger of the owner prevents that, and 23505 if another
@@ -313,7 +334,8 @@ select_members(const Search *search, Finding finding)
 static void
 take_all(void *state)
 {
-	Selection taken = select_members(state, TO_TAKE);
+	Taking *taking = state;
+	Selection taken = select_members(taking->search, TO_TAKE);
 	NullableDatum arguments[] = {taken.ids, taken.emails, taken.external_ids};
 	Rows rows;
 
@@ -325,6 +347,7 @@ take_all(void *state)
 		if (!DatumGetBool(rows_required(&rows, i, 1)))
 			refuse_altered_row("customers");
 	}
+	taking->count = rows.count;
 }
 
 /* Tells whether an error says that a customer has an external id already. */
@@ -337,56 +360,94 @@ is_given(const ErrorData *error)
 
 /*
  * Does so, or nothing if another transaction has given one of the external ids to a customer: the
- * next pass finds that customer.  Raises 40001 if the transaction cannot see it.
+ * next pass finds that customer.  Returns how many have got one.  Raises 40001 if the transaction
+ * cannot see that customer.
  */
-static void
-take(Search *search)
+static uint64
+take(const Search *search)
 {
-	if (subtransaction_run(take_all, search, is_given) != NULL && IsolationUsesXactSnapshot())
+	Taking taking = {.search = search};
+
+	if (subtransaction_run(take_all, &taking, is_given) == NULL)
+		return taking.count;
+	if (IsolationUsesXactSnapshot())
 		raise_serialization_failure();
+	return 0;
 }
 
-/* Makes the customers of the members of whom there is nobody. */
-static void
+/* Makes the customers of the members of whom there is nobody; returns how many it has made. */
+static uint64
 make(const Search *search)
 {
 	Selection missing = select_members(search, NOBODY);
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(search->organization_id), false}, missing.emails, missing.external_ids};
 
-	if (missing.count > 0)
-		(void) statement_execute(&make_customers, arguments);
+	return missing.count == 0 ? 0 : statement_execute(&make_customers, arguments).count;
+}
+
+/*
+ * Makes the customer of one member; raises 23505 if another customer is in the way whom the search
+ * does not find, and 09000 if a trigger or rule of the owner prevents it.
+ */
+static void
+make_one(const Search *search, int position)
+{
+	NullableDatum arguments[] = {{UUIDPGetDatum(search->organization_id), false},
+								 element(search->members->emails, position),
+								 element(search->members->external_ids, position)};
+
+	if (statement_execute(&make_customer, arguments).count == 0)
+		customer_refuse_missing();
 }
 
 /* ---- Locking customers ---- */
 
 /*
- * How often customers are looked for, taken and made.  Members that name one customer in two ways
- * need more than one pass: the second is found once the first has made the customer.
+ * How often an attempt may fail although no customer is locked.  Other sessions may change
+ * customers at any moment, but hardly as often as this.
  */
-#define MAX_PASSES 3
+#define MAX_FAILURES 100
 
-/* Remembers that the customer at a position is locked. */
+/* Counts a failure that no lock explains; raises 09000 if there are too many. */
 static void
-set_busy(Search *search, int position)
+count_failure(Search *search)
 {
-	search->busy = (NullableDatum){UUIDPGetDatum(&search->customers[position].id), false};
+	if (++search->failures > MAX_FAILURES)
+		customer_refuse_missing();
+}
+
+/* Tells whether the customer at a position is locked; if so, remembers it. */
+static bool
+check_busy(Search *search, int position)
+{
+	NullableDatum id = {UUIDPGetDatum(&search->customers[position].id), false};
+
+	if (statement_execute(&find_unlocked, &id).count > 0)
+		return false;
+	search->busy = id;
+	return true;
 }
 
 /*
- * Remembers which customer is locked, if that is why members are still without a customer.
- * Otherwise raises 09000: a trigger or rule of the owner may be why.
+ * Goes on after passes that changed nothing: returns false if a customer is locked, and otherwise
+ * makes one, or lets the search look again.  Raises the errors of make_one().
  */
-static void
-explain_missing(Search *search)
+static bool
+go_on(Search *search)
 {
 	for (int i = 0; i < search->members->count; i++)
 	{
-		if (search->findings[i] == TO_TAKE)
-			set_busy(search, i);
-		else if (search->findings[i] == NOBODY)
-			customer_refuse_missing();
+		if (search->findings[i] == NOBODY)
+		{
+			make_one(search, i);
+			return true;
+		}
+		if (search->findings[i] == TO_TAKE && check_busy(search, i))
+			return false;
 	}
+	count_failure(search);
+	return true;
 }
 
 /* Locks the customers that were found; returns false if one is locked or has changed since. */
@@ -409,7 +470,8 @@ lock_found(Search *search)
 	{
 		if (locked[i])
 			continue;
-		set_busy(search, i);
+		if (!check_busy(search, i))
+			count_failure(search);
 		return false;
 	}
 	return true;
@@ -417,23 +479,23 @@ lock_found(Search *search)
 
 /*
  * Finds the customers of the members, makes those that do not exist, and locks all; returns false
- * if one is locked or has changed since.
+ * if one is locked or has changed since.  Members that name one customer in two ways need more than
+ * one pass: the second is found once the first has made the customer.
  */
 static bool
 find_and_lock(void *state)
 {
 	Search *search = state;
+	int idle = 0; /* passes in a row that changed nothing */
 
 	search->busy.isnull = true;
-	for (int pass = 0; !find(search); pass++)
+	while (!find(search))
 	{
-		if (pass == MAX_PASSES)
-		{
-			explain_missing(search);
+		CHECK_FOR_INTERRUPTS();
+		idle = take(search) + make(search) > 0 ? 0 : idle + 1;
+		/* After the first, another session may have made or changed a customer meanwhile. */
+		if (idle > 1 && !go_on(search))
 			return false;
-		}
-		take(search);
-		make(search);
 	}
 	return lock_found(search);
 }
@@ -446,8 +508,9 @@ wait_for_busy(void *state)
 {
 	Search *search = state;
 
-	if (!search->busy.isnull)
-		(void) statement_execute(&wait_for_customer, &search->busy);
+	if (!search->busy.isnull &&
+		statement_execute(&wait_for_customer, &search->busy).count == 0)
+		count_failure(search);
 	return false;
 }
 

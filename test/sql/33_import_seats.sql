@@ -89,6 +89,16 @@ SELECT state, message FROM test.outcome($$SELECT seats.import_seats(test.id(333)
 SELECT state, message FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL, '{new@example.com}', '{new}')$$);
 DROP TRIGGER interfere ON seats.customers;
 
+-- A longer way: each external id is known only once the one before has been given.
+INSERT INTO seats.customers (organization_id, email) SELECT test.id(330), 'way' || n || '@example.com' FROM generate_series(0, 3) AS n;
+SELECT hint FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL,
+	ARRAY(SELECT 'way' || n || '@example.com' FROM unnest('{0,1,2,3,1,2,3,2,3,3}'::integer[]) AS n), '{w1,w1,w1,w1,w2,w2,w2,w3,w3,w4}')$$);
+-- An index of the owner's, by which customers conflict who are not the same to the extension.
+CREATE UNIQUE INDEX own ON seats.customers (organization_id, lower(external_id));
+SELECT state, message FROM test.outcome($$SELECT seats.import_seats(test.id(333), external_customer_ids => '{BOTH}')$$);
+SELECT state, message FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL, '{way0@example.com}', '{BOTH}')$$);
+DROP INDEX seats.own;
+
 DROP VIEW test.imported;
 DROP FUNCTION test.interfere;
 SELECT test.clear();

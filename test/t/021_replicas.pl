@@ -62,7 +62,6 @@ my %writes = (
 	'revoke_seat()'           => "seats.revoke_seat('$seat')",
 	'revoke_seats()'          => "seats.revoke_seats('$id')",
 	'set_seats()'             => "seats.set_seats('$id', seats => 1)",
-	'import_seats()'          => "seats.import_seats('$id', emails => '{new\@example.com}')",
 	'open_session()'          => "seats.open_session('$seat')",
 	'erase_customer()'        => "seats.erase_customer('$id')",
 	'end_session()'           => "seats.end_session('$session')",

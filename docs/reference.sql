@@ -122,6 +122,17 @@ revokes as many seats as are too many. Works even if the organization may not us
 not look at whether the organization may use seats. A policy that calls `has_seat(product_id)` calls it
 for each row. `(SELECT seats.has_seat('...'))` calls it once for a statement, and `product_id IN (SELECT
 id FROM your_products WHERE seats.has_seat(id))` once for each of your products.$$),
+('create_join_link', $$Give exactly one of `subscription_id` and `order_id`. The token is returned once.
+`max_uses` null sets no limit, `email_domains` null allows all addresses. Domains are compared
+whatever the case of their ASCII letters; subdomains do not match. See [Join links](join-links.md).$$),
+('join_info', $$`can_join` is false if the link has expired or is used up, if no seat is free, or if
+the status of the purchase allows no assigning. A revoked link is `join_link_invalid`.$$),
+('join_seat', $$The event is `customer_seat.assigned`, with `"invitation": "unsent"` and `join_link_id` in
+`metadata`. An unknown address makes a customer. An address that holds a seat gets the same answer;
+no use is counted, and nothing changes, except that an expired invitation is renewed. The number of seats is never raised, whatever `seats_limit` is. See [Join
+links](join-links.md).$$),
+('list_join_links', $$In the order of `created_at` and `id`.$$),
+('revoke_join_link', $$Seats that were given by the link stay.$$),
 ('end_session', $$A malformed token returns false, too.$$),
 ('authenticate', $$Accepts opaque tokens and JWTs, whatever `seats.session_token_format` is.$$),
 ('release_expired_seats', $$See [House-keeping](house-keeping.md).$$),
@@ -147,7 +158,7 @@ CREATE FUNCTION pg_temp.functions(of regnamespace) RETURNS text LANGUAGE sql AS 
 				|| CASE WHEN proname = 'current_customer_id' THEN ''
 					ELSE coalesce('For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', 'For the owner.') END)),
 		E'\n\n' ORDER BY proname, oid)
-	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), '(NULL|''\w*'')::[a-z ]+(\[\])?', '\1', 'g') AS arguments
+	FROM pg_proc, LATERAL regexp_replace(pg_get_function_arguments(oid), '(NULL|''[\w ]*'')::[a-z ]+(\[\])?', '\1', 'g') AS arguments
 	WHERE pronamespace = of AND prorettype <> 'trigger'::regtype
 $$;
 
@@ -167,7 +178,8 @@ SELECT E'## Functions\n\n' || $$All are in the schema `seats`. Arguments with a 
 `assign_seat('...', email => '...')`. Write `SELECT * FROM seats.claim_seat(...)`, not
 `(seats.claim_seat(...)).*`, which PostgreSQL evaluates once for each column.
 
-`claim_info`, `list_seats`, `get_seat`, `has_seat` and `authenticate` are STABLE and change nothing.
+`claim_info`, `join_info`, `list_seats`, `list_join_links`, `get_seat`, `has_seat` and `authenticate`
+are STABLE and change nothing.
 Functions that write reject read-only transactions (25006) before they look at their arguments.
 "For" names the roles that get the right from [`grant_access`](#roles).$$ || E'\n\n' || pg_temp.functions('seats');
 
@@ -219,6 +231,17 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
   is `paused` or `unpaid`. The seat can be used again once it is active.
 - `seat_not_claimed` ("Seat not claimed"): `open_session` of a pending or revoked seat.
 
+### PT400, joining
+
+- `join_link_invalid` ("Invalid join link"): no such token, or the link was revoked, or its
+  subscription or order deleted. Ask whoever sent the link for a new one.
+- `join_link_expired` ("Join link expired"): the same.
+- `join_link_exhausted` ("Join link exhausted"): it was used `max_uses` times. The same.
+- `email_domain_not_allowed` ("E-mail domain not allowed"): the address is of none of the link's
+  `email_domains`. Use another address.
+- `no_available_seats`, `subscription_not_active` and `order_not_paid`, as above, for addresses that
+  hold no seat; the latter two for all.
+
 ### PT401: "Invalid or expired session token"
 
 - `session_invalid`: no such session. The token was mistyped or pasted with a space, quote or
@@ -230,13 +253,14 @@ HINT:  Sign in. This invitation has already been used to claim the seat.
 
 - `seat_based_pricing_not_enabled`: set the organization's `seat_based_pricing_enabled` to true.
   `claim_seat`, `claim_info`, `assign_seat`, `assign_seats`, `import_seats`, `resend_invitation`,
-  `revoke_seat`, `list_seats`, `get_seat` and `open_session` raise it. `revoke_seats`, `set_seats`,
+  `revoke_seat`, `list_seats`, `get_seat`, `open_session` and all functions of join links raise it.
+  `revoke_seats`, `set_seats`,
   `has_seat` and `erase_customer` do not, and ending a purchase always works.
 
 ### PT404
 
-- `subscription_not_found`, `order_not_found`, `customer_not_found`, `seat_not_found` ("Subscription
-  not found", and so on): no row has that id, or it is the id of a subscription given as an order's
+- `subscription_not_found`, `order_not_found`, `customer_not_found`, `seat_not_found`,
+  `join_link_not_found` ("Subscription not found", and so on): no row has that id, or it is the id of a subscription given as an order's
   or the reverse, or the customer belongs to another organization. Check the id.
 
 ### PT422: "Validation Error"
@@ -256,6 +280,8 @@ DETAIL is a JSON array of all faults: `[{"loc": ["body", "invitation_token"], "m
   address and another external id;
 - `seats` of `set_seats` that is null or negative, or another `surplus` than `'refuse'` and
   `'revoke'`;
+- `max_uses` below 1, an `expires_in` that is null or not positive, or `email_domains` that is an
+  empty array or has an element that is no domain;
 - a null or negative `older_than`.
 
 ### PostgreSQL's own errors
@@ -329,7 +355,8 @@ CREATE ROLE customer;
 SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', customer => 'customer');
 ```
 
-- **anonymous** claims seats. It is the role of people who have an invitation and nothing else.
+- **anonymous** claims seats and joins. It is the role of people who have an invitation or a join
+  link, and nothing else.
 - **backend** is the application. It writes the application's tables and calls all operations, for
   every organization: the application decides who may do what.
 - **customer** reads its own seats in `my_seats`: the pending and claimed seats of the customer that
@@ -344,6 +371,8 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | schema `seats` | use | use | use | use |
 | schema `seats_http` | use | use | use | |
 | functions `claim_seat`, `claim_info` | call | call | | |
+| functions `join_seat`, `join_info` | call | call | | |
+| functions `create_join_link`, `list_join_links`, `revoke_join_link` | | call | | |
 | functions `assign_seat`, `assign_seats`, `import_seats`, `resend_invitation` | | call | | |
 | functions `revoke_seat`, `revoke_seats`, `set_seats`, `list_seats`, `get_seat` | | call | | |
 | function `has_seat(product_id, customer_id)` | | call | | |
@@ -356,8 +385,13 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | functions `seats_http.claim_seat`, `seats_http.get_claim_info` | call | call | | |
 | functions `seats_http.assign_seat`, `seats_http.list_seats` | | call | | |
 | functions `seats_http.revoke_seat`, `seats_http.resend_invitation` | | call | | |
+| functions `seats_http.join_seat`, `seats_http.join_info` | call | call | | |
+| functions `seats_http.create_join_link`, `seats_http.list_join_links` | | call | | |
+| function `seats_http.revoke_join_link` | | call | | |
 | functions `seats_http.portal_list_seats`, `seats_http.portal_assign_seat` | | | call | |
 | functions `seats_http.portal_revoke_seat`, `seats_http.portal_resend_invitation` | | | call | |
+| functions `seats_http.portal_create_join_link`, `seats_http.portal_list_join_links` | | | call | |
+| function `seats_http.portal_revoke_join_link` | | | call | |
 | function `check_session` | call | call | call | |
 | function `current_customer_id` (PUBLIC's) | call | call | call | call |
 | functions `rotate_jwt_key`, `postgrest_config`, `grant_access` | | | | |
@@ -375,7 +409,7 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
 | columns of `customer_seats`: `claimed_at`, `revoked_at` | | | read its own | |
 | columns of `customer_seats`: `organization_id`, `expiry_watched`, `suspended_at` | | | | |
 | columns of `customer_seats`: `invitation_token_hash`, `claim_key_hash` | | | | |
-| tables `customer_sessions`, `events`, `jwt_keys` | | | | |
+| tables `customer_sessions`, `join_links`, `events`, `jwt_keys` | | | | |
 | sequence `events_id_seq` | | | | |
 
 A test compares this table with the rights in the catalog.

@@ -166,8 +166,8 @@ enum
 static Statement insert_link = {
 	.sql =
 		"INSERT INTO seats.join_links AS l (organization_id, subscription_id, order_id, "
-		"email_domains, max_uses, created_at, expires_at, token_hash) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING " LINK_FIELDS ", "
+		"email_domains, max_uses, uses, created_at, expires_at, token_hash) "
+		"VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8) RETURNING " LINK_FIELDS ", "
 		"l.organization_id = $1 AND l.subscription_id IS NOT DISTINCT FROM $2 "
 		"AND l.order_id IS NOT DISTINCT FROM $3 AND l.email_domains IS NOT DISTINCT FROM $4 "
 		"AND l.max_uses IS NOT DISTINCT FROM $5 AND l.expires_at = $7 "
@@ -445,8 +445,8 @@ find_purchase(const pg_uuid_t *id, const pg_uuid_t *payer, pg_uuid_t *organizati
 	if (rows.count == 0)
 		raise_error(JOIN_LINK_NOT_FOUND);
 	*organization_id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	(void) purchase_of_seat(rows_value(&rows, 0, 2), rows_value(&rows, 0, 3), &purchase);
-	if (!purchase_is_paid_by(purchase, payer))
+	if (!purchase_of_seat(rows_value(&rows, 0, 2), rows_value(&rows, 0, 3), &purchase) ||
+		!purchase_is_paid_by(purchase, payer))
 		raise_error(JOIN_LINK_NOT_FOUND);
 	return purchase;
 }

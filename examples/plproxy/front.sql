@@ -55,6 +55,25 @@ CREATE TYPE seats.customer_session AS (
 	expires_at timestamptz
 );
 CREATE TYPE seats.opened_session AS (session seats.customer_session, customer_session_token text);
+CREATE TYPE seats.join_link AS (
+	id uuid,
+	created_at timestamptz,
+	subscription_id uuid,
+	order_id uuid,
+	email_domains text[],
+	max_uses integer,
+	uses integer,
+	expires_at timestamptz,
+	revoked_at timestamptz
+);
+CREATE TYPE seats.created_join_link AS (link seats.join_link, join_token text);
+CREATE TYPE seats.join_info AS (
+	product_name text,
+	organization_name text,
+	organization_slug text,
+	email_domains text[],
+	can_join boolean
+);
 COMMENT ON TYPE seats.seat_status IS 'Life of a seat';
 COMMENT ON TYPE seats.customer_seat IS 'A seat as callers see it';
 COMMENT ON TYPE seats.customer_seat_claim_response IS 'Answer of claim_seat()';
@@ -63,6 +82,9 @@ COMMENT ON TYPE seats.seat_claim_info IS 'Answer of claim_info()';
 COMMENT ON TYPE seats.seats_list IS 'Answer of list_seats()';
 COMMENT ON TYPE seats.customer_session IS 'Answer of authenticate()';
 COMMENT ON TYPE seats.opened_session IS 'Answer of open_session()';
+COMMENT ON TYPE seats.join_link IS 'A join link as callers see it';
+COMMENT ON TYPE seats.created_join_link IS 'Answer of create_join_link()';
+COMMENT ON TYPE seats.join_info IS 'Answer of join_info()';
 
 
 -- Routes --------------------------------------------------------------------------------------------------
@@ -375,6 +397,30 @@ CALL seats_front.define('open_session', '{seat_id uuid}', 'seats.opened_session'
 	'Opens a further session for whoever holds a claimed seat; raises PT400, PT403, PT404, PT422');
 CALL seats_front.define('erase_customer', '{customer_id uuid}', 'integer', 'VOLATILE',
 	'Revokes the seats of a customer, clears the person from events and from the customer, and returns how many seats were revoked; raises PT404, PT422');
+CALL seats_front.define('create_join_link',
+	$${subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL,max_uses integer DEFAULT NULL,expires_in interval DEFAULT '7 days',email_domains text[] DEFAULT NULL}$$,
+	'seats.created_join_link', 'VOLATILE',
+	'Makes a link by which many people may ask for an invitation to a free seat of a subscription or order, and returns it and its token, once; raises PT403, PT404, PT422');
+CALL seats_front.define('join_info', '{join_token text}', 'seats.join_info', 'STABLE',
+	'Tells what a join link is for, and whether a new address would be given a seat now; raises PT400, PT403, PT422',
+	route => 'seats_front.route(join_token)');
+CALL seats_front.define('join_seat', '{join_token text,email text}', 'boolean', 'VOLATILE', 'Joins on the shard of the join link',
+	route => 'seats_front.route(join_token)', schema => 'seats_front');
+CREATE FUNCTION seats.join_seat(join_token text, email text)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM seats_front.join_seat(join_token, email);
+END
+$$;
+COMMENT ON FUNCTION seats.join_seat(text, text) IS
+'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; says the same to an address that holds a seat; raises PT400, PT403, PT422';
+CALL seats_front.define('list_join_links', '{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL}',
+	'SETOF seats.join_link', 'STABLE',
+	'Lists the join links of a subscription or order, revoked ones too; raises PT403, PT404, PT422');
+CALL seats_front.define('revoke_join_link', '{link_id uuid}', 'seats.join_link', 'VOLATILE',
+	'Ends a join link; raises PT403, PT404, PT422');
 CALL seats_front.define('authenticate', '{customer_session_token text}', 'seats.customer_session', 'STABLE',
 	'Tells who a customer session token is for; raises PT401, PT422',
 	route => 'seats_front.route(customer_session_token)');
@@ -469,6 +515,28 @@ CALL seats_front.define('resend_invitation', '{seat_id text DEFAULT NULL}', 'jso
 	'POST /v1/customer-seats/{seat_id}/resend: gives a pending seat a new invitation token, beside the seat; answers 200, 400, 403, 404, 422',
 	route => 'seats_front.http_route(organization_id)', schema => 'seats_http');
 
+CALL seats_front.define('join_info', '{join_token text DEFAULT NULL}', 'json', 'VOLATILE',
+	'GET /v1/customer-seats/join/{join_token}: tells what the join link is for; answers 200, 400, 403, 422',
+	route => 'seats_front.route(join_token)', schema => 'seats_http');
+CALL seats_front.define('join_seat', '{$1 jsonb}', 'json', 'VOLATILE',
+	'POST /v1/customer-seats/join, by its body: gives an e-mail address a pending seat and has the invitation sent; answers 200, 400, 403, 422',
+	route => $$seats_front.route($1 ->> 'join_token')$$, schema => 'seats_http');
+CALL seats_front.define('join_seat', '{$1 bytea}', 'json', 'VOLATILE',
+	'The same, with a body that is parsed here, so that what is no JSON is answered with 422',
+	route => $$seats_front.route(seats_front.body($1) ->> 'join_token')$$, schema => 'seats_http');
+CALL seats_front.define('create_join_link', '{$1 jsonb}', 'json', 'VOLATILE',
+	'POST /v1/customer-seats/join-links, by its body, with organization_id: makes a join link, and returns it with its token; answers 200, 403, 404, 422',
+	route => $$seats_front.http_route($1 ->> 'organization_id')$$, schema => 'seats_http');
+CALL seats_front.define('create_join_link', '{$1 bytea}', 'json', 'VOLATILE',
+	'The same, with a body that is parsed here, so that what is no JSON is answered with 422',
+	route => $$seats_front.http_route(seats_front.body($1) ->> 'organization_id')$$, schema => 'seats_http');
+CALL seats_front.define('list_join_links', '{subscription_id text DEFAULT NULL,order_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'GET /v1/customer-seats/join-links: lists the join links of a subscription or order; answers 200, 403, 404, 422',
+	route => 'seats_front.http_route(organization_id)', schema => 'seats_http');
+CALL seats_front.define('revoke_join_link', '{link_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'DELETE /v1/customer-seats/join-links/{link_id}: ends a join link; answers 200, 403, 404, 422',
+	route => 'seats_front.http_route(organization_id)', schema => 'seats_http');
+
 -- The customer who pays: the JWT says which organization's. Without one, any shard answers 401.
 CALL seats_front.define('portal_list_seats', '{subscription_id text DEFAULT NULL,order_id text DEFAULT NULL}', 'json', 'VOLATILE',
 	'GET /v1/customer-portal/seats: lists the seats of a subscription or order for the customer who pays for it; answers 200, 401, 403, 404, 422',
@@ -484,6 +552,19 @@ CALL seats_front.define('portal_revoke_seat', '{seat_id text DEFAULT NULL}', 'js
 	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
 CALL seats_front.define('portal_resend_invitation', '{seat_id text DEFAULT NULL}', 'json', 'VOLATILE',
 	'POST /v1/customer-portal/seats/{seat_id}/resend: has a new invitation sent for the customer who pays; answers 200, 400, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+
+CALL seats_front.define('portal_create_join_link', '{$1 jsonb}', 'json', 'VOLATILE',
+	'POST /v1/customer-portal/seats/join-links, by its body: makes a join link for the customer who pays; answers 200, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_create_join_link', '{$1 bytea}', 'json', 'VOLATILE',
+	'The same, for an unparsed body: malformed JSON is answered with 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_list_join_links', '{subscription_id text DEFAULT NULL,order_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'GET /v1/customer-portal/seats/join-links: lists the join links of a subscription or order for the customer who pays for it; answers 200, 401, 403, 404, 422',
+	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
+CALL seats_front.define('portal_revoke_join_link', '{link_id text DEFAULT NULL}', 'json', 'VOLATILE',
+	'DELETE /v1/customer-portal/seats/join-links/{link_id}: ends a join link for the customer who pays; answers 200, 401, 403, 404, 422',
 	route => 'coalesce(seats_front.claims_route(), 0)', schema => 'seats_http');
 
 DROP PROCEDURE seats_front.define;
@@ -541,10 +622,11 @@ DECLARE
 	function regprocedure;
 BEGIN
 	FOR grantee, functions IN VALUES
-		(anonymous, '{claim_seat,claim_info,http_claim_seat,http_get_claim_info}'::text[]),
+		(anonymous, '{claim_seat,claim_info,join_seat,join_info,http_claim_seat,http_get_claim_info,http_join_seat,http_join_info}'::text[]),
 		(backend, NULL),
 		(customer, '{authenticate,end_session,my_seats,has_seat,portal_list_seats,portal_assign_seat,portal_revoke_seat,portal_resend_invitation,'
-			'http_portal_list_seats,http_portal_assign_seat,http_portal_revoke_seat,http_portal_resend_invitation}')
+			'http_portal_list_seats,http_portal_assign_seat,http_portal_revoke_seat,http_portal_resend_invitation,'
+			'http_portal_create_join_link,http_portal_list_join_links,http_portal_revoke_join_link}')
 	LOOP
 		CONTINUE WHEN grantee IS NULL;
 		EXECUTE format('GRANT USAGE ON FOREIGN SERVER seats TO %s', grantee);

@@ -135,7 +135,7 @@ BEGIN
 		SELECT oid FROM pg_proc
 		WHERE pronamespace = 'seats'::regnamespace AND proname IN ('claim_seat', 'claim_info', 'assign_seat', 'assign_seats',
 				'import_seats', 'resend_invitation', 'revoke_seat', 'revoke_seats', 'set_seats', 'list_seats', 'get_seat', 'has_seat',
-				'open_session', 'erase_customer',
+				'open_session', 'erase_customer', 'create_join_link', 'join_info', 'join_seat', 'list_join_links', 'revoke_join_link',
 				'authenticate', 'end_session', 'check_session', 'release_expired_seats', 'purge_expired_sessions', 'purge_events')
 			OR pronamespace = 'seats_http'::regnamespace
 			OR oid = 'seats_shard.my_seats()'::regprocedure

@@ -17,12 +17,15 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #include "assign.h"
 #include "claim.h"
 #include "counters.h"
 #include "customer.h"
 #include "errors.h"
+#include "join.h"
+#include "join_link.h"
 #include "jsonb.h"
 #include "jwt.h"
 #include "list.h"
@@ -55,7 +58,9 @@ ProcessInterrupts(void)
 TupleDesc
 named_type(const char *name pg_attribute_unused())
 {
-	return NULL;
+	static TupleDescData type;
+
+	return &type;
 }
 
 void
@@ -217,6 +222,23 @@ is_address(const text *value)
 		pg_mbstrlen_with_len(string, (int) strlen(string)) <= 320;
 }
 
+/* An array as datum_array() makes it here. */
+typedef struct Array
+{
+	const NullableDatum *elements;
+	int count;
+} Array;
+
+NullableDatum
+datum_array(const NullableDatum *values, int count, Oid type)
+{
+	Array *array = palloc(sizeof(Array));
+
+	CHECK(type == TEXTOID);
+	*array = (Array){values, count};
+	return (NullableDatum){PointerGetDatum(array), false};
+}
+
 /* Tells whether a token has from 1 to 255 characters. */
 static bool
 is_short(const text *token)
@@ -296,6 +318,72 @@ resend_operation(TupleDesc type pg_attribute_unused(), const pg_uuid_t *seat_id,
 {
 	operations++;
 	CHECK(seat_id != NULL);
+	return (Datum) 0;
+}
+
+Datum
+join_info_operation(TupleDesc type pg_attribute_unused(), const text *token)
+{
+	operations++;
+	CHECK(token != NULL && is_short(token));
+	return (Datum) 0;
+}
+
+void
+join_operation(const text *token, const text *email)
+{
+	operations++;
+	CHECK(token != NULL && is_short(token) && is_address(email));
+}
+
+/* Checks that the terms of a join link have their types.  Whether they make sense needs a server. */
+void
+join_link_check_terms(NullableDatum max_uses pg_attribute_unused(), NullableDatum expires_in,
+					  NullableDatum email_domains, Faults *faults pg_attribute_unused())
+{
+	const Interval *interval = DatumGetIntervalP(expires_in.value);
+	const Array *domains = (const Array *) DatumGetPointer(email_domains.value);
+
+	CHECK(!expires_in.isnull && interval->month == 0 && interval->day == 0);
+	CHECK(interval->time % USECS_PER_SEC == 0);
+	CHECK(interval->time / USECS_PER_SEC == (int32) (interval->time / USECS_PER_SEC));
+	for (int i = 0; !email_domains.isnull && i < domains->count; i++)
+	{
+		if (!domains->elements[i].isnull)
+			(void) text_to_cstring(DatumGetTextPP(domains->elements[i].value));
+	}
+}
+
+Datum
+create_join_link_operation(TupleDesc type pg_attribute_unused(), const JoinLinkTerms *terms)
+{
+	pg_uuid_t none = {0};
+
+	operations++;
+	CHECK(terms->purchase.kind == PURCHASE_SUBSCRIPTION ||
+		  terms->purchase.kind == PURCHASE_ORDER);
+	CHECK(memcmp(&terms->purchase.id, &none, sizeof(none)) != 0 || names_zeros);
+	join_link_check_terms(terms->max_uses, (NullableDatum){terms->expires_in, false},
+						  terms->email_domains, NULL);
+	return (Datum) 0;
+}
+
+int
+list_join_links_operation(PurchaseId purchase pg_attribute_unused(),
+						  const pg_uuid_t *payer pg_attribute_unused(),
+						  Oid type pg_attribute_unused(), Datum **links)
+{
+	operations++;
+	*links = palloc0(2 * sizeof(Datum));
+	return 2;
+}
+
+Datum
+revoke_join_link_operation(TupleDesc type pg_attribute_unused(), const pg_uuid_t *id,
+						   const pg_uuid_t *payer pg_attribute_unused())
+{
+	operations++;
+	CHECK(id != NULL);
 	return (Datum) 0;
 }
 
@@ -409,6 +497,12 @@ extern Datum seats_http_list_seats(PG_FUNCTION_ARGS);
 extern Datum seats_http_revoke_seat(PG_FUNCTION_ARGS);
 extern Datum seats_http_resend_invitation(PG_FUNCTION_ARGS);
 extern Datum seats_http_portal_assign_seat_bytes(PG_FUNCTION_ARGS);
+extern Datum seats_http_join_info(PG_FUNCTION_ARGS);
+extern Datum seats_http_join_seat_bytes(PG_FUNCTION_ARGS);
+extern Datum seats_http_create_join_link_bytes(PG_FUNCTION_ARGS);
+extern Datum seats_http_list_join_links(PG_FUNCTION_ARGS);
+extern Datum seats_http_revoke_join_link(PG_FUNCTION_ARGS);
+extern Datum seats_http_portal_create_join_link_bytes(PG_FUNCTION_ARGS);
 
 /*
  * Calls a function with one or two values; the second may be NULL.  Checks that the answer is JSON
@@ -439,9 +533,9 @@ call_with_text(PGFunction function, const char *string, size_t length)
 		call(function, value, NULL);
 }
 
-/* Calls list_seats() with an input split at the first comma; an empty part is null. */
+/* Calls a function with an input split at the first comma; an empty part is null. */
 static void
-call_list(const char *string, size_t length)
+call_list(PGFunction function, const char *string, size_t length)
 {
 	const char *comma = memchr(string, ',', length);
 	size_t first = comma == NULL ? length : (size_t) (comma - string);
@@ -449,8 +543,7 @@ call_list(const char *string, size_t length)
 
 	if (!is_utf8(string, length))
 		return;
-	call(seats_http_list_seats,
-		 first == 0 ? NULL : cstring_to_text_with_len(string, (int) first),
+	call(function, first == 0 ? NULL : cstring_to_text_with_len(string, (int) first),
 		 rest == 0 ? NULL : cstring_to_text_with_len(comma + 1, (int) rest));
 }
 
@@ -483,7 +576,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			call_with_text(seats_http_get_claim_info, string, length);
 			break;
 		case 'l':
-			call_list(string, length);
+			call_list(seats_http_list_seats, string, length);
 			break;
 		case 'r':
 			call_with_text(seats_http_revoke_seat, string, length);
@@ -491,12 +584,33 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 's':
 			call_with_text(seats_http_resend_invitation, string, length);
 			break;
+		case 'j':
+			call(seats_http_join_seat_bytes, cstring_to_text_with_len(string, (int) length),
+				 NULL);
+			break;
+		case 'n':
+			call(seats_http_create_join_link_bytes,
+				 cstring_to_text_with_len(string, (int) length), NULL);
+			break;
+		case 'q':
+			call(seats_http_portal_create_join_link_bytes,
+				 cstring_to_text_with_len(string, (int) length), NULL);
+			break;
+		case 'k':
+			call_with_text(seats_http_join_info, string, length);
+			break;
+		case 'm':
+			call_list(seats_http_list_join_links, string, length);
+			break;
+		case 'd':
+			call_with_text(seats_http_revoke_join_link, string, length);
+			break;
 		default:
 			break;
 	}
 	CHECK(operations <= 1);
 	/* Only a body that is JSON reaches the operation. */
-	if (strchr("acp", data[0]) != NULL && operations == 1)
+	if (strchr("acpjnq", data[0]) != NULL && operations == 1)
 		CHECK(is_json(string, length));
 	free_all();
 	return 0;

@@ -1,13 +1,15 @@
 /*
  * jsonb.c
- *		A substitute for jsonb, as far as the reading of bodies needs it: one object and its fields.
- *		Fields that are objects or arrays themselves are not read.
+ *		A substitute for jsonb, as far as the reading of bodies needs it: one object, its fields, and
+ *		the elements of fields that are arrays.  What is nested more deeply is not read.
  *
  * PostgreSQL's own parser reads the text.  The result is not packed into one piece, as jsonb is:
  * each part is an allocation of its own, and strings have exactly their length and no terminator,
  * so that the address sanitizer sees any access beyond them.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "common/jsonapi.h"
 #include "fmgr.h"
@@ -31,7 +33,8 @@ typedef struct Container
 {
 	Field fields[MAX_FIELDS]; /* of an object; a scalar uses the first */
 	int count;
-	const char *text; /* its text in the JSON */
+	JsonbValue *elements; /* of an array in the object */
+	const char *text;	  /* its text in the JSON */
 	const char *end;
 	int32 length;
 	uint32 header;
@@ -74,7 +77,21 @@ place_of(Container *container, const char *name)
 	return &container->fields[container->count++].value;
 }
 
-/* Stores a value if it is the whole JSON or a field of the outermost object. */
+/* Adds a value to an array. */
+static void
+add_element(Container *array, JsonbValue value)
+{
+	size_t size = (array->count + 1) * sizeof(JsonbValue);
+
+	array->elements = array->elements == NULL ? palloc(size) : repalloc(array->elements, size);
+	array->elements[array->count++] = value;
+	array->header = JB_FARRAY | array->count;
+}
+
+/*
+ * Stores a value if it is the whole JSON, a field of the outermost object, or an element of an
+ * array in it.
+ */
 static void
 put(Reader *reader, JsonbValue value)
 {
@@ -86,6 +103,8 @@ put(Reader *reader, JsonbValue value)
 	}
 	else if (reader->depth == 1 && reader->open[0]->header & JB_FOBJECT)
 		*reader->place = value;
+	else if (reader->depth == 2 && reader->open[1]->header & JB_FARRAY)
+		add_element(reader->open[1], value);
 }
 
 /* Callback: an object or array begins. */
@@ -96,7 +115,7 @@ go_in(Reader *reader, uint32 header)
 
 	container->header = header;
 	container->text = reader->lexer->token_start;
-	if (reader->depth == 1)
+	if (reader->depth > 0)
 		put(reader,
 			(JsonbValue){.type = jbvBinary,
 						 .val.binary.data = (JsonbContainer *) &container->header});
@@ -256,6 +275,13 @@ getKeyJsonValueFromContainer(JsonbContainer *root, const char *name, int length,
 	return NULL;
 }
 
+JsonbValue *
+getIthJsonbValueFromContainer(JsonbContainer *array, uint32 i)
+{
+	CHECK(JsonContainerIsArray(array) && i < JsonContainerSize(array));
+	return &container_of(array)->elements[i];
+}
+
 Jsonb *
 JsonbValueToJsonb(JsonbValue *value)
 {
@@ -286,4 +312,22 @@ numeric_eq(PG_FUNCTION_ARGS)
 	const char *b = (const char *) PG_GETARG_POINTER(1);
 
 	PG_RETURN_BOOL(strtod(a, NULL) == strtod(b, NULL));
+}
+
+Datum
+numeric_cmp(PG_FUNCTION_ARGS)
+{
+	double a = strtod((const char *) PG_GETARG_POINTER(0), NULL);
+	double b = strtod((const char *) PG_GETARG_POINTER(1), NULL);
+
+	PG_RETURN_INT32(a < b ? -1 : a > b);
+}
+
+int32
+numeric_int4_opt_error(Numeric number, bool *error)
+{
+	double rounded = rint(strtod((const char *) number, NULL));
+
+	*error = rounded < PG_INT32_MIN || rounded > PG_INT32_MAX;
+	return *error ? 0 : (int32) rounded;
 }

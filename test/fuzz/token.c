@@ -14,7 +14,7 @@
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char digits_of_any[] =
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-.";
-static const char *const prefixes[] = {"seats_inv_", "seats_cst_"};
+static const char *const prefixes[] = {"seats_inv_", "seats_cst_", "seats_jnl_"};
 
 #define CHECKED_LENGTH (TOKEN_LENGTH - TOKEN_NUMBER_LENGTH)
 
@@ -103,7 +103,7 @@ check_parse(const char *string, size_t length)
 {
 	int accepted = 0;
 
-	for (TokenKind kind = TOKEN_INVITATION; kind <= TOKEN_SESSION; kind++)
+	for (TokenKind kind = TOKEN_INVITATION; kind <= TOKEN_JOIN_LINK; kind++)
 	{
 		uint32 route = 0;
 		uint64 expected = 0;
@@ -162,7 +162,7 @@ check_made(const uint8_t *data, size_t size)
 	if (size < 7 || check_draw(secret, data + 7, size - 7) < TOKEN_SECRET_LENGTH)
 		return;
 	memcpy(&route, data, sizeof(route));
-	token_format(token, data[4] % 2, route, secret);
+	token_format(token, data[4] % 3, route, secret);
 	CHECK(check_parse(token, TOKEN_LENGTH));
 	if (token[data[5] % TOKEN_LENGTH] == (char) data[6])
 		return;

@@ -48,7 +48,8 @@ sub create_calls_shop
 		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status)
 			VALUES ('00000000-0000-0000-0000-000000000002', '$id', '$id', '$id', 10, 'active'),
 				('00000000-0000-0000-0000-000000000003', '$id', '$id', '$id', 10, 'active'),
-				('00000000-0000-0000-0000-000000000004', '$id', '$id', '$id', 10, 'active');
+				('00000000-0000-0000-0000-000000000004', '$id', '$id', '$id', 10, 'active'),
+				('00000000-0000-0000-0000-000000000006', '$id', '$id', '$id', 0, 'active');
 		-- Seats of this one are raised as they are needed.
 		INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, seats_limit, status)
 			VALUES ('00000000-0000-0000-0000-000000000005', '$id', '$id', '$id', 0, 1000000, 'active');
@@ -61,6 +62,8 @@ sub create_calls_shop
 				(SELECT invitation_token FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'b\@x')) AS claimed,
 				(SELECT invitation_token FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'd\@x')) AS retried,
 				(SELECT (r.seat).id FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'c\@x') AS r) AS moved,
+				(SELECT join_token FROM seats.create_join_link('$id')) AS link,
+				(SELECT join_token FROM seats.create_join_link('00000000-0000-0000-0000-000000000002', max_uses => 5)) AS few,
 				''::text AS session, ''::text AS jwt
 			FROM seats.assign_seat('00000000-0000-0000-0000-000000000002', email => 'a\@x') AS a;
 		UPDATE known SET session = (seats.claim_seat(claimed)).customer_session_token;
@@ -121,6 +124,12 @@ our %calls = (
 	'check_session'            => "SELECT set_config('request.jwt.claims', '', true), seats.check_session()",
 	'postgrest_config'         => 'SELECT seats.postgrest_config()',
 	'current_customer_id'      => "SELECT set_config('request.jwt.claims', '{\"sub\": \"$id\"}', true), seats.current_customer_id()",
+	'create_join_link'         => "SELECT seats.create_join_link(order_id => '$id', max_uses => 5, email_domains => '{example.com}')",
+	'join_info'                => 'SELECT seats.join_info(link) FROM known',
+	'join_seat'                => 'SELECT seats.join_seat(link, address()) FROM known',
+	'join_seat, held'          => "SELECT seats.join_seat(few, 'A\@x') FROM known",
+	'list_join_links'          => "SELECT seats.list_join_links('00000000-0000-0000-0000-000000000002')",
+	'revoke_join_link'         => "SELECT seats.revoke_join_link(((seats.create_join_link('$id')).link).id)",
 	'release_expired_seats'    => 'SELECT seats.release_expired_seats()',
 	'purge_expired_sessions'   => 'SELECT seats.purge_expired_sessions()',
 	'purge_events'             => "SELECT seats.purge_events('0')",
@@ -142,6 +151,29 @@ our %calls = (
 	'seats_http.revoke_seat'   =>
 	  "SELECT seats_http.revoke_seat(((seats.assign_seat(order_id => '$id', email => address())).seat).id::text)",
 	'seats_http.resend_invitation' => 'SELECT seats_http.resend_invitation(moved::text) FROM known',
+	'seats_http.join_info'     => 'SELECT seats_http.join_info(link) FROM known',
+	'seats_http.join_info, unknown' => "SELECT seats_http.join_info('x')",
+	'seats_http.join_seat'     => "SELECT seats_http.join_seat(jsonb_build_object('join_token', link, 'email', address())) FROM known",
+	'seats_http.join_seat, bytes' =>
+	  "SELECT seats_http.join_seat(convert_to(jsonb_build_object('join_token', link, 'email', address())::text, 'UTF8')) FROM known",
+	'seats_http.join_seat, held' => "SELECT seats_http.join_seat(jsonb_build_object('join_token', few, 'email', 'b\@x')) FROM known",
+	'seats_http.join_seat, malformed' => "SELECT seats_http.join_seat('{\"join_token\": 1, \"email\": \"x\"}'::jsonb)",
+	'seats_http.create_join_link' =>
+	  "SELECT seats_http.create_join_link(jsonb_build_object('order_id', '$id', 'expires_in', 60, 'email_domains', ARRAY['example.com']))",
+	'seats_http.create_join_link, bytes' =>
+	  "SELECT seats_http.create_join_link(convert_to(jsonb_build_object('order_id', '$id')::text, 'UTF8'))",
+	'seats_http.create_join_link, malformed' => "SELECT seats_http.create_join_link('{\"email_domains\": [1]}'::jsonb)",
+	'seats_http.list_join_links' => "SELECT seats_http.list_join_links('00000000-0000-0000-0000-000000000002')",
+	'seats_http.revoke_join_link' =>
+	  "SELECT seats_http.revoke_join_link(((seats.create_join_link('$id')).link).id::text)",
+	'seats_http.portal_create_join_link' =>
+	  "SELECT $payer, seats_http.portal_create_join_link(jsonb_build_object('order_id', '$id', 'max_uses', 5))",
+	'seats_http.portal_create_join_link, bytes' =>
+	  "SELECT $payer, seats_http.portal_create_join_link(convert_to(jsonb_build_object('order_id', '$id')::text, 'UTF8'))",
+	'seats_http.portal_list_join_links' => "SELECT $payer, seats_http.portal_list_join_links('00000000-0000-0000-0000-000000000002')",
+	'seats_http.portal_revoke_join_link' =>
+	  "SELECT $payer, seats_http.portal_revoke_join_link(((seats.create_join_link('$id')).link).id::text)",
+	'seats_http.portal_revoke_join_link, unknown' => "SELECT $payer, seats_http.portal_revoke_join_link('$id')",
 	'seats_http.portal_list_seats' => "SELECT $payer, seats_http.portal_list_seats('00000000-0000-0000-0000-000000000002')",
 	'seats_http.portal_list_seats, nobody' => "SELECT set_config('request.jwt.claims', '', true), seats_http.portal_list_seats('$id')",
 	'seats_http.portal_assign_seat' =>
@@ -171,6 +203,11 @@ our %failing = (
 	  . "FROM seats.subscriptions WHERE id = '00000000-0000-0000-0000-000000000002'",
 	'open_session, pending'    => 'SELECT seats.open_session(seat) FROM known',
 	'open_session, unknown'    => "SELECT seats.open_session('$id')",
+	'join_info, unknown'       => "SELECT seats.join_info('x')",
+	'join_seat, malformed'     => "SELECT seats.join_seat(link, 'x') FROM known",
+	'join_seat, full'          => "SELECT seats.join_seat(join_token, address()) FROM seats.create_join_link('00000000-0000-0000-0000-000000000006')",
+	'create_join_link, malformed' => "SELECT seats.create_join_link('$id', max_uses => 0, email_domains => '{}')",
+	'revoke_join_link, unknown' => "SELECT seats.revoke_join_link('$id')",
 	'erase_customer, unknown'  => "SELECT seats.erase_customer('00000000-0000-0000-0000-000000000009')",
 	'lowering seats'           => "UPDATE seats.subscriptions SET seats = 0 WHERE id = '00000000-0000-0000-0000-000000000002'",
 	'TRUNCATE'                 => 'TRUNCATE seats.customer_seats CASCADE',

@@ -297,6 +297,14 @@ sub check_life
 				$who(:'session');
 			},
 			"t\nt|customer_seat.assigned\nnew\@example.com" ],
+		[ 'people join by a link', qq{
+				SELECT join_token AS link FROM seats.create_join_link('$shop') \\gset
+				SET ROLE anonymous;
+				SELECT can_join FROM seats.join_info(:'link');
+				SELECT seats.join_seat(:'link', 'joined\@example.com');
+				RESET ROLE;
+				SELECT status FROM seats.customer_seats WHERE customer_email = 'joined\@example.com' AND organization_id = '$shop';
+			}, "t\n\npending" ],
 		[ 'a full order is full', "SELECT seats.assign_seat(order_id => '$shop', email => 'third\@example.com')",
 			'PT400 no_available_seats' ],
 		[ 'nobody gets two seats', "SELECT seats.assign_seat('$shop', email => 'claimed\@example.com')",

@@ -17,9 +17,10 @@ spread(1000, 3);
 # The catalogs ---------------------------------------------------------------------------------------------
 
 # What the contract names, and what PostgREST needs beside it.
-my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat end_session erase_customer
-  get_claim_info get_seat grant_access has_seat import_seats list_seats open_session organization_route purge_events purge_expired_sessions
-  release_expired_seats resend_invitation revoke_seat revoke_seats set_seats token_route);
+my @names = qw(assign_seat assign_seats authenticate check_session claim_info claim_seat create_join_link end_session erase_customer
+  get_claim_info get_seat grant_access has_seat import_seats join_info join_seat list_join_links list_seats open_session organization_route
+  portal_create_join_link portal_list_join_links portal_revoke_join_link purge_events purge_expired_sessions
+  release_expired_seats resend_invitation revoke_join_link revoke_seat revoke_seats set_seats token_route);
 my $functions = q{
 	SELECT p.oid::regproc::text,
 		regexp_replace(pg_get_function_arguments(oid), '^organization_id (uuid|text DEFAULT NULL::text),? ?', ''),
@@ -34,7 +35,8 @@ my $types = q{
 	LEFT JOIN pg_enum AS e ON e.enumtypid = t.oid
 	LEFT JOIN pg_attribute AS a ON a.attrelid = t.typrelid
 	WHERE typnamespace = 'seats'::regnamespace AND typname IN ('seat_status', 'customer_seat', 'customer_seat_claim_response',
-		'seat_invitation', 'seat_claim_info', 'seats_list', 'customer_session', 'opened_session', 'my_seats')
+		'seat_invitation', 'seat_claim_info', 'seats_list', 'customer_session', 'opened_session', 'my_seats', 'join_link',
+		'created_join_link', 'join_info')
 	ORDER BY 1, e.enumsortorder, a.attnum};
 foreach my $catalog ([ 'functions', $functions ], [ 'types', $types ])
 {
@@ -98,7 +100,7 @@ sub normalize
 	my %names;
 
 	$answer =~
-	  s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst)_\w{55}|eyJ[\w.-]+|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
+	  s{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|seats_(?:inv|cst|jnl)_\w{55}|eyJ[\w.-]+|\d{4}-\d\d-\d\d[ T][\d:.]+\+00(?::00)?}
 		{$names{$&} //= 'value' . keys %names}gex;
 	$answer =~ s/Organization \d+|\bo\d+\b/its name/g;
 	return $answer;
@@ -124,7 +126,7 @@ sub same
 		my ($organization, $output) = @$pair;
 
 		$given{$organization}{"$options{gives}_token"} = $1
-		  if $options{gives} && $output =~ /(seats_inv_\w+)/;
+		  if $options{gives} && $output =~ /(seats_(?:inv|jnl)_\w+)/;
 		$given{$organization}{"$options{gives}_session"} = $1
 		  if $options{gives} && $output =~ /(seats_cst_\w+|eyJ[\w.-]+)/;
 		$given{$organization}{ $options{gives} } = $1
@@ -403,6 +405,59 @@ is(same("has_seat of $_->[0]", "SELECT seats.has_seat(<org,>$_->[1])"), $_->[2],
   [ 'no product', "'<ann>', '<org>'", 'f' ], [ 'null', "'<org>', NULL", 'f' ],
   [ 'a null product', "NULL, '<org>'", 'f' ];
 
+# Join links.
+both(q{UPDATE seats.orders SET seats = 20 WHERE id = '<org>'});
+like(
+	same('create_join_link', q{SELECT to_json(seats.create_join_link(<org=>order_id => '<org>', max_uses => 2,
+		expires_in => '1 mon -1 days +02:03:04', email_domains => '{example.com,"a b"}'))}),
+	qr/^PT422: .*"email_domains", 1/s, 'a domain is malformed');
+same('create_join_link with a style of intervals',
+	q{SET IntervalStyle = 'sql_standard'; SELECT to_json(seats.create_join_link(<org=>order_id => '<org>', max_uses => 2,
+		expires_in => '1-1 +3 +2:03:04', email_domains => '{example.com,EXAMPLE.org}'))}, gives => 'link');
+same('create_join_link of a subscription', q{SELECT to_json(seats.create_join_link(<org,>'<org>'))}, gives => 'other');
+same('create_join_link of nothing', q{SELECT seats.create_join_link(<org,>max_uses => 0, expires_in => NULL, email_domains => '{}')});
+same('join_info', q{SELECT to_json(seats.join_info('<link_token>'))}, role => 'anonymous');
+is(same("join_seat of $_", "SELECT seats.join_seat('<link_token>', '$_')", role => 'anonymous'), '', "$_ joins")
+  foreach 'join1@example.com', 'JOIN1@example.com', 'join2@example.org';
+same('join_link_exhausted', q{SELECT seats.join_seat('<link_token>', 'join3@example.org')}, role => 'anonymous');
+same('join_info of a link that is used up', q{SELECT * FROM seats.join_info('<link_token>')}, role => 'anonymous');
+same('email_domain_not_allowed', q{SELECT seats.join_seat('<link_token>', 'join3@example.net')}, role => 'anonymous');
+same('join_seat with all that can be wrong', q{SELECT seats.join_seat('', 'x')}, role => 'anonymous');
+same("$_->[0] of $_->[1]", "SELECT seats.$_->[0]($_->[1])", role => 'anonymous')
+  foreach [ 'join_seat', q{NULL, NULL} ], [ 'join_info', 'NULL' ], [ 'join_seat', q{'seats_jnl_', 'a@example.com'} ],
+  [ 'join_info', q{'<fay_token>'} ], [ 'join_info', q{'no token'} ];
+same('list_join_links', q{SELECT to_json(l) FROM seats.list_join_links(<org=>order_id => '<org>') AS l});
+same('list_join_links of nothing', q{SELECT seats.list_join_links(<org,>NULL)});
+same('revoke_join_link', q{SELECT to_json(seats.revoke_join_link(<org,>'<link>'))}) foreach 1, 2;
+same('join_link_not_found', q{SELECT seats.revoke_join_link(<org,>'<org>')});
+same('revoke_join_link of null', q{SELECT seats.revoke_join_link(<org,>NULL)});
+same("join_link_invalid, since it is revoked: $_", "SELECT seats.$_", role => 'anonymous')
+  foreach q{join_info('<link_token>')}, q{join_seat('<link_token>', 'join1@example.com')};
+both(q{UPDATE seats.join_links SET expires_at = clock_timestamp() WHERE id = '<other>'});
+same('join_link_expired', q{SELECT seats.join_seat('<other_token>', 'join3@example.com')}, role => 'anonymous');
+foreach my $type ('jsonb', 'bytea')
+{
+	same(
+		"seats_http.create_join_link of $type: $_",
+		"BEGIN; SELECT seats_http.create_join_link('{\"organization_id\": \"<org>\", \"order_id\": \"<org>\", $_}'::$type); $status; COMMIT",
+		gives => "link_$type"
+	) foreach '"max_uses": 0, "email_domains": [1], "expires_in": "x"', '"expires_in": 60, "email_domains": null';
+	same(
+		"seats_http.join_seat of $type and $_",
+		"BEGIN; SELECT seats_http.join_seat('{\"join_token\": \"<link_${type}_token>\", \"email\": \"$_\"}'::$type); $status; COMMIT",
+		role => 'anonymous'
+	) foreach 'x', "$type-joins\@example.com", 'join1@example.com';
+	same("seats_http.join_seat of $type without a token", "BEGIN; SELECT seats_http.join_seat('{}'::$type); $status; COMMIT",
+		role => 'anonymous');
+}
+same("seats_http.join_seat of no JSON", "BEGIN; SELECT seats_http.join_seat('{'::bytea); $status; COMMIT", role => 'anonymous');
+same("seats_http.join_info of $_", "BEGIN; SELECT seats_http.join_info($_); $status; COMMIT", role => 'anonymous')
+  foreach q{'<link_jsonb_token>'}, q{'<link_token>'}, q{'no token'}, '';
+same("seats_http.list_join_links: $_", "BEGIN; SELECT seats_http.list_join_links(<org=>$_); $status; COMMIT")
+  foreach "order_id => '<org>'", "subscription_id => 'x'";
+same("seats_http.revoke_join_link of $_", "BEGIN; SELECT seats_http.revoke_join_link(<org=>link_id => $_); $status; COMMIT")
+  foreach q{'<link_jsonb>'}, q{'x'}, q{'<org>'}, 'NULL';
+
 foreach my $type ('jsonb', 'bytea')
 {
 	same(
@@ -430,12 +485,14 @@ same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_")
   "seats.resend_invitation(<org,>NULL)", "seats.revoke_seat(<org,>NULL)", "seats.revoke_seats(<org,>NULL)",
   "seats.open_session(<org,>NULL)", "seats.erase_customer(<org,>NULL)",
   "seats.import_seats(<org,>NULL)", "seats.set_seats(<org,>NULL)",
+  "seats.create_join_link(<org,>NULL)", "seats.join_seat(NULL, NULL)", "seats.revoke_join_link(<org,>NULL)",
   "seats.end_session(NULL)",
   "seats.release_expired_seats()", "seats.purge_expired_sessions()", "seats.purge_events('0')",
   "seats_http.claim_seat('{}'::jsonb)";
 same("$_ in a read-only transaction", "BEGIN READ ONLY; SELECT $_; COMMIT")
   foreach "to_json(seats.list_seats(<org=>order_id => '<org>'))", "seats.claim_info('<fay_token>')",
   "seats.has_seat(<org,>'<org>', '<org>')",
+  "seats.join_info('<link_bytea_token>')", "to_json(seats.list_join_links(<org=>order_id => '<org>'))",
   "seats_http.get_claim_info('<fay_token>')";
 
 # PostgREST's settings: the header with the key, and what goes into events.
@@ -504,6 +561,11 @@ is(call_front('backend', "SELECT seats.has_seat(NULL, '$proxied', '$proxied')"),
 foreach my $type ('jsonb', 'bytea')
 {
 	same(
+		"seats_http.portal_create_join_link of $type",
+		"BEGIN; $claims; SELECT seats_http.portal_create_join_link('{\"order_id\": \"<org>\", \"max_uses\": 3}'::$type); $status; COMMIT",
+		role => 'customer', gives => "portal_link_$type"
+	);
+	same(
 		"seats_http.portal_assign_seat of $type",
 		"BEGIN; $claims; SELECT seats_http.portal_assign_seat('{\"order_id\": \"<org>\", \"email\": \"portal-$type\@example.com\"}'::$type); $status; COMMIT",
 		role => 'customer', gives => "portal_$type"
@@ -511,10 +573,13 @@ foreach my $type ('jsonb', 'bytea')
 }
 same("seats_http.portal_$_", "BEGIN; $claims; SELECT seats_http.portal_$_('<portal_jsonb>'); $status; COMMIT", role => 'customer')
   foreach 'resend_invitation', 'revoke_seat';
-same("seats_http.portal_list_seats", "BEGIN; $claims; SELECT seats_http.portal_list_seats(order_id => '<org>'); $status; COMMIT",
-	role => 'customer');
+same("seats_http.portal_revoke_join_link of $_", "BEGIN; $claims; SELECT seats_http.portal_revoke_join_link('$_'); $status; COMMIT", role => 'customer')
+  foreach '<portal_link_jsonb>', '<org>';
+same("seats_http.portal_list_$_", "BEGIN; $claims; SELECT seats_http.portal_list_$_(order_id => '<org>'); $status; COMMIT",
+	role => 'customer') foreach 'seats', 'join_links';
 same("seats_http.portal_$_ of nobody", "BEGIN; SELECT seats_http.portal_$_; $status; COMMIT", role => 'customer')
-  foreach "list_seats(order_id => '<org>')", "revoke_seat('<portal_bytea>')";
+  foreach "list_seats(order_id => '<org>')", "revoke_seat('<portal_bytea>')", "list_join_links(order_id => '<org>')",
+  "revoke_join_link('<portal_link_bytea>')", "create_join_link('{}'::jsonb)";
 
 is(call_front('customer', 'SELECT count(*) FROM seats.my_seats'), '0', 'who is nobody has none');
 same(
@@ -584,7 +649,8 @@ both(q{UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE i
 same('PT403: claim_info', q{SELECT seats.claim_info('<fay_token>')}, role => 'anonymous');
 same("PT403: $_", "SELECT seats.$_")
   foreach "assign_seat(<org,>'<org>', email => 'z\@example.com')", "list_seats(<org,>'<org>')",
-  "get_seat(<org,>'<hal>')";
+  "get_seat(<org,>'<hal>')", "join_info('<link_bytea_token>')", "join_seat('<link_bytea_token>', 'z\@example.com')",
+  "list_join_links(<org,>'<org>')", "create_join_link(<org,>'<org>')", "revoke_join_link(<org,>'<link_bytea>')";
 same('revoke_seats',
 	q{SELECT seats.revoke_seats(<org,>'<org>'), seats.revoke_seats(<org=>order_id => '<org>')});
 same('purge_events of the last year', q{SELECT seats.purge_events('1 year')});
@@ -593,7 +659,8 @@ same('purge_events of the last year', q{SELECT seats.purge_events('1 year')});
 
 is(
 	join(' ', sort keys %{ { map { /DETAIL:  (\w+)/ ? ($1 => 1) : ($_ => 1) } keys %seen } }),
-	'25006 PT422 customer_not_found invitation_expired invitation_invalid no_available_seats order_not_found order_not_paid '
+	'25006 PT422 customer_not_found email_domain_not_allowed invitation_expired invitation_invalid join_link_exhausted join_link_expired '
+	  . 'join_link_invalid join_link_not_found no_available_seats order_not_found order_not_paid '
 	  . 'seat_already_assigned seat_already_claimed seat_based_pricing_not_enabled seat_not_claimed seat_not_found '
 	  . 'seat_not_pending seat_revoked seat_suspended session_expired session_invalid subscription_not_active subscription_not_found',
 	'every error of the contract was among these'
@@ -622,10 +689,11 @@ is(
 my $rows = q{
 	SELECT status, customer_email, CASE WHEN claimed_at < created_at THEN claimed_at END, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
 		FROM seats.customer_seats AS s WHERE organization_id = '<org>' ORDER BY created_at, customer_email;
-	SELECT type, replace(metadata::text, '<org>', 'its own'), (seat).status, (seat).customer_email, (seat).seat_metadata
+	SELECT type, replace((metadata - 'join_link_id')::text, '<org>', 'its own'), metadata ? 'join_link_id', (seat).status, (seat).customer_email, (seat).seat_metadata
 		FROM seats.events WHERE organization_id = '<org>' ORDER BY occurred_at, 1, 2, 3, 4;
 	SELECT count(*) FROM seats.customer_sessions WHERE organization_id = '<org>';
 	SELECT email, external_id, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
+	SELECT subscription_id IS NULL, max_uses, uses, email_domains, revoked_at IS NULL FROM seats.join_links WHERE organization_id = '<org>' ORDER BY created_at;
 	SELECT assigned_seats, seats, seats_next, seats_limit, external_id FROM seats.subscriptions WHERE id = '<org>';
 	SELECT assigned_seats, seats FROM seats.orders WHERE id = '<org>'};
 on_shard(1);

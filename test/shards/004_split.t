@@ -74,6 +74,11 @@ my @tokens = map { [ split /\|/ ] } split /\n/, call_front(
 		md5('organization ' || n)::uuid, NULL, ARRAY(SELECT format('c%s\@example.com', s) FROM generate_series(1, $seats) AS s))}
 );
 is(@tokens, $organizations * $seats, 'seats are assigned');
+my @links = split /\n/, call_front(
+	'backend', qq{
+	SELECT join_token FROM generate_series(1, $organizations) AS n,
+		LATERAL seats.create_join_link(md5('organization ' || n)::uuid, md5('organization ' || n)::uuid)}
+);
 my $moving = grep { $_->[0] == 3 } @tokens;
 cmp_ok($moving, '>', 0, 'some of them will move');
 @tokens = map { $_->[1] } sort { $a->[1] cmp $b->[1] } @tokens;
@@ -195,7 +200,7 @@ foreach my $part (@parts)
 	on_node($node);
 	is(query('TABLE seats_shard.slice'), "$shards|$shard", "$name knows that it is that");
 	foreach my $table (
-		qw(organizations products customers subscriptions orders customer_seats customer_sessions events))
+		qw(organizations products customers subscriptions orders customer_seats customer_sessions join_links events))
 	{
 		my $column = $table eq 'organizations' ? 'id' : 'organization_id';
 
@@ -240,6 +245,9 @@ is(query('SELECT count(*) FROM pg_subscription'), '0', 'there is no subscription
 on_node($shards[1]);
 is(query('SELECT (SELECT count(*) FROM pg_publication) + (SELECT count(*) FROM pg_replication_slots)'),
 	'0', 'nor a publication or slot');
+
+my $described = call_front('anonymous', join '', map { "SELECT product_name IS NOT NULL FROM seats.join_info('$_');" } @links);
+is($described, join("\n", ('t') x $organizations), 'each join link is good');
 
 # Each session that a claim opened is good, also those from before the split; no token can be claimed again.
 my @opened =

@@ -19,7 +19,7 @@ BEGIN
 			'OPTIONS (import_default %2$L)', s.shard, 'true');
 	END LOOP;
 	FOREACH name IN ARRAY ARRAY['organizations', 'products', 'customers', 'subscriptions', 'orders', 'customer_seats',
-			'customer_sessions', 'events'] LOOP
+			'customer_sessions', 'join_links', 'events'] LOOP
 		EXECUTE format('CREATE TABLE seats.%1$I (LIKE shard0.%1$I INCLUDING DEFAULTS) PARTITION BY LIST ((seats.organization_route(%2$I) & 3))',
 			name, CASE name WHEN 'organizations' THEN 'id' ELSE 'organization_id' END);
 		FOR s IN SELECT * FROM seats_front.shards() LOOP
@@ -41,6 +41,9 @@ ALTER FUNCTION seats.list_seats SET SCHEMA front;
 ALTER FUNCTION seats.get_seat SET SCHEMA front;
 ALTER FUNCTION seats.open_session SET SCHEMA front;
 ALTER FUNCTION seats.erase_customer SET SCHEMA front;
+ALTER FUNCTION seats.create_join_link SET SCHEMA front;
+ALTER FUNCTION seats.list_join_links SET SCHEMA front;
+ALTER FUNCTION seats.revoke_join_link SET SCHEMA front;
 
 CREATE FUNCTION front.of_purchase(subscription uuid, purchase uuid)
 RETURNS uuid LANGUAGE sql STABLE AS $$
@@ -54,6 +57,10 @@ $$;
 CREATE FUNCTION front.of_customer(customer uuid)
 RETURNS uuid LANGUAGE sql STABLE AS $$
 	SELECT coalesce((SELECT organization_id FROM seats.customers WHERE id = customer), '00000000-0000-4000-8000-000000000000')
+$$;
+CREATE FUNCTION front.of_link(link uuid)
+RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT organization_id FROM seats.join_links WHERE id = link), '00000000-0000-4000-8000-000000000000')
 $$;
 
 CREATE FUNCTION seats.assign_seat(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, email text DEFAULT NULL,
@@ -130,5 +137,24 @@ CREATE FUNCTION seats.erase_customer(customer_id uuid)
 RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN front.erase_customer(front.of_customer($1), $1);
+END
+$$;
+CREATE FUNCTION seats.create_join_link(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL, max_uses integer DEFAULT NULL,
+	expires_in interval DEFAULT '7 days', email_domains text[] DEFAULT NULL)
+RETURNS seats.created_join_link LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.create_join_link(front.of_purchase($1, $2), $1, $2, $3, $4, $5);
+END
+$$;
+CREATE FUNCTION seats.list_join_links(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
+RETURNS SETOF seats.join_link LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN QUERY SELECT * FROM front.list_join_links(front.of_purchase($1, $2), $1, $2);
+END
+$$;
+CREATE FUNCTION seats.revoke_join_link(link_id uuid)
+RETURNS seats.join_link LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN front.revoke_join_link(front.of_link($1), $1);
 END
 $$;

@@ -23,7 +23,7 @@ my @tokens = split /\n/, query(qq{
 		seats.assign_seat('${\ID}', email => n || '\@example.com')
 });
 is(table_counts(),
-	'customer_seats=1000 customer_sessions=0 customers=1001 events=1000 jwt_keys=1 orders=0 '
+	'customer_seats=1000 customer_sessions=0 customers=1001 events=1000 join_links=0 jwt_keys=1 orders=0 '
 	  . 'organizations=1 products=1 subscriptions=1',
 	'a thousand seats are assigned');
 
@@ -88,7 +88,7 @@ is_deeply(
 	'every other claim was told that the seat is claimed, and there was no other error');
 
 is(table_counts(),
-	'customer_seats=1000 customer_sessions=1000 customers=1001 events=2000 jwt_keys=1 orders=0 '
+	'customer_seats=1000 customer_sessions=1000 customers=1001 events=2000 join_links=0 jwt_keys=1 orders=0 '
 	  . 'organizations=1 products=1 subscriptions=1',
 	'a thousand sessions and a thousand events were added, and nothing else');
 is( query(q{

@@ -154,6 +154,29 @@ my @invitations = $output =~ /^(seats_inv_\w{55}) (seats_inv_\w{55})$/m;
 is(scalar @invitations, 2, 'an invitation over HTTP, sent twice');
 push @tokens, @invitations;
 
+# Join links, made by each function that makes one, and used.
+my $join = q{convert_to(json_build_object('join_token', :token::text, 'email', 'bytes@example.com')::text, 'UTF8')};
+($output) = run_with('none', qq{
+	SELECT join_token AS link FROM seats.create_join_link('${\ID}') \\gset
+	SELECT set_config('request.jwt.claims', '{"sub": "${\ID}"}', false);
+	SELECT seats_http.create_join_link('{"subscription_id": "${\ID}"}'::jsonb) ->> 'join_token' AS http \\gset
+	SELECT seats_http.portal_create_join_link('{"subscription_id": "${\ID}"}'::jsonb) ->> 'join_token' AS portal \\gset
+	\\shell echo :link :http :portal
+});
+my @links = $output =~ /^(seats_jnl_\w{55}) (seats_jnl_\w{55}) (seats_jnl_\w{55})$/m;
+is(scalar @links, 3, 'three join links');
+push @tokens, @links;
+run_with($links[0], qq{
+	SELECT can_join FROM seats.join_info(:token);
+	SELECT seats.join_seat(:token, address) FROM unnest('{joined\@example.com,joined\@example.com}'::text[]) AS address;
+	SELECT seats.token_route(:token);
+	SELECT seats_http.join_info(:token);
+	SELECT seats_http.join_seat($join);
+	SELECT seats_http.join_seat(substr($join, 2));
+	SELECT to_json(l) FROM seats.list_join_links('${\ID}') AS l;
+});
+is(query('SELECT sum(uses) FROM seats.join_links'), 2, 'two have joined');
+
 # A session that is a JWT: claimed, retried, looked at in every way, refused.  PostgREST gets the keys and sets what it
 # has verified.  Nobody may find the token's signature or its random id, nor a key.  It is too long for \shell, so it
 # comes by a statement with an invitation in clear, which is not looked for.
@@ -212,6 +235,18 @@ fails_with(substr($jwt, 0, -50), $route, 'invitation_invalid');
 fails_with($claims =~ s/"jti":"/"jti":"x/r,
 	q{SELECT set_config('request.jwt.claims', :token, false); SELECT seats.check_session()}, 'session_invalid');
 fails_with($token, 'SELECT seats.claim_seat(:token, repeat(:token, 4))', 'string_too_long');
+my $join_seat = q{SELECT seats.join_seat(:token, 'late@example.com')};
+foreach my $wrong (substr($links[1], 0, 64), $links[1] . 'x', $token)
+{
+	fails_with($wrong, $_, 'join_link_invalid') foreach $join_seat, 'SELECT seats.join_info(:token)';
+}
+fails_with($links[1], $claim, 'invitation_invalid');
+fails_with($links[1], 'SELECT seats.join_seat(:token, :token)', 'value_error');
+fails_with($links[1], "BEGIN READ ONLY; $join_seat", 'read-only transaction');
+query(q{UPDATE seats.join_links SET expires_at = now()});
+fails_with($links[1], $join_seat, 'join_link_expired');
+query(qq{SELECT seats.revoke_join_link(id) FROM seats.list_join_links('${\ID}')});
+fails_with($links[1], $join_seat, 'join_link_invalid');
 fails_with($token, "BEGIN READ ONLY; $claim", 'read-only transaction');
 fails_with($session, "BEGIN READ ONLY; $end", 'read-only transaction');
 

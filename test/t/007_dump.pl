@@ -28,6 +28,8 @@ my $jwt = query(qq{
 });
 my $claimed = assign('again@example.com');
 claim($claimed);
+my $link = query("SELECT join_token FROM seats.create_join_link('$shop', max_uses => 2, email_domains => '{example.com}')");
+query("SELECT seats.join_seat('$link', 'joined\@example.com')");
 assign('revoked@example.com');
 assign('expired@example.com');
 query(qq{
@@ -51,6 +53,7 @@ query(qq{
 	SELECT seats.assign_seat(order_id => '$order', email => 'claimed\@example.com',
 		immediate_claim => true);
 	UPDATE seats.organizations SET name = 'Acme Ltd', invitation_ttl = '2 days';
+	SELECT seats.revoke_join_link((link).id) FROM seats.create_join_link(order_id => '$order');
 	CREATE ROLE anonymous;
 	CREATE ROLE backend;
 	CREATE ROLE customer;
@@ -74,13 +77,13 @@ my $rights = q{
 	ORDER BY 1, 2
 };
 is( query('SELECT status, count(*) FROM seats.customer_seats GROUP BY 1 ORDER BY 1'),
-	"pending|4\nclaimed|3\nrevoked|2",
+	"pending|5\nclaimed|3\nrevoked|2",
 	'seats are in all states');
 is( query(q{
 		SELECT assigned_seats, seats FROM seats.subscriptions
 		UNION ALL SELECT assigned_seats, seats FROM seats.orders ORDER BY seats
 	}),
-	"0|0\n2|2\n5|10",
+	"0|0\n2|2\n6|10",
 	'and assigned of subscriptions and an order');
 
 # Restored in one go; and by jobs side by side, which do not know that rows of an extension's
@@ -91,7 +94,7 @@ my $objects = query('\dx+ seats');
 my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
-	73, 'three roles were granted what they need');
+	94, 'three roles were granted what they need');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/seats.dump';
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');
@@ -136,7 +139,7 @@ is(query('SELECT max(id) = count(*) FROM seats.events'), 't', "the events' numbe
 is(outcome("SELECT seats.assign_seat(order_id => '$order', email => 'third\@example.com')"),
 	'PT400 no_available_seats', 'a full order is full');
 is( outcome("UPDATE seats.subscriptions SET seats = 3 WHERE id = '$shop'"),
-	'23514 cannot reduce the number of seats to 3, because 5 are assigned',
+	'23514 cannot reduce the number of seats to 3, because 6 are assigned',
 	'seats cannot be lowered below what was assigned');
 my $revoked = query(qq{
 	SELECT id FROM seats.customer_seats WHERE subscription_id = '$shop' AND status = 'revoked'
@@ -153,5 +156,8 @@ is( outcome(qq{
 		SELECT customer_email FROM seats.authenticate(:'session');
 	}),
 	'jwt2@example.com', 'a new session that is a JWT is good');
+is(outcome("SELECT seats.join_seat('$link', 'friend\@example.com')"), '', 'a join link is good');
+is(outcome("SELECT seats.join_seat('$link', 'third\@example.com')"), 'PT400 join_link_exhausted', 'as often as it was made for');
+is(query('SELECT count(*) FROM seats.join_links WHERE revoked_at IS NOT NULL'), 1, 'one that was revoked is there too');
 
 done_testing();

@@ -132,7 +132,7 @@ is(call(q{SELECT seats.release_expired_seats('0')}), '1', 'zero releases all tha
 is(call($purge_sessions), '1', 'an expired session is purged');
 is(call($purge_events), '2', 'zero purges all events');
 is(table_counts(),
-	'customer_seats=1 customer_sessions=0 customers=2 events=0 jwt_keys=1 orders=2 '
+	'customer_seats=1 customer_sessions=0 customers=2 events=0 join_links=0 jwt_keys=1 orders=2 '
 	  . 'organizations=1 products=1 subscriptions=2', 'and nothing else');
 
 # What is released, and what is not.

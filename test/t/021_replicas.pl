@@ -23,6 +23,7 @@ my $token   = assign('ada@example.com');
 my $claimed = assign('bob@example.com');
 my $session = claim($claimed);
 my $seat    = query("SELECT id FROM seats.customer_seats WHERE customer_email = 'bob\@example.com'");
+my $link    = query("SELECT join_token FROM seats.create_join_link('$id')");
 
 # A standby ------------------------------------------------------------------------------------------
 
@@ -42,6 +43,9 @@ my %reads = (
 	authenticate           => "SELECT to_json(seats.authenticate('$session'))",
 	'authenticate of an unknown token' => "SELECT seats.authenticate('seats_cst_x')",
 	token_route            => "SELECT seats.token_route('$token')",
+	join_info              => "SELECT to_json(seats.join_info('$link'))",
+	list_join_links        => "SELECT to_json(l) FROM seats.list_join_links('$id') AS l",
+	'seats_http.join_info' => "SELECT seats_http.join_info('$link')",
 	'seats_http.get_claim_info' => "SELECT seats_http.get_claim_info('$token')",
 	'seats_http.list_seats' => "SELECT seats_http.list_seats('$id')",
 );
@@ -62,6 +66,9 @@ my %writes = (
 	'revoke_seat()'           => "seats.revoke_seat('$seat')",
 	'revoke_seats()'          => "seats.revoke_seats('$id')",
 	'set_seats()'             => "seats.set_seats('$id', seats => 1)",
+	'create_join_link()'      => "seats.create_join_link('$id')",
+	'join_seat()'             => "seats.join_seat('$link', 'new\@example.com')",
+	'revoke_join_link()'      => "seats.revoke_join_link('$id')",
 	'open_session()'          => "seats.open_session('$seat')",
 	'erase_customer()'        => "seats.erase_customer('$id')",
 	'end_session()'           => "seats.end_session('$session')",

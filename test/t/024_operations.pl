@@ -1,4 +1,5 @@
-# The SQL of docs/operations.md runs, and finds what it is for; that of docs/number-of-seats.md does what the page says.
+# The SQL of docs/operations.md runs, and finds what it is for; that of docs/number-of-seats.md and
+# docs/join-links.md does what the page says.
 use strict;
 use warnings;
 
@@ -86,5 +87,14 @@ query("SELECT seats.assign_seat('$bought', email => 'alan\@globex.example')");
 is(query($tell), "$bought||3", 'the payment provider is told that another was needed');
 is(query($import), '2', 'two are imported');
 is(query($tell), "$bought||5", 'of which it is told, too');
+
+# Join links, of the same subscription.
+my ($make, $join, $uses, $who, @others) = statements_of('join-links');
+is(scalar @others, 0, 'no statement was added to docs/join-links.md that is not here');
+query($more);
+my ($link) = query($make) =~ /(seats_jnl_\w+)/;
+is(query($join =~ s/seats_jnl_\.\.\./$link/gr), "(Planner,Globex,globex,{globex.example},t)\n", 'the link is described, and used');
+like(query($uses), qr/^[-0-9a-f]{36}\|1\|20\|.*\|\n\(.*\)$/, 'and listed, and revoked');
+like(query($who), qr/^[-0-9a-f]{36}\|grace\@globex\.example$/, 'who joined by it is found');
 
 done_testing();

@@ -98,6 +98,14 @@ is(outcome("UPDATE seats.subscriptions SET seats_next = 1"), '23514 cannot plan 
 is(query("UPDATE seats.subscriptions SET seats_next = 3; SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke');
 	SELECT seats, seats_next, assigned_seats FROM seats.subscriptions"), "1\n1||1", 'but set');
 is(query("SELECT seats.has_seat('$id', '$id')"), 't', 'who pays keeps the seat');
+query('UPDATE seats.subscriptions SET seats = 2');
+my $link = query("SELECT join_token FROM seats.create_join_link('$id', email_domains => '{example.com}')");
+is(outcome("SELECT seats.join_seat('$link', 'c\@example.com')"), '', 'people join by a link');
+is( query(q{
+		SELECT status, customer_email, l.uses FROM seats.join_links AS l
+		JOIN seats.events AS e ON e.metadata ->> 'join_link_id' = l.id::text JOIN seats.customer_seats AS s ON s.id = e.seat_id}),
+	'pending|c@example.com|1',
+	'and have a seat');
 like(outcome("INSERT INTO seats.$_->[0] (organization_id, external_id, $_->[1]) VALUES ('$id', '$_->[2]', $_->[3])"),
 	qr/^23505 .*"$_->[0]_external_id_key"/, "the external id of $_->[0] is unique")
   foreach [ products => 'name', 'product', "'x'" ],

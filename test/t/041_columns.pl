@@ -150,6 +150,10 @@ sub create_records
 			FROM (SELECT row_number() OVER (ORDER BY name) AS n, seat FROM known WHERE name <> 'stale') AS k
 			WHERE s.id = k.seat;
 		},
+		"INSERT INTO known SELECT 'link', (l.link).id, l.join_token FROM seats.create_join_link('" . id('main')
+		  . "', max_uses => 3, email_domains => '{example.com}') AS l;",
+		"INSERT INTO known SELECT 'order_link', (l.link).id, l.join_token FROM seats.create_join_link(order_id => '" . id('paid') . "') AS l;",
+		"INSERT INTO known SELECT 'full_link', (l.link).id, l.join_token FROM seats.create_join_link('" . id('full') . "') AS l;",
 		"UPDATE seats.organizations SET seat_based_pricing_enabled = false WHERE id = '" . id('beta') . "';",
 		"UPDATE seats.subscriptions SET status = 'paused', modified_at = NULL WHERE id = '" . id('halted') . "';",
 		'UPDATE seats.subscriptions SET modified_at = NULL;',
@@ -186,6 +190,7 @@ my @alterations = ({ label => 'nothing', table => '', column => '', sql => '', w
 my %targets = (
 	uuid => [ [ 'text', '*::text' ], [ 'varchar', '*::varchar' ], [ 'a_uuid', '*' ] ],
 	text => [ [ 'varchar', '*' ], [ 'varchar(200)', '*' ], [ 'a_text', '*' ], [ 'citext', '*::citext' ] ],
+	'text[]' => [ [ 'varchar[]', '*::varchar[]' ], [ 'text', '*::text', 1 ], [ 'jsonb', 'to_jsonb(*)' ] ],
 	integer => [ [ 'bigint', '*' ], [ 'text', '*::text' ], [ 'numeric', '*' ], [ 'smallint', '*' ], [ 'an_integer', '*' ] ],
 	bigint  => [ [ 'integer', '*' ], [ 'text', '*::text' ], [ 'a_bigint', '*' ] ],
 	boolean => [ [ 'text', '*::text', 1 ], [ 'integer', '*::integer', 1 ], [ 'a_boolean', '*' ] ],
@@ -198,7 +203,7 @@ my %targets = (
 );
 my %empty = (
 	uuid => q{'ffffffff-ffff-4fff-8fff-ffffffffffff'},
-	text => q{'x'}, integer => 0, bigint => 0, boolean => 'false', interval => q{interval '1 hour'},
+	text => q{'x'}, 'text[]' => q{'{x}'}, integer => 0, bigint => 0, boolean => 'false', interval => q{interval '1 hour'},
 	'timestamp with time zone' => 'now()', jsonb => q{'{}'}, bytea => q{'\x00'}, 'seats.seat_status' => q{'pending'},
 	'seats.customer_seat' => 'ROW(' . join(', ', ('NULL') x 12) . ')::seats.customer_seat',
 );
@@ -482,6 +487,24 @@ my @calls = (
 	[ 'has_seat, signed in', 'ok t',
 		sub { 'SET LOCAL ROLE customer; ' . signed_in('jwt', "SELECT seats.has_seat(${\given('editor')})") } ],
 
+	[ 'join_info', 'ok', sub { "SELECT to_json(j) FROM seats.join_info(${\token('link')}) AS j" } ],
+	[ 'join_info, order', 'ok', sub { "SELECT to_json(j) FROM seats.join_info(${\token('order_link')}) AS j" } ],
+	[ 'join_seat, new address', 'ok', sub { "SELECT seats.join_seat(${\token('link')}, 'new\@example.com')" } ],
+	[ 'join_seat, known address', 'ok', sub { "SELECT seats.join_seat(${\token('order_link')}, 'free\@example.com')" } ],
+	[ 'join_seat, held', 'ok', sub { "SELECT seats.join_seat(${\token('link')}, 'ada\@EXAMPLE.com')" } ],
+	[ 'join_seat, expired', 'ok', sub { "SELECT seats.join_seat(${\token('link')}, 'eve\@example.com')" } ],
+	[ 'join_seat, other domain', 'PT400 email_domain_not_allowed', sub { "SELECT seats.join_seat(${\token('link')}, 'b\@x.org')" } ],
+	[ 'join_seat, full', 'PT400 no_available_seats', sub { "SELECT seats.join_seat(${\token('full_link')}, 'b\@x.org')" } ],
+	[ 'create_join_link', 'ok',
+		sub { "SELECT to_json(c) FROM seats.create_join_link(${\given('main')}, max_uses => 5, email_domains => '{example.com}') AS c" } ],
+	[ 'create_join_link, order', 'ok',
+		sub { "SELECT to_json(c) FROM seats.create_join_link(order_id => ${\given('paid')}) AS c" } ],
+	[ 'create_join_link, switched off', 'PT403 seat_based_pricing_not_enabled',
+		sub { "SELECT seats.create_join_link(${\given('beta_main')})" } ],
+	[ 'list_join_links', 'ok',
+		sub { "SELECT string_agg(to_json(l)::text, ' ') FROM seats.list_join_links(${\given('main')}) AS l" } ],
+	[ 'revoke_join_link', 'ok', sub { "SELECT to_json(r) FROM seats.revoke_join_link(${\seat('link')}) AS r" } ],
+
 	[ 'resend_invitation', 'ok',
 		sub { "SELECT to_json(r) FROM seats.resend_invitation(${\seat('pending')}) AS r" } ],
 	[ 'resend_invitation, expired', 'ok',
@@ -570,6 +593,12 @@ my @calls = (
 	[ 'HTTP list_seats', 'ok', sub { http("list_seats(${\given('main')})") } ],
 	[ 'HTTP revoke_seat', 'ok', sub { http("revoke_seat(${\seat('claimed')})") } ],
 	[ 'HTTP resend_invitation', 'ok', sub { http("resend_invitation(${\seat('pending')})") } ],
+	[ 'HTTP join_seat', 'ok',
+		sub { http("join_seat(jsonb_build_object('join_token', ${\token('link')}, 'email', 'new\@example.com'))") } ],
+	[ 'HTTP portal_create_join_link', 'ok',
+		sub { portal("create_join_link(jsonb_build_object('subscription_id', ${\given('main')}))") } ],
+	[ 'HTTP portal_list_join_links', 'ok', sub { portal("list_join_links(${\given('main')})") } ],
+	[ 'HTTP portal_revoke_join_link', 'ok', sub { portal("revoke_join_link(${\seat('link')})") } ],
 	[ 'HTTP portal_list_seats', 'ok', sub { portal("list_seats(${\given('main')})") } ],
 	[ 'HTTP portal_assign_seat', 'ok',
 		sub { portal("assign_seat(jsonb_build_object('subscription_id', ${\given('main')}, 'email', 'new\@example.com'))") } ],
@@ -591,7 +620,7 @@ my @calls = (
 			[ "$table: end, no seats", 'ok', sub { update($table, $row, status => $ended, seats => 0) if !is_altered($table, 'status') || $altered->{writable} }, 'trigger end_purchase' ],
 			[ "$table: other payer", 'ok', sub { update($table, $row, customer_id => id('ada')) } ],
 			[ "$table: insert", 'ok', sub { insert($table, organization_id => id('acme'), product_id => id('editor'), customer_id => id('payer'), seats => 2, status => $ended) } ],
-			[ "$table: delete", 'ok', sub { remove($table, $row) }, "constraint $fkey" ],
+			[ "$table: delete", 'ok', sub { remove($table, $row) }, "constraint $fkey", "constraint $fkey" =~ s{customer_seats}{join_links}r ],
 		)
 	} [ 'subscriptions', 'main', 'editor', 'canceled' ], [ 'orders', 'paid', 'editor', 'refunded' ]),
 	[ 'subscriptions: plan', 'ok', sub { update('subscriptions', 'main', seats_next => 7) } ],
@@ -603,7 +632,7 @@ my @calls = (
 	[ 'subscriptions: resume', 'ok', sub { update('subscriptions', 'halted', status => 'active') }, 'trigger end_purchase' ],
 	[ 'subscriptions: end a paused one', 'ok',
 		sub { update('subscriptions', 'halted', status => 'canceled') }, 'trigger end_purchase' ],
-	[ 'subscriptions: delete a paused one', 'ok', sub { remove('subscriptions', 'halted') }, 'constraint customer_seats_subscription_fkey' ],
+	[ 'subscriptions: delete a paused one', 'ok', sub { remove('subscriptions', 'halted') }, 'constraint customer_seats_subscription_fkey', 'constraint join_links_subscription_fkey' ],
 	[ 'organizations: touch', 'ok', sub { update('organizations', 'acme', created_at => '2003-01-01') } ],
 	[ 'organizations: name', 'ok', sub { update('organizations', 'acme', name => 'Other') } ],
 	[ 'organizations: switch off', 'ok',
@@ -730,11 +759,12 @@ query(q{
 			UNION ALL SELECT 'orders', to_jsonb(t) FROM seats.orders AS t WHERE xmin::text::bigint > since
 			UNION ALL SELECT 'customer_seats', to_jsonb(t) FROM seats.customer_seats AS t WHERE xmin::text::bigint > since
 			UNION ALL SELECT 'customer_sessions', to_jsonb(t) FROM seats.customer_sessions AS t WHERE xmin::text::bigint > since
+			UNION ALL SELECT 'join_links', to_jsonb(t) FROM seats.join_links AS t WHERE xmin::text::bigint > since
 			UNION ALL SELECT 'events', to_jsonb(t) FROM seats.events AS t WHERE xmin::text::bigint > since
 			UNION ALL SELECT 'jwt_keys', to_jsonb(t) FROM seats.jwt_keys AS t WHERE xmin::text::bigint > since
 			UNION ALL SELECT 'rows', jsonb_build_array((SELECT count(*) FROM seats.customers), (SELECT count(*) FROM seats.subscriptions),
 				(SELECT count(*) FROM seats.orders), (SELECT count(*) FROM seats.customer_seats), (SELECT count(*) FROM seats.customer_sessions),
-				(SELECT count(*) FROM seats.events), (SELECT count(*) FROM seats.jwt_keys), (SELECT count(*) FROM seats.organizations))
+				(SELECT count(*) FROM seats.join_links), (SELECT count(*) FROM seats.events), (SELECT count(*) FROM seats.jwt_keys), (SELECT count(*) FROM seats.organizations))
 		LOOP
 			IF change.relation = a.relation THEN
 				change.written := (change.written - coalesce(a.name, '') - 'copy')
@@ -950,7 +980,7 @@ sub normalized
 	{
 		s/["\\]//g;
 		s/\b\d{4}-\d\d-\d\d[ T][\d:.]+(?:\+\d\d(?::\d\d)?)?/<time>/g;
-		s/seats_(inv|cst)_\w{55}/<$1>/g;
+		s/seats_(inv|cst|jnl)_\w{55}/<$1>/g;
 		s/eyJ[\w-]+\.[\w-]+\.[\w-]+/<jwt>/g;
 		s/\bx[0-9a-f]{16,}/<bytes>/g;
 		s/^(events \{id: )\d+/$1<n>/;
@@ -989,6 +1019,7 @@ my @lost = (
 	[ qr/^customer_seats\.invitation_token_expires_at$/ => qr/PT400 invitation_expired/ ],
 	[ qr/^customer_seats\.claim_key_hash$/ => qr/PT400 seat_already_claimed/ ],
 	[ qr/^customer_sessions\.(?:token_hash|expires_at)$/ => qr/PT401 session_(?:invalid|expired)/ ],
+	[ qr/^join_links\./ => qr/09000 |PT400 (?:join_link_\w+|email_domain_not_allowed)|PT404 join_link_not_found/ ],
 	[ qr/^jwt_keys\./ => qr/PT401 session_invalid/ ],
 );
 
@@ -1019,6 +1050,7 @@ sub may_be_lost
 	# Where the default is in the past more seats are released, and more that are claimed need no watching: they are written too.
 	return 1 if $column eq 'customer_seats.invitation_token_expires_at' && $call eq 'release_expired_seats' && $outcome =~ /^ok/;
 	return 1 if $column =~ /^customers\.|^customer_seats\.(?:customer|subscription)_id$/ && $call eq 'assign_seat, assigned' && $outcome =~ /^ok/;
+	return 1 if $column eq 'join_links.email_domains' && $call eq 'join_seat, other domain' && $outcome =~ /^ok/;
 	return 1 if $column eq 'subscriptions.seats_next' && $call eq 'assign_seats, more than planned' && $outcome =~ /^ok/;
 	return 1 if $call =~ /full$|too (?:many|few)/ && $column =~ /^(?:subscriptions|orders)\.(?:id|assigned_seats)$/;
 	return seats_given($got) <= seats_given($before) if $outcome =~ /^ok/;

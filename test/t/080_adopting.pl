@@ -144,7 +144,7 @@ sub check_copies
 }
 
 # What the extension knew before the last section, when one team was paused and somebody was invited who is no user.
-my (%known, $members, $session);
+my (%known, $members, $session, $link);
 
 sub remember
 {
@@ -153,6 +153,7 @@ sub remember
 		UPDATE seats.subscriptions SET seats = 6 WHERE external_id = '1';
 		SELECT seats.claim_seat(invitation_token) FROM seats.subscriptions AS p, seats.assign_seat(p.id, email => 'new@globex.example')
 		WHERE external_id = '1'});
+	$link = query(q{SELECT join_token FROM seats.subscriptions AS p, seats.create_join_link(p.id) WHERE external_id = '1'});
 	$session = query(q{SELECT customer_session_token FROM seats.customer_seats AS s, seats.open_session(s.id)
 		WHERE status = 'claimed' AND suspended_at IS NULL LIMIT 1});
 	%known = map { $_ => query("SELECT to_jsonb(t) FROM seats.$_ AS t ORDER BY t::text") }
@@ -166,6 +167,7 @@ sub check_left
 	  foreach sort keys %known;
 	is(query("SELECT count(*) FROM plain.customer_sessions WHERE token_hash = sha256('$session'::bytea)"), 1,
 		'a session that is open can be found');
+	is(query("SELECT count(*) FROM plain.join_links WHERE token_hash = sha256('$link'::bytea)"), 1, 'so can a join link');
 	is(query('SELECT * FROM app.members ORDER BY 1, 2'), $members, 'the members are the same');
 	is(query(q{SELECT count(*) FROM pg_extension WHERE extname = 'seats'}), 0, 'the extension is gone');
 	is(outcome('INSERT INTO app.members (team_id, user_id) VALUES (1, 4); INSERT INTO app.users (email, name) VALUES ($$x@x$$, $$X$$)'),

@@ -71,7 +71,8 @@ join_link_find(const bytea *hash, bool lock, JoinLink *link)
 	if (rows.count == 0)
 		return false;
 	link->id = *DatumGetUUIDP(rows_required(&rows, 0, 1));
-	(void) purchase_of_seat(rows_value(&rows, 0, 2), rows_value(&rows, 0, 3), &link->purchase);
+	if (!purchase_of_seat(rows_value(&rows, 0, 2), rows_value(&rows, 0, 3), &link->purchase))
+		return false;
 	link->email_domains = rows_value(&rows, 0, 4);
 	link->max_uses = rows_value(&rows, 0, 5);
 	link->uses = DatumGetInt32(rows_required(&rows, 0, 6));

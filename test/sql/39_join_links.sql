@@ -106,9 +106,10 @@ COMMIT;
 \x off
 
 -- Deleting the subscription deletes its links.
-SELECT (seats.create_join_link(test.id(398))).link.uses;
+SELECT join_token AS gone FROM seats.create_join_link(test.id(398)) \gset
 DELETE FROM seats.subscriptions WHERE id = test.id(398);
-SELECT count(*) FROM seats.join_links WHERE organization_id = test.id(395);
+SELECT count(*), (test.outcome(format('SELECT seats.join_seat(%L, %L)', :'gone', 'a@b'))).detail AS joined, (test.outcome(format('SELECT seats.join_info(%L)', :'gone'))).detail AS described
+FROM seats.join_links WHERE organization_id = test.id(395);
 
 DROP VIEW test.joined;
 SELECT test.clear();

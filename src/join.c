@@ -254,9 +254,12 @@ is_about_nobody(const ErrorData *error, const void *state)
 
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
 		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE: /* lock_timeout among them */
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
 			return false;
 		default:
 			return join->holds;

@@ -63,6 +63,8 @@ query(qq{
 		VALUES ('00000000-0000-0000-0000-000000000002', '$id', 'kim\@example.com', 'kim');
 });
 
+my $link_token = query("SELECT join_token FROM seats.create_join_link('$id', max_uses => 5)");
+
 my %calls = (
 	claim  => "SELECT (seat).status FROM seats.claim_seat('$pending')",
 	retry  => "SELECT (seat).status FROM seats.claim_seat('$claimed', 'key')",
@@ -80,6 +82,12 @@ my %calls = (
 	import => "SELECT seats.import_seats('$id', emails => '{a\@example.com,KIM\@example.com,NULL}', "
 	  . "external_customer_ids => '{a,NULL,z}')",
 	set_seats      => "SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke')",
+	join      => "SELECT seats.join_seat('$link_token', 'new\@example.com')::text || 'joined'",
+	join_held => "SELECT seats.join_seat('$link_token', 'pending\@example.com')::text || 'joined'",
+	make_link => "SELECT (link).uses FROM seats.create_join_link('$id')",
+	end_link  => "SELECT r.uses FROM seats.list_join_links('$id') AS l, seats.revoke_join_link(l.id) AS r",
+	join_info => "SELECT can_join FROM seats.join_info('$link_token')",
+	http_join => "SELECT seats_http.join_seat(jsonb_build_object('join_token', '$link_token', 'email', 'new\@example.com'))",
 	cancel => "UPDATE seats.subscriptions SET status = 'canceled' RETURNING assigned_seats",
 	delete => 'DELETE FROM seats.subscriptions RETURNING seats',
 	pause  => "UPDATE seats.subscriptions SET status = 'paused' RETURNING assigned_seats",
@@ -112,13 +120,14 @@ my %blockers = (
 	'a session that ends'                => $calls{sign_out},
 	'a locked subscription'              => 'SELECT FROM seats.subscriptions FOR UPDATE',
 	'another assign'                     => $calls{assign_email},
+	'a locked link'                      => 'SELECT FROM seats.join_links FOR UPDATE',
 	'a customer who is being made'       => "INSERT INTO seats.customers (organization_id, email) "
 	  . "VALUES ('$id', 'New\@Example.com')",
 	'a customer who is being deleted'    => "DELETE FROM seats.customers WHERE external_id = 'kim'",
 	'a locked organization'              => 'SELECT FROM seats.organizations FOR UPDATE',
 	'a rotation'                         => $calls{rotate},
 	map({ ("locked $_" => "LOCK TABLE seats.$_ IN ACCESS EXCLUSIVE MODE") }
-		qw(customer_seats customer_sessions events)),
+		qw(customer_seats customer_sessions events join_links)),
 );
 
 # Which call waits for what, and what it gives when it need not.  Where the table of sessions or of
@@ -138,6 +147,13 @@ my @waits = (
 	(map { [ "assign_$_->[0]", $_->[1], 'a customer who is being deleted' ] }
 		  [ 'email', 'pending' ], [ 'external_id', 'pending' ], [ 'id', 'claimed' ]),
 	[ 'resend', 'pending', 'a seat that is being claimed', 'locked events' ],
+	[ 'join', 'joined', 'a locked subscription', 'a locked link', 'another assign', 'a customer who is being made',
+		'a locked seat', 'locked events' ],
+	[ 'join_held', 'joined', 'a locked subscription', 'a locked link', 'locked events' ],
+	[ 'make_link', 0, 'a locked subscription', 'locked join_links' ],
+	[ 'end_link', 0, 'a locked link' ],
+	[ 'join_info', 't', 'locked join_links' ],
+	[ 'http_join', '{}', 'a locked subscription', 'a locked link' ],
 	[ 'revoke', 'revoked', 'a locked subscription', 'a seat that is being claimed' ],
 	[ 'revoke_claimed', 'revoked', 'a session that ends', 'locked events' ],
 	[ 'revoke_all', 2, 'a locked subscription', 'a seat that is being claimed', 'a session that ends' ],

@@ -98,6 +98,7 @@ sub with_more_and_more
 my ($pending, $claimed) = assign_many(2);
 my $session_token = claim($claimed);
 my $pending_seat  = seat_of($pending);
+my ($link, $link_id) = split /\|/, query("SELECT join_token, (link).id FROM seats.create_join_link('$id')");
 my %calls         = (
 	claim_seat        => "SELECT seats.claim_seat('$pending')",
 	claim_info        => "SELECT seats.claim_info('$pending')",
@@ -109,6 +110,11 @@ my %calls         = (
 	set_seats         => "SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke')",
 	import_seats      => "SELECT seats.import_seats('$id', emails => '{new\@example.com}')",
 	has_seat          => "SELECT seats.has_seat('$id', '$id')",
+	create_join_link  => "SELECT seats.create_join_link('$id')",
+	join_info         => "SELECT seats.join_info('$link')",
+	join_seat         => "SELECT seats.join_seat('$link', 'new\@example.com')",
+	list_join_links   => "SELECT seats.list_join_links('$id')",
+	revoke_join_link  => "SELECT seats.revoke_join_link('$link_id')",
 	list_seats        => "SELECT seats.list_seats('$id')",
 	get_seat          => "SELECT seats.get_seat('$pending_seat')",
 	authenticate      => "SELECT seats.authenticate('$session_token')",

@@ -93,7 +93,7 @@ is(query("SELECT seats.import_seats('$id', emails => '{a\@example.com,b\@example
 is(query("SELECT seats, metadata ->> 'imported', metadata ->> 'seats' FROM seats.subscriptions, seats.events LIMIT 1"),
 	'2|true|2', 'seats are raised for them');
 is(query("SELECT seats.has_seat('$id', '$id')"), 't', 'and can be used');
-is(outcome("UPDATE seats.subscriptions SET seats_next = 1"), '23514 cannot plan 1 seats, because 2 are assigned',
+is(outcome("UPDATE seats.subscriptions SET seats_next = 1"), '23514 cannot plan to reduce the number of seats to 1, because 2 are assigned',
 	'fewer than are assigned cannot be planned');
 is(query("UPDATE seats.subscriptions SET seats_next = 3; SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke');
 	SELECT seats, seats_next, assigned_seats FROM seats.subscriptions"), "1\n1||1", 'but set');

@@ -63,6 +63,9 @@ query(qq{
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() - interval '1 day' WHERE customer_email = 'four\@x';
 	UPDATE seats.customer_sessions SET expires_at = now() - interval '1 day'
 		WHERE customer_id = (SELECT id FROM seats.customers WHERE email = 'two\@x');
+	INSERT INTO known SELECT 'link', join_token FROM seats.create_join_link('$shop');
+	INSERT INTO known SELECT 'id of link', id FROM seats.join_links;
+	INSERT INTO known SELECT 'link of the order', join_token FROM seats.create_join_link(order_id => '$order', max_uses => 5);
 	INSERT INTO known SELECT 'seat of ' || split_part(customer_email, '\@', 1), id FROM seats.customer_seats
 		WHERE customer_email IS NOT NULL AND (subscription_id = '$shop' OR order_id IS NOT NULL);
 });
@@ -75,6 +78,7 @@ query(q{
 		SELECT 'customer_sessions', to_jsonb(t) FROM seats.customer_sessions AS t UNION ALL
 		SELECT 'events', to_jsonb(t) - 'seat' || (SELECT jsonb_object_agg('seat_has_' || key, value) FROM jsonb_each(to_jsonb(t.seat)))
 			FROM seats.events AS t UNION ALL
+		SELECT 'join_links', to_jsonb(t) FROM seats.join_links AS t UNION ALL
 		SELECT 'jwt_keys', to_jsonb(t) FROM seats.jwt_keys AS t;
 	CREATE TABLE base AS SELECT * FROM rows;
 	CREATE TABLE base_values AS SELECT DISTINCT value FROM base, jsonb_each_text(row) WHERE value IS NOT NULL;
@@ -140,6 +144,10 @@ query(q{
 			UNION ALL SELECT 'answered a session of nobody' FROM given WHERE a ->> 'customer_session_token' IS NOT NULL AND NOT
 				is_session(a ->> 'customer_session_token', given.seat)
 			UNION ALL SELECT 'answered no session' FROM given WHERE a ? 'customer_session_token' AND a ->> 'customer_session_token' IS NULL
+			UNION ALL SELECT 'answered another link' FROM answers WHERE a ? 'join_token' AND NOT EXISTS (
+				SELECT FROM seats.join_links AS l WHERE to_jsonb(l) @> (a -> 'link') AND l.token_hash = digest(a ->> 'join_token', 'sha256'))
+			UNION ALL SELECT 'link of no purchase' FROM seats.join_links AS l WHERE NOT EXISTS (
+				SELECT FROM purchases AS p WHERE p.id = coalesce(l.subscription_id, l.order_id) AND p.organization_id = l.organization_id)
 			UNION ALL SELECT 'answered no key' WHERE jsonb_typeof(answer) = 'object' AND answer ? 'kid' AND NOT EXISTS (
 				SELECT FROM (SELECT kid FROM seats.jwt_keys ORDER BY created_at DESC LIMIT 1) AS k WHERE k.kid::text = answer ->> 'kid')
 		) AS faults
@@ -260,6 +268,11 @@ my %functions = (
 	'import_seats, both'      =>
 	  qq{to_jsonb(seats.import_seats('$second', emails => '{new\@x,one\@y}', external_customer_ids => '{new,other}'))},
 	'import_seats of an order' => qq{to_jsonb(seats.import_seats(order_id => '$order', emails => '{other\@x}'))},
+	'join_seat, new'          => q{'null'::jsonb FROM seats.join_seat(known('link'), 'new@x')},
+	'join_seat of an order'   => q{'null'::jsonb FROM seats.join_seat(known('link of the order'), 'other@x')},
+	'join_seat, expired'      => q{'null'::jsonb FROM seats.join_seat(known('link'), 'expired@x')},
+	'create_join_link'        => qq{to_jsonb(l) FROM seats.create_join_link('$shop', max_uses => 5, email_domains => '{x}') AS l},
+	'revoke_join_link'        => q{to_jsonb(l) FROM seats.revoke_join_link(known('id of link')::uuid) AS l},
 	'release_expired_seats'   => q{to_jsonb(seats.release_expired_seats())},
 	'open_session'            => q{to_jsonb(o) FROM seats.open_session(known('seat of claimed')::uuid) AS o},
 	'erase_customer'          => q{to_jsonb(seats.erase_customer(id)) FROM seats.customers WHERE email = 'claimed@x'},
@@ -305,7 +318,7 @@ sub add_call
 	my ($name, $call, $direct_access, $function) = @_;
 
 	my $triggers = join '', map { "CREATE TRIGGER note BEFORE INSERT OR UPDATE OR DELETE ON seats.$_ FOR EACH ROW EXECUTE FUNCTION note();" }
-	  qw(customers subscriptions orders customer_seats customer_sessions events jwt_keys);
+	  qw(customers subscriptions orders customer_seats customer_sessions join_links events jwt_keys);
 
 	is( query(qq{
 		BEGIN;
@@ -490,6 +503,21 @@ try_values(
 	expires_at      => 'NULL::timestamptz');
 try_trigger('customer_sessions', $_, 'ROW', "'null'", 'same', $refused) foreach 'BEFORE INSERT', 'BEFORE DELETE';
 try_values(
+	'join_links', 'BEFORE INSERT', 'same',
+	token_hash      => "digest('thief', 'sha256')",
+	organization_id => "'$stranger'::uuid",
+	subscription_id => "'$second'::uuid",
+	email_domains   => 'NULL::text[]',
+	max_uses        => '1000',
+	uses            => '1',
+	expires_at      => "now() + interval '10 years'",
+	revoked_at      => 'now()');
+try_values(
+	'join_links', 'BEFORE UPDATE', 'same',
+	uses       => '0',
+	revoked_at => 'NULL::timestamptz');
+try_trigger('join_links', $_->[0], 'ROW', $_->[1], 'same', $refused) foreach [ 'BEFORE INSERT', "'null'" ], [ 'BEFORE UPDATE', "'old'" ];
+try_values(
 	'events', 'BEFORE INSERT', 'same',
 	type            => "'customer_seat.invitation_resent'",
 	type            => "'other'",
@@ -596,7 +624,7 @@ try_collected();
 note 'Triggers that leave the extension alone, deferred ones, and rules';
 
 my @tables = ([ 'customer_seats', 'INSERT', 'UPDATE' ], [ 'customer_sessions', 'INSERT' ], [ 'events', 'INSERT' ], [ 'subscriptions', 'INSERT', 'UPDATE' ],
-	[ 'orders', 'UPDATE' ], [ 'customers', 'INSERT' ]);
+	[ 'orders', 'UPDATE' ], [ 'customers', 'INSERT' ], [ 'join_links', 'INSERT', 'UPDATE' ]);
 my %key = (customer_sessions => 'token_hash');
 foreach (@tables)
 {
@@ -642,7 +670,7 @@ foreach my $table ('customer_seats', 'customer_sessions', 'events', 'subscriptio
 # with XX000, whose own statements are rewritten.
 my $rewritten = '^(09000|0A000|23\d{3}|XX000)$';
 foreach my $case ([ customer_seats => 'INSERT', 'UPDATE', 'DELETE' ], [ customer_sessions => 'INSERT', 'DELETE' ], [ events => 'INSERT' ],
-	[ subscriptions => 'UPDATE' ], [ orders => 'UPDATE' ], [ customers => 'INSERT' ], [ jwt_keys => 'INSERT' ])
+	[ subscriptions => 'UPDATE' ], [ orders => 'UPDATE' ], [ customers => 'INSERT' ], [ join_links => 'INSERT', 'UPDATE' ], [ jwt_keys => 'INSERT' ])
 {
 	my ($table, @events) = @$case;
 	foreach my $event (@events)

@@ -74,6 +74,8 @@ my $seat          = query('SELECT id FROM seats.customer_seats');
 my $pending       = invite();
 my $pending_seat  = query("SELECT id FROM seats.customer_seats WHERE status = 'pending'");
 
+my ($link, $link_id) = split /\|/, query("SELECT join_token, (link).id FROM seats.create_join_link('$id')");
+
 # Calls whose answers stay the same.
 my %calls = (
 	claim_info   => [ "SELECT can_claim FROM seats.claim_info('$pending')", 't' ],
@@ -87,6 +89,11 @@ my %calls = (
 	import_seats => [ "SELECT seats.import_seats('$id', emails => '{new\@x}')", 1 ],
 	set_seats    => [ "SELECT seats.set_seats('$id', seats => 0, surplus => 'revoke')", 2 ],
 	has_seat     => [ "SELECT seats.has_seat('$id', '$id')", 'f' ],
+	join_info    => [ "SELECT can_join FROM seats.join_info('$link')", 't' ],
+	join_seat    => [ "SELECT seats.join_seat('$link', 'new\@x')", '' ],
+	create_link  => [ "SELECT (link).uses FROM seats.create_join_link('$id')", 0 ],
+	list_links   => [ "SELECT uses FROM seats.list_join_links('$id')", 0 ],
+	revoke_link  => [ "SELECT uses FROM seats.revoke_join_link('$link_id')", 0 ],
 	purge        => [ 'SELECT seats.purge_expired_sessions()', 0 ],
 	update       => [ 'UPDATE seats.subscriptions SET seats = seats', '' ],
 	deletion     => [ 'DELETE FROM seats.customer_seats', '' ],
@@ -368,12 +375,13 @@ query(q{
 my %needing = (
 	organizations => [ 'claim', 'claim_info', 'assign', 'get_seat' ],
 	products => ['claim_info'],
-	customers => [ 'authenticate', 'assign', 'assign_many', 'import' ],
-	subscriptions => [ 'claim_info', 'assign', 'list', 'revoke', 'revoke_all', 'set_seats', 'import' ],
+	customers => [ 'authenticate', 'assign', 'assign_many', 'import', 'join' ],
+	subscriptions => [ 'claim_info', 'assign', 'list', 'revoke', 'revoke_all', 'set_seats', 'import', 'join', 'join_info', 'create_link', 'list_links' ],
 	orders => [ 'assign_order', 'refund_many' ],
-	customer_seats => [ 'claim', 'claim_info', 'assign', 'assign_many', 'resend', 'revoke', 'revoke_all', 'set_seats', 'import', 'has_seat', 'list', 'get_seat', 'release', 'cancel' ],
+	customer_seats => [ 'claim', 'claim_info', 'assign', 'assign_many', 'resend', 'revoke', 'revoke_all', 'set_seats', 'import', 'join', 'has_seat', 'list', 'get_seat', 'release', 'cancel' ],
 	customer_sessions => [ 'claim', 'authenticate', 'end_session', 'purge_sessions', 'revoke_claimed' ],
-	events => [ 'claim', 'assign', 'assign_many', 'resend', 'revoke', 'revoke_all', 'set_seats', 'import', 'purge_events', 'cancel' ],
+	events => [ 'claim', 'assign', 'assign_many', 'resend', 'revoke', 'revoke_all', 'set_seats', 'import', 'join', 'purge_events', 'cancel' ],
+	join_links => [ 'join', 'join_info', 'create_link', 'list_links', 'revoke_link' ],
 	jwt_keys => ['rotate'],
 );
 my $claimable = invite();
@@ -391,6 +399,11 @@ my %distributed_calls = (
 	revoke_all     => "SELECT seats.revoke_seats('$id') > 0",
 	set_seats      => "SELECT seats.set_seats('$id', seats => 0, surplus => 'revoke') > 0",
 	import         => "SELECT seats.import_seats('$id', emails => '{new\@x}')",
+	join           => "SELECT seats.join_seat('$link', 'new\@x')",
+	join_info      => $calls{join_info}[0],
+	create_link    => $calls{create_link}[0],
+	list_links     => $calls{list_links}[0],
+	revoke_link    => $calls{revoke_link}[0],
 	has_seat       => "SELECT seats.has_seat('$id', '$id')",
 	list           => "SELECT total_seats FROM seats.list_seats('$id')",
 	get_seat       => "SELECT status FROM seats.get_seat('$seat')",

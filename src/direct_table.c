@@ -187,8 +187,8 @@ equality_of(Relation index, int column, Oid type)
 }
 
 /*
- * Tells whether an index has all rows with a value in its first column: it has no condition, or
- * only the condition that the first is not null.
+ * Tells whether an index has all rows with a value in its first column: it has no condition, or one
+ * of two columns, or one that is not unique, has only the condition that the first is not null.
  */
 static bool
 has_all_rows(Relation index)
@@ -199,7 +199,8 @@ has_all_rows(Relation index)
 	if (heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
 		return true;
 	conditions = RelationGetIndexPredicate(index);
-	if (list_length(conditions) != 1 || !IsA(linitial(conditions), NullTest))
+	if ((index->rd_index->indnkeyatts == 1 && index->rd_index->indisunique) ||
+		list_length(conditions) != 1 || !IsA(linitial(conditions), NullTest))
 		return false;
 	condition = linitial(conditions);
 	return condition->nulltesttype == IS_NOT_NULL && IsA(condition->arg, Var) &&

@@ -57,7 +57,7 @@ static const Oid info_types[INFO_COUNT] = {TEXTOID, TEXTOID, TEXTOID, TEXTARRAYO
 static Statement describe_link = {
 	.sql = "SELECT d.name, o.name, o.slug, l.email_domains, " CAN_JOIN ", "
 		   "l.revoked_at IS NOT NULL, o.seat_based_pricing_enabled, "
-		   "COALESCE(b.status, r.status) FROM seats.join_links AS l "
+		   "COALESCE(b.status, r.status) AS status FROM seats.join_links AS l "
 		   "JOIN seats.organizations AS o ON o.id = l.organization_id "
 		   "LEFT JOIN seats.subscriptions AS b ON b.id = l.subscription_id "
 		   "LEFT JOIN seats.orders AS r ON r.id = l.order_id "

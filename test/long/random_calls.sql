@@ -33,6 +33,7 @@ CREATE FUNCTION remember_rows() RETURNS void LANGUAGE sql AS $$
 		UNION ALL (SELECT 'order', id::text FROM seats.orders)
 		UNION ALL (SELECT 'organization', id::text FROM seats.organizations)
 		UNION ALL (SELECT 'customer', id::text FROM seats.customers ORDER BY random() LIMIT 100)
+		UNION ALL (SELECT 'link', id::text FROM seats.join_links ORDER BY random() LIMIT 30)
 		UNION ALL (SELECT 'email', email FROM seats.customers WHERE email IS NOT NULL ORDER BY random() LIMIT 30)
 		UNION ALL (SELECT 'external', external_id FROM seats.customers WHERE external_id IS NOT NULL)) AS v
 	ON CONFLICT ON CONSTRAINT known_pkey DO UPDATE SET value = excluded.value
@@ -74,9 +75,9 @@ BEGIN
 		WHEN 6 THEN recall('email')
 		WHEN 7 THEN repeat('a', pick('308', '309')::int) || '@example.com'
 		WHEN 8 THEN coalesce(recall('external'), 'e')
-		WHEN 9 THEN garble(coalesce(recall(pick('invitation', 'session')), 'seats_inv_' || repeat('0', 55)))
+		WHEN 9 THEN garble(coalesce(recall(pick('invitation', 'session', 'join')), 'seats_inv_' || repeat('0', 55)))
 		WHEN 10 THEN pick('seats_inv_' || repeat('0', 55), 'seats_cst_' || repeat('z', 55), 'eyJ', 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6' || repeat('A', 52) || '.' || repeat('A', 120) || '.' || repeat('A', 43))
-		ELSE coalesce(recall(pick('invitation', 'session', 'invitation')), 'x')
+		ELSE coalesce(recall(pick('invitation', 'session', 'invitation', 'join')), 'x')
 	END;
 END $$;
 
@@ -87,6 +88,8 @@ BEGIN
 		CASE
 			WHEN name LIKE '%invitation_token' OR name = 'token' THEN recall('invitation')
 			WHEN name LIKE '%session_token' THEN recall('session')
+			WHEN name = 'join_token' THEN recall('join')
+			WHEN name = 'surplus' THEN pick('refuse', 'revoke', 'revoke')
 			WHEN name = 'email' THEN coalesce(recall('email'), floor(random() * 500)::int || '@example.com')
 			WHEN name = 'external_customer_id' THEN recall('external')
 			WHEN name = 'idempotency_key' THEN pick('', 'key', 'key 2', repeat('k', 255))
@@ -116,11 +119,13 @@ END $$;
 CREATE FUNCTION some_body() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	name text;
-	wanted text[] := CASE floor(random() * 4)::int
+	wanted text[] := CASE floor(random() * 6)::int
 		WHEN 0 THEN ARRAY['invitation_token']
 		WHEN 1 THEN ARRAY[pick('subscription_id', 'order_id'), 'email', 'metadata']
 		WHEN 2 THEN ARRAY[pick('subscription_id', 'order_id'), pick('customer_id', 'external_customer_id'), 'immediate_claim']
-		ELSE (SELECT array_agg(n) FROM unnest('{invitation_token,subscription_id,order_id,email,external_customer_id,customer_id,metadata,immediate_claim,checkout_id,other}'::text[]) AS n
+		WHEN 3 THEN ARRAY['join_token', 'email']
+		WHEN 4 THEN ARRAY[pick('subscription_id', 'order_id'), pick('max_uses', 'expires_in'), pick('email_domains', 'other')]
+		ELSE (SELECT array_agg(n) FROM unnest('{invitation_token,join_token,max_uses,expires_in,email_domains,subscription_id,order_id,email,external_customer_id,customer_id,metadata,immediate_claim,checkout_id,other}'::text[]) AS n
 			WHERE random() < 0.4)
 	END;
 	fields text := '';
@@ -132,6 +137,8 @@ BEGIN
 		fields := fields || ', ' || to_json(name)::text || ': ' || CASE
 			WHEN random() < 0.15 THEN some_json(0)
 			WHEN name = 'metadata' THEN pick('{}', '{"team": "a"}', 'null')
+			WHEN name IN ('max_uses', 'expires_in') THEN pick('1', '2', '3600', '0', '-1', '1.0', '2147483647', '2147483648')
+			WHEN name = 'email_domains' THEN pick('["example.com"]', '["b"]', '["b", null]', '[]', '["@"]', 'null')
 			WHEN name = 'immediate_claim' THEN pick('true', 'false', '"no"', '1')
 			ELSE coalesce(to_json(text_for(name))::text, 'null')
 		END;
@@ -183,7 +190,10 @@ BEGIN
 		WHEN 'uuid' THEN coalesce(CASE WHEN random() < 0.7 AND name LIKE '%\_id' THEN recall(split_part(name, '_', 1)) END, some_id())
 		WHEN 'jsonb' THEN CASE name WHEN 'metadata' THEN pick('{}', '{"team": "a"}', some_json(0)) ELSE some_body() END
 		WHEN 'bytea' THEN some_bytes()::text
-		WHEN 'text[]' THEN some_emails()
+		WHEN 'text[]' THEN CASE name WHEN 'email_domains' THEN pick('{example.com}', '{EXAMPLE.com,b}', '{b}', '{}', '{NULL}', '{a b}') ELSE some_emails() END
+		WHEN 'timestamp with time zone[]' THEN pick('{2020-01-01}', '{NULL}', '{2020-01-01,NULL}', '{infinity}', '{2100-01-01}', '{}')
+		WHEN 'integer' THEN CASE name WHEN 'seats' THEN pick('30', '30', '31', '60', '6', '0', '-1', '2147483647')
+			ELSE pick('0', '1', '2', '6', '30', '-1', '-2147483648', '2147483647') END
 		WHEN 'boolean' THEN pick('true', 'false')
 		WHEN 'interval' THEN pick('0', '1 second', '-1 microsecond', '1 day', '100 years', '-100 years', '1 mon -30 days', '178000000 years', '-178000000 years', '1 day -24 hours', '1000000 days')
 		WHEN 'regrole' THEN pick('chance_role', '-', '999999')
@@ -200,7 +210,7 @@ SELECT oid, oid::regprocedure AS name, format('%I.%I', pronamespace::regnamespac
 	prorettype = 'trigger'::regtype AS is_trigger, pronargs, pronargdefaults, proargtypes, proargnames,
 	row_number() OVER () AS n
 FROM pg_proc CROSS JOIN LATERAL generate_series(1,
-	CASE WHEN proname ~ '^(assign_seat|claim_seat|claim_info|get_claim_info|authenticate|open_session)' THEN 3 ELSE 1 END)
+	CASE WHEN proname ~ '^(assign_seat|claim_seat|claim_info|get_claim_info|authenticate|open_session|create_join_link|join_seat)' THEN 3 ELSE 1 END)
 WHERE pronamespace IN ('seats'::regnamespace, 'seats_http'::regnamespace)
 	AND (pronamespace = 'seats_http'::regnamespace OR NOT EXISTS (
 		SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -255,7 +265,8 @@ BEGIN
 		invitation_ttl = pick(NULL, '1 second', '1 day', '10 years')::interval;
 	-- As if time went by.
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending' AND random() < 0.1;
-	UPDATE seats.customer_sessions SET expires_at = now() WHERE random() < 0.9;
+	UPDATE seats.customer_sessions SET expires_at = now() WHERE random() < 0.3;
+	UPDATE seats.join_links SET expires_at = now() WHERE random() < 0.1;
 END $$;
 
 -- Calls functions so many times, with a transaction for each hundred.
@@ -289,8 +300,8 @@ BEGIN
 		detail := NULL;
 		BEGIN
 			EXECUTE 'SELECT string_agg(r::text, '' '') FROM (SELECT ' || call || ' AS r) AS s' INTO result;
-			FOR token IN SELECT m[1] FROM regexp_matches(left(result, 20000), '(seats_(?:inv|cst)_[0-9A-Za-z]{55}|eyJ[\w.-]{200,})', 'g') AS m LOOP
-				PERFORM remember(CASE WHEN token LIKE 'seats_inv%' THEN 'invitation' ELSE 'session' END, token);
+			FOR token IN SELECT m[1] FROM regexp_matches(left(result, 20000), '(seats_(?:inv|cst|jnl)_[0-9A-Za-z]{55}|eyJ[\w.-]{200,})', 'g') AS m LOOP
+				PERFORM remember(CASE left(token, 9) WHEN 'seats_inv' THEN 'invitation' WHEN 'seats_jnl' THEN 'join' ELSE 'session' END, token);
 			END LOOP;
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;

@@ -1025,7 +1025,7 @@ my @lost = (
 	[ qr/\.id$/ => qr/23505 / ],
 	[ qr/^customer_seats\.id$/ => qr/09000 |23514 .*"customer_seats_status_check"/ ],
 	[ qr/^customer_seats\.organization_id$/ => qr/09000 / ],
-	[ qr/\.(?:id|\w+_id)$/ => qr/PT404 \w+_not_found|PT400 invitation_invalid|PT401 session_invalid|PT403 seat_based_pricing_not_enabled|PT400 join_link_invalid/ ],
+	[ qr/\.(?:id|\w+_id)$/ => qr/PT404 \w+_not_found|PT400 (?:invitation|join_link)_invalid|PT401 session_invalid|PT403 seat_based_pricing_not_enabled/ ],
 	[ qr/^customers\.id$/ => qr/PT400 seat_already_assigned/ ],
 	[ qr/^organizations\.seat_based_pricing_enabled$/ => qr/PT403 seat_based_pricing_not_enabled/ ],
 	[ qr/^(?:subscriptions|orders)\.status$/ => qr/PT400 (?:subscription_not_active|order_not_paid)/ ],
@@ -1068,7 +1068,7 @@ sub may_be_lost
 	return 1 if needs_value($what, $outcome);
 	# Where the default is in the past more seats are released, and more that are claimed need no watching: they are written too.
 	return 1 if $column eq 'customer_seats.invitation_token_expires_at' && $call eq 'release_expired_seats' && $outcome =~ /^ok/;
-	return 1 if $column =~ /^customers\.|^customer_seats\.(?:customer|subscription)_id$/ && $call =~ /^(?:assign_seat, assigned|import_seats, (?:assigned|other external id))$/ && $outcome =~ /^ok/;
+	return 1 if $column =~ /^customers\.|^customer_seats\.(?:customer|subscription)_id$/ && $call =~ /^(?:assign_seat|import_seats), (?:assigned|other external id)$/ && $outcome =~ /^ok/;
 	return 1 if $column eq 'join_links.email_domains' && $call eq 'join_seat, other domain' && $outcome =~ /^ok/;
 	return 1 if $column eq 'subscriptions.seats_next' && $call eq 'assign_seats, more than planned' && $outcome =~ /^ok/;
 	return 1 if $call =~ /full$|too (?:many|few)/ && $column =~ /^(?:subscriptions|orders)\.(?:id|assigned_seats)$/;

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const folder = (name) => fileURLToPath(new URL(name, import.meta.url));
 const express = createRequire(folder('node/'))('express');
 const { Webhook } = createRequire(folder('worker/'))('standardwebhooks');
-const { INVITATION, EXPIRED, TEAM, DATABASE } = process.env; // by scripts/demo-web
+const { INVITATION, EXPIRED, JOIN, TEAM, DATABASE } = process.env; // by scripts/demo-web
 
 const freePort = async () => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -34,8 +34,8 @@ app.use('/v1', express.raw({ type: () => true }), async ({ method, originalUrl, 
   });
   response.status(answer.status).type('json').set('Cache-Control', 'no-store').send(Buffer.from(await answer.arrayBuffer()));
 });
-for (const name of ['claim', 'team']) {
-  app.get(`/${name}`, (request, response) => response.set({ 'Content-Security-Policy': "frame-ancestors 'none'",
+for (const [path, name] of [['/claim', 'claim'], ['/join', 'claim'], ['/team', 'team']]) {
+  app.get(path, (request, response) => response.set({ 'Content-Security-Policy': "frame-ancestors 'none'",
     'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-cache' }).sendFile(folder(`${name}-page/index.html`)));
 }
 app.post('/webhooks', express.text({ type: () => true }), ({ body, headers }, response) => {
@@ -60,7 +60,8 @@ Open these in a browser:
 
   Barbara is invited:         ${origin}/claim#${INVITATION}
   Niklaus came too late:      ${origin}/claim#${EXPIRED}
+  Colleagues join by a link:  ${origin}/join#${JOIN}
   Ada, who pays, sees all:    ${origin}/team#${TEAM}
 
-Invite somebody on Ada's page: the mail is printed here, and its link works. Ctrl-C ends it all.
+Invite somebody on Ada's page, or join: the mail is printed here, and its link works. Ctrl-C ends it all.
 `);

@@ -32,9 +32,12 @@ SELECT seats.assign_seat(:'subscription', email => 'edsger@example.com') \g /dev
 UPDATE seats.organizations SET invitation_ttl = '1 ms' WHERE id = :'organization';
 SELECT invitation_token AS expired FROM seats.assign_seat(:'subscription', email => 'niklaus@example.com') \gset
 UPDATE seats.organizations SET invitation_ttl = NULL WHERE id = :'organization';
+-- By a link, whoever has an address at example.com can ask for an invitation.
+SELECT join_token AS link FROM seats.create_join_link(:'subscription', email_domains => ARRAY['example.com']) \gset
 -- The worker tells only what happens from now on.
 DELETE FROM seats.events;
 
 \echo :invitation
 \echo :expired
+\echo :link
 \echo subscription=:subscription&session=:session

@@ -16,12 +16,14 @@ const [anonymous, backend, customer] = [SEATS_ANONYMOUS_URL, SEATS_BACKEND_URL, 
 
 // For each route: the pool, the function, the types of its arguments, and their values in a request.
 const body = (request) => [request.body ?? Buffer.alloc(0)];
-const token = ({ params }) => [params.invitation_token];
+const token = ({ params }) => [params.token];
 const purchase = ({ query }) => [query.subscription_id, query.order_id];
-const seat = ({ params }) => [params.seat_id];
+const id = ({ params }) => [params.id];
 const routes = {
   '/customer-seats/claim': { post: [anonymous, 'claim_seat', ['bytea'], body] },
-  '/customer-seats/claim/:invitation_token': { get: [anonymous, 'get_claim_info', ['text'], token] },
+  '/customer-seats/claim/:token': { get: [anonymous, 'get_claim_info', ['text'], token] },
+  '/customer-seats/join': { post: [anonymous, 'join_seat', ['bytea'], body] },
+  '/customer-seats/join/:token': { get: [anonymous, 'join_info', ['text'], token] },
 };
 for (const [path, pool, prefix] of [['/customer-seats', backend, ''], ['/customer-portal/seats', customer, 'portal_']]) {
   if (!pool) continue;
@@ -29,8 +31,13 @@ for (const [path, pool, prefix] of [['/customer-seats', backend, ''], ['/custome
     get: [pool, `${prefix}list_seats`, ['text', 'text'], purchase],
     post: [pool, `${prefix}assign_seat`, ['bytea'], body],
   };
-  routes[`${path}/:seat_id`] = { delete: [pool, `${prefix}revoke_seat`, ['text'], seat] };
-  routes[`${path}/:seat_id/resend`] = { post: [pool, `${prefix}resend_invitation`, ['text'], seat] };
+  routes[`${path}/join-links`] = {
+    get: [pool, `${prefix}list_join_links`, ['text', 'text'], purchase],
+    post: [pool, `${prefix}create_join_link`, ['bytea'], body],
+  };
+  routes[`${path}/join-links/:id`] = { delete: [pool, `${prefix}revoke_join_link`, ['text'], id] };
+  routes[`${path}/:id`] = { delete: [pool, `${prefix}revoke_seat`, ['text'], id] };
+  routes[`${path}/:id/resend`] = { post: [pool, `${prefix}resend_invitation`, ['text'], id] };
 }
 
 // One statement for a request. What it sets ends with it, as the status does that the function sets. Its FROM sets

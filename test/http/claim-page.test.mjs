@@ -11,7 +11,7 @@ import { claimPage, startSite } from './lib/site.mjs';
 
 // What the page says in each case: a heading, and a part of the text or of the alert.
 const endings = {
-  incomplete: ['This link is not complete', 'Open the link in the invitation e-mail again.'],
+  incomplete: ['This link is not complete', 'Open it again where you found it, such as in the invitation e-mail.'],
   invitation_invalid: ['This invitation is not valid', 'Open the link in the latest e-mail'],
   invitation_expired: ['This invitation has expired', 'Ask whoever invited you to send it again.'],
   seat_already_claimed: ['This seat is already claimed', 'If that was you, sign in as usual.'],
@@ -22,7 +22,7 @@ const endings = {
 };
 const hitches = {
   unreachable: 'No connection. Check that you are online, then try again.',
-  timeout: 'No answer came in time. Trying again is safe: a seat is claimed only once.',
+  timeout: 'No answer came in time. Trying again is safe: nobody gets two seats.',
   busy: 'Too many requests just now. Wait a minute, then try again.',
   unavailable: 'The service has a problem just now. It is not your fault: try again in a few minutes.',
   unexpected: 'Something went wrong. Try again, and if it stays so, tell whoever invited you.',

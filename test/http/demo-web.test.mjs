@@ -28,8 +28,8 @@ test('make demo-web: pages, mails and webhooks, until Ctrl-C', async () => {
   };
   try {
     await printed(/Ctrl-C/);
-    const [invited, expired, team] = demo.output.match(/http:\S+/g).map((link) => new URL(link));
-    for (const [{ href }, title] of [[invited, 'Your invitation'], [expired, 'Your invitation'], [team, 'Your team']]) {
+    const [invited, expired, join, team] = demo.output.match(/http:\S+/g).map((link) => new URL(link));
+    for (const [{ href }, title] of [[invited, 'Your invitation'], [expired, 'Your invitation'], [join, 'Your invitation'], [team, 'Your team']]) {
       const response = await fetch(href);
       assert.equal(response.status, 200);
       assert.ok((await response.text()).includes(`<title>${title}</title>`));
@@ -54,6 +54,10 @@ test('make demo-web: pages, mails and webhooks, until Ctrl-C', async () => {
     const token = new URL(link).hash.slice(1);
     assert.equal((await fetch(seats, { method: 'POST', body: JSON.stringify({ invitation_token: token }) })).status, 200);
     await printed(/^Webhook: customer_seat\.claimed of new@example\.com$/m);
+    // Who joins by the link gets one, too.
+    const joining = JSON.stringify({ join_token: join.hash.slice(1), email: 'joined@example.com' });
+    assert.equal((await fetch(`${team.origin}/v1/customer-seats/join`, { method: 'POST', body: joining })).status, 200);
+    await printed(/^Mail to joined@example\.com: .*\n +\S+\/claim#seats_inv_/m);
     assert.ok((await list()).seats.some(({ email, status }) => email === 'new@example.com' && status === 'claimed'));
 
     assert.equal(await demo.stop('SIGINT'), 130);

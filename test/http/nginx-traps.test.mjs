@@ -60,7 +60,7 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
   });
 
   test('the pages are at the origin of the API, and only to be read', async () => {
-    for (const [path, text] of [['/claim', claimPage], ['/team', teamPage], ['/team/', teamPage]]) {
+    for (const [path, text] of [['/claim', claimPage], ['/join', claimPage], ['/team', teamPage], ['/team/', teamPage]]) {
       const page = await fetch(layer.url + path);
       assert.equal(page.status, 200);
       assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
@@ -76,8 +76,10 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
 
   test('people get the claim page wherever a mail gateway has put the token, and no log has it', async () => {
     const { token } = await newSeat();
+    const link = token.replace('inv', 'jnl');
     for (const path of ['/claim/', `/claim%23${token}`, `/claim%2523${token}`, `/claim/%23${token}`, `/claim?token=${token}`,
-      `/claim/${token}`, `/claim%3Ftoken=${token}`, '/claim%3E', '/claim).', '/claim%0A', '/claim;x']) {
+      `/claim/${token}`, `/claim%3Ftoken=${token}`, '/claim%3E', '/claim).', '/claim%0A', '/claim;x',
+      `/join%23${link}`, `/join/${link}`, `/join?token=${link}`]) {
       for (const headers of [{}, { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }]) {
         const page = await fetch(layer.url + path, { headers });
         assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8'], path);
@@ -87,12 +89,13 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     }
     const log = await layer.accessLog();
     assert.ok(log.filter(({ route }) => route === 'claim_page').length >= 22);
-    assert.doesNotMatch(await layer.logs(), /seats_inv_/);
+    assert.equal(log.filter(({ route }) => route === 'join_page').length, 6 + 2);
+    assert.doesNotMatch(await layer.logs(), /seats_(inv|jnl)_/);
   });
 
   test('at other addresses people get a page, and programs JSON', async () => {
     const headers = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
-    for (const path of ['/', '/claims', '/teams', '/favicon.ico', '/rpc/claim_seat', '/assign_seat', '/error', '/error_page', '/index.html',
+    for (const path of ['/', '/claims', '/joins', '/teams', '/favicon.ico', '/rpc/claim_seat', '/post', '/get', '/error', '/error_page', '/index.html',
       '/node/server.js']) {
       await fails(await fetch(layer.url + path), 404, path);
       if (path.startsWith('/error')) continue;
@@ -108,12 +111,14 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
 
   test('what nginx itself refuses is told in JSON', async () => {
     const { token } = await newSeat();
-    for (const path of ['/assign_seat', '/list_seats']) await fails(await fetch(layer.url + path), 404, path);
+    for (const path of ['/post', '/get']) await fails(await fetch(layer.url + path), 404, path);
     for (const path of ['/claim/%00', '/claim/%zz', `/claim/${token}%2`]) await fails(await send('GET', path), 400, path);
     await fails(await send('GET', `/claim/${'x'.repeat(9000)}`), 414);
     await fails(await send('GET', '', { headers: { 'X-Large': 'x'.repeat(20_000) } }), 431);
-    const routes = (path) => [[path, 'GET, HEAD, POST'], [`${path}/${token}`, 'DELETE'], [`${path}/${token}/resend`, 'POST']];
+    const routes = (path) => [[path, 'GET, HEAD, POST'], [`${path}/join-links`, 'GET, HEAD, POST'],
+      [`${path}/join-links/${token}`, 'DELETE'], [`${path}/${token}`, 'DELETE'], [`${path}/${token}/resend`, 'POST']];
     for (const [path, allow] of [['/customer-seats/claim', 'POST'], [`/customer-seats/claim/${token}`, 'GET, HEAD'],
+      ['/customer-seats/join', 'POST'], [`/customer-seats/join/${token}`, 'GET, HEAD'],
       ...routes('/customer-seats'), ...routes('/customer-portal/seats')]) {
       const { statusCode, headers, body } = await new Promise((resolve, reject) => {
         httpRequest(`${layer.url}/v1${path}`, { method: 'TRACE' }, async (response) => {
@@ -146,14 +151,18 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     const contents = await shop.contents();
     const seats = [`x","seat_id":"${seat}`, `${seat}"}`, `${seat}\n`, `${seat} `, `eq.${seat}`, `{${seat}}`, '$seat_id', '\0'];
     for (const id of seats) {
-      const response = await send('DELETE', `/${encodeURIComponent(id)}`);
-      assert.ok([400, 404, 422].includes(response.status), `${JSON.stringify(id)}: ${response.status}`);
-      const text = await response.text();
-      if (response.status === 422) assert.equal(JSON.parse(text).detail[0].type, 'uuid_parsing');
+      for (const path of ['', '/join-links']) {
+        const response = await send('DELETE', `${path}/${encodeURIComponent(id)}`);
+        assert.ok([400, 404, 422].includes(response.status), `${JSON.stringify(id)}: ${response.status}`);
+        const text = await response.text();
+        if (response.status === 422) assert.equal(JSON.parse(text).detail[0].type, 'uuid_parsing');
+      }
     }
     for (const token of ['"', '\\', '"}', 'x\ny', '{"a":1}']) {
-      const { status } = await send('GET', `/claim/${encodeURIComponent(token)}`);
-      assert.ok([400, 404].includes(status), `${token}: ${status}`);
+      for (const path of ['/claim', '/join']) {
+        const { status } = await send('GET', `${path}/${encodeURIComponent(token)}`);
+        assert.ok([400, 404].includes(status), `${path} ${token}: ${status}`);
+      }
     }
     assert.deepEqual(await shop.contents(), contents);
   });
@@ -361,7 +370,7 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     assert.equal((await claim(token)).status, 200);
   });
 
-  test('claims and questions from one address are limited, and nothing else', async () => {
+  test('claims, joins and questions from one address are limited, and nothing else', async () => {
     const limited = await startNginx(layer.postgrest.port, { limit: null });
     const { url } = limited;
     const { token } = await newSeat();
@@ -373,6 +382,8 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     assert.ok(asked.filter((status) => status === 200).length >= 20, `${asked}`);
     assert.ok(asked.includes(429), `${asked}`);
     assert.ok((await statuses(() => claim('x', { url }))).includes(429));
+    assert.ok((await statuses(() => send('GET', '/join/x', { url }))).includes(429));
+    assert.ok((await statuses(() => send('POST', '/join', { body: '{}', url }))).includes(429));
     const response = (await Promise.all(Array.from({ length: 40 }, () => claim(token, { url })))).find(({ status }) => status === 429);
     assert.match(response.headers.get('content-type'), /^application\/json/);
     assert.equal(response.headers.get('retry-after'), '1');
@@ -388,10 +399,12 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     const lost = await startNginx(nowhere);
     const { url } = lost;
     const { seat, token } = await newSeat();
-    const headers = { Referer: `https://shop.example/claim?token=${token}`, 'User-Agent': `x ${token}` };
+    const link = token.replace('inv', 'jnl');
+    const headers = { Referer: `https://shop.example/claim?token=${token}`, 'User-Agent': `x ${token} ${link}` };
     for (const [method, path, body] of [['POST', '/claim', JSON.stringify({ invitation_token: token })],
       ['GET', `/claim/${token}`], ['POST', '', '{}'], ['GET', `?order_id=${token}`], ['DELETE', `/${token}`],
-      ['POST', `/${seat}/resend`]]) {
+      ['POST', `/${seat}/resend`], ['POST', '/join', JSON.stringify({ join_token: link })], ['GET', `/join/${link}`],
+      ['POST', '/join-links', '{}'], ['GET', `/join-links?order_id=${link}`], ['DELETE', `/join-links/${link}`]]) {
       const response = await send(method, path, { body, headers, url });
       assert.equal(response.status, 502, `${method} ${path}`);
       assert.deepEqual(await response.json(), { error: 'BadGateway', detail: 'Bad Gateway' });
@@ -405,16 +418,17 @@ describe(`nginx, by examples/postgrest/nginx.conf, and ${program ?? 'a stand-in 
     await lost.stop();
     const routes = (await lost.accessLog()).map(({ method, route, status }) => `${method} ${route} ${status}`);
     for (const line of ['POST claim_seat 502', 'GET get_claim_info 502', 'POST assign_seat 502', 'GET list_seats 502',
-      'DELETE revoke_seat 502', 'POST resend_invitation 502', 'POST none 413', 'PUT get_claim_info 405']) {
+      'DELETE revoke_seat 502', 'POST resend_invitation 502', 'POST join_seat 502', 'GET join_info 502', 'POST create_join_link 502',
+      'GET list_join_links 502', 'DELETE revoke_join_link 502', 'POST none 413', 'PUT get_claim_info 405']) {
       assert.ok(routes.includes(line), `${line} in\n${routes.join('\n')}`);
     }
     for (const text of [await lost.logs(), await layer.logs()]) {
-      assert.doesNotMatch(text, /seats_(inv|cst)_[0-9A-Za-z]{40}/);
+      assert.doesNotMatch(text, /seats_(inv|cst|jnl)_[0-9A-Za-z]{40}/);
     }
   });
 
   test('only what is routed is reached', async () => {
-    for (const path of ['/rpc/revoke_seat', '/customer_seats', '/my_seats', '/assign_seat', '/list_seats', '/error']) {
+    for (const path of ['/rpc/revoke_seat', '/customer_seats', '/my_seats', '/post', '/get', '/error']) {
       for (const method of ['GET', 'POST']) {
         const response = await fetch(layer.url + path,
           { method, headers: { Authorization: `Bearer ${layer.accessToken}` } });

@@ -144,10 +144,15 @@ describe('Node, the server', () => {
       const token = await newToken();
       await answers(await claim(layer, token), 503, unavailable);
       await answers(await fetch(`${layer.url}/v1/customer-seats/claim/${token}`), 503, unavailable);
+      const link = `seats_jnl_${token.slice(10)}`;
+      const join = { method: 'POST', body: JSON.stringify({ join_token: link, email: 'ada@example.com' }) };
+      await answers(await fetch(`${layer.url}/v1/customer-seats/join`, join), 503, unavailable);
+      await answers(await fetch(`${layer.url}/v1/customer-seats/join/${link}`), 503, unavailable);
       await layer.stop(); // what it logged last is there then
       const log = await layer.logs();
-      assert.match(log, /"route":"\/v1\/customer-seats\/claim\/:invitation_token","status":503,"code":"ECONNREFUSED"/);
-      assert.doesNotMatch(log, /seats_inv_/);
+      assert.match(log, /"route":"\/v1\/customer-seats\/claim\/:token","status":503,"code":"ECONNREFUSED"/);
+      assert.match(log, /customer-seats\/join\/:token"/);
+      assert.doesNotMatch(log, /seats_(inv|jnl)_|ada@/);
     }, { SEATS_ANONYMOUS_URL: nowhere });
   });
 

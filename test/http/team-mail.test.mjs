@@ -1,4 +1,4 @@
-// From an invitation on the team page through the worker's mail to the claim page, and back: over both examples that
+// From an invitation or a join link on the team page through the worker's mail to the claim page, and back: over both examples that
 // have the routes, with opaque sessions and with JWTs.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -111,10 +111,57 @@ for (const [key, [name, start]] of Object.entries(layers)) {
       assert.equal(mailServer.mails.filter(({ recipients }) => recipients.includes(email)).length, 1);
     });
 
+    test('a join link: whoever joins by it gets a mail, and a second one once the invitation has expired', async () => {
+      const bought = await buy(shop, 3);
+      const page = await windows.open({ width: 900, height: 1000 });
+      await page.goto(linkAt(layer.url, bought));
+      await shows(page, { busy: 'false', numbers: '3 1 2' });
+      await page.click('summary');
+      await page.click('#make');
+      await shows(page, { copy: 'Copy', make: 'Make a link' });
+      const link = await page.$eval('#link', ({ value }) => value);
+
+      const email = `${randomUUID()}@example.com`;
+      const joiner = await windows.open();
+      const join = async (address) => {
+        await joiner.goto('about:blank');
+        await joiner.goto(link);
+        await claimPageSays(joiner, 'You’re invited to Editor');
+        await joiner.type('#field', address);
+        await joiner.keyboard.press('Enter');
+        await claimPageSays(joiner, 'Look into your mail');
+      };
+      await join(email);
+      const first = await mailed(email);
+      assert.match(first, new RegExp(`^${layer.url}/claim#seats_inv_`));
+      // Neither who has a seat gets a mail, nor who has an invitation that is still open.
+      await join(bought.email);
+      await join(email);
+      await shop.query(`UPDATE seats.customer_seats SET invitation_token_expires_at = now() - interval '1 s'
+        WHERE customer_email = $1`, [email]);
+      await join(email);
+      const second = await mailed(email, 2);
+      assert.notEqual(first, second);
+      await (await open(second, 'You’re invited to Editor')).claim();
+      assert.deepEqual(mailServer.mails.map(({ recipients }) => recipients[0]).filter((to) => [email, bought.email].includes(to)), [email, email]);
+
+      await page.reload();
+      const { memberRows } = await shows(page, { members: '2 members', invited: '0 invited', numbers: '3 2 1' });
+      assert.match(memberRows[1], new RegExp(`^${email} Since`));
+      await page.click('summary');
+      assert.match((await shows(page, { make: 'Make a link' })).linkRows[0], /^1 joined until/);
+      await page.click('#link-list button');
+      await page.click('#revoke');
+      await shows(page, { linkRows: [] });
+      await joiner.goto('about:blank');
+      await joiner.goto(link);
+      await claimPageSays(joiner, 'This link is not valid');
+    });
+
     test('no token is in any log', async () => {
       assert.match(worker.output, /"target":"mail"/);
       for (const text of [worker.output, await layer.logs(), await shop.log()]) {
-        assert.doesNotMatch(text, /seats_(inv|cst)_[0-9A-Za-z]{40}|eyJ[\w-]+\.eyJ/);
+        assert.doesNotMatch(text, /seats_(inv|cst|jnl)_[0-9A-Za-z]{40}|eyJ[\w-]+\.eyJ/);
       }
     });
   });

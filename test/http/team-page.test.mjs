@@ -38,6 +38,8 @@ const again = {
   invite: 'Trying again is safe: nobody is invited twice.',
   resend: 'If you try again, a second e-mail may arrive; only the link in the latest one works.',
   revoke: 'Trying again is safe: a seat is revoked only once.',
+  make: 'If a link was made, it is in the list, but nobody has its address: revoke it, and make another one.',
+  revokeLink: 'Trying again is safe: a link is revoked only once.',
 };
 const markup = '<script>alert(1)</script><h1>Internal</h1>';
 const answer = (status, body) => (request, response) => response.status(status).send(body);
@@ -575,6 +577,15 @@ describe('The team page', { skip }, () => {
     await page.keyboard.up('Control');
     await shows(page, { sent: 'The invitation to ada@example.com is on its way.', field: '', focus: 'field' });
     await press('Tab', 'send');
+    await press('Tab', 'links-heading');
+    await press('Enter', 'links-heading');
+    for (const focus of ['uses', 'days', 'domains', 'make']) await press('Tab', focus);
+    await press('Enter', 'copy');
+    await shows(page, { make: 'Make a link', copy: 'Copy' });
+    await page.keyboard.down('Shift');
+    for (const focus of ['Join link', 'links-heading']) await press('Tab', focus);
+    await page.keyboard.up('Shift');
+    await press('Enter', 'links-heading');
     await press('Tab', 'Send again to ada@example.com');
     await press('Tab', 'Revoke the seat of ada@example.com');
     await press('Tab', `Send again to ${pending.email}`);
@@ -587,6 +598,146 @@ describe('The team page', { skip }, () => {
     await shows(page, { numbers: '3 2 1', focus: `Revoke the seat of Maya Okafor, ${bought.email}` });
   });
 
+  const linksOf = ({ kind, id }) => shop.query(`SELECT id, max_uses, uses, email_domains, revoked_at IS NOT NULL AS revoked,
+    extract(epoch FROM expires_at - created_at)::int AS seconds FROM seats.join_links WHERE ${kind}_id = $1 ORDER BY created_at, id`, [id]);
+  // Makes a link past the page.
+  const newLink = async ({ kind, id }, uses = null, domains = null) => (await shop.query(`SELECT (link).id, join_token AS token
+    FROM seats.create_join_link(${kind}_id => $1, max_uses => $2, email_domains => $3)`, [id, uses, domains]))[0];
+  const visitLinks = async (bought, options) => {
+    const page = await visitTeam(bought, options);
+    await page.click('summary');
+    await shows(page, { make: 'Make a link' });
+    return page;
+  };
+  const set = (page, values) => page.evaluate((fields) => {
+    for (const [id, value] of Object.entries(fields)) document.getElementById(id).value = value;
+  }, values);
+  const until = /until \w{3} \d+, \d{4}, \d+:\d\d [AP]M/.source;
+  const revokeLink = ({ id }) => `[id="${id}"] [name=revoke]`;
+
+  test('makes a join link, which is shown once, and copies it', async () => {
+    const bought = await buy(5, { kind: 'order' });
+    const page = await visitLinks(bought);
+    await set(page, { uses: '3', days: '30', domains: ' @example.com, acme.example;' });
+    await page.click('#make');
+    const made = 'The link is made. Copy it now: it is shown only here, and only once.';
+    const { linkRows, focus, make, status } = await shows(page, { linksSaid: made, make: 'Make a link' });
+    assert.deepEqual([focus, make, status], ['copy', 'Make a link', made]);
+    assert.equal(linkRows.length, 1);
+    assert.match(linkRows[0], new RegExp(`^0 of 3 joined ${until} only at example.com, acme.example Revoke$`));
+    const [link] = await linksOf(bought);
+    assert.deepEqual(link, { id: link.id, uses: 0, max_uses: 3, email_domains: ['example.com', 'acme.example'], revoked: false, seconds: 30 * 24 * 3600 });
+    const address = await page.$eval('#link', ({ value }) => value);
+    assert.match(address, new RegExp(`^${site.url}/join#seats_jnl_[0-9A-Za-z]{55}$`));
+    await page.browserContext().overridePermissions(site.url, ['clipboard-read', 'clipboard-write', 'clipboard-sanitized-write']);
+    await page.keyboard.press('Enter');
+    await shows(page, { copy: 'Copied', status: 'Copied' });
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), address);
+    // As without HTTPS.
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await page.click('#copy');
+    await shows(page, { linksSaid: 'It is selected: copy it with your keyboard.' });
+    assert.equal(await page.evaluate(() => getSelection().toString()), address);
+    // Somebody joins by it; after a reload nobody can see its address.
+    await shop.query('SELECT seats.join_seat($1, $2)', [new URL(address).hash.slice(1), 'ada@example.com']);
+    await page.reload();
+    await shows(page, { numbers: '5 2 3', copy: '' });
+    await page.click('summary');
+    assert.match((await shows(page, { make: 'Make a link' })).linkRows[0], /^1 of 3 joined /);
+    assert.doesNotMatch(await page.evaluate(() => document.documentElement.outerHTML + document.getElementById('link').value
+      + JSON.stringify([history.state, { ...sessionStorage }, { ...localStorage }])), /seats_jnl_\w/);
+    for (const { url } of site.requests) assert.doesNotMatch(url, /seats_jnl_/);
+  });
+
+  test('lists the links that are not revoked, the latest first', async () => {
+    const bought = await buy(5);
+    const [late, used, open, gone] = [await newLink(bought), await newLink(bought, 1, ['example.com']), await newLink(bought), await newLink(bought)];
+    await shop.query("UPDATE seats.join_links SET expires_at = now() - interval '1 s' WHERE id = $1", [late.id]);
+    await shop.query('SELECT seats.join_seat($1, $2)', [used.token, 'grace@example.com']);
+    await shop.query('SELECT seats.revoke_join_link($1)', [gone.id]);
+    const page = await visitLinks(bought);
+    const { linkRows } = await state(page);
+    assert.equal(linkRows.length, 3);
+    assert.match(linkRows[0], new RegExp(`^0 joined ${until} Revoke$`));
+    assert.match(linkRows[1], new RegExp(`^1 of 1 joined Used up ${until} only at example.com Revoke$`));
+    assert.match(linkRows[2], new RegExp(`^0 joined Expired ${until} Revoke$`));
+    assert.deepEqual(await page.$$eval('#link-list li', (rows) => rows.map(({ id }) => id)), [open.id, used.id, late.id]);
+  });
+
+  test('revokes a link after a second look; the focus is not lost', async () => {
+    const bought = await buy(5);
+    const [first, second] = [await newLink(bought), await newLink(bought, 2)];
+    const page = await visitLinks(bought);
+    await page.click(revokeLink(second));
+    const asked = await shows(page, { question: 'Revoke this link?' });
+    assert.match(asked.whose, new RegExp(`^0 of 2 joined, ${until}$`));
+    assert.equal(asked.consequence, 'Nobody can join by it from then on. Those who have joined keep their seats and invitations.');
+    await page.click('#keep');
+    const { focus } = await shows(page, { question: '' });
+    assert.match(focus, /^Revoke the link: 0 of 2 joined, until /);
+    assert.deepEqual(askedFor('DELETE'), []);
+    await page.click(revokeLink(second));
+    await page.click('#revoke');
+    const seen = await shows(page, { linksSaid: 'Nobody can join by this link any more.', status: 'Nobody can join by this link any more.' });
+    assert.equal((await shows(page, { focus: 'links-heading' })).linkRows.length, 1, seen.focus);
+    assert.deepEqual((await linksOf(bought)).map(({ id, revoked }) => [id, revoked]), [[first.id, false], [second.id, true]]);
+  });
+
+  test('a join link is refused: what to write instead', async () => {
+    const bought = await buy(2);
+    const page = await visitLinks(bought);
+    await set(page, { domains: 'example.com, (x)' });
+    await page.click('#make');
+    await shows(page, { linksSaid: 'Write domains like example.com, with commas between them.', make: 'Make a link' });
+    await set(page, { domains: '', uses: '0' });
+    await page.click('#make'); // the browser itself says what is wrong with the number
+    assert.deepEqual([askedFor('POST').length, (await state(page)).focus], [1, 'uses']);
+    assert.deepEqual(await linksOf(bought), []);
+  });
+
+  test('the answer to a new link is lost: it says so, and the list has the link', async () => {
+    const bought = await buy(2);
+    const page = await visitLinks(bought);
+    site.instead = async (request, response, forward) => {
+      if (request.method !== 'POST') return forward();
+      const lost = { status: () => lost, type: () => lost, send: () => response.status(502).send('') };
+      return forward(lost);
+    };
+    await page.click('#make');
+    const seen = await shows(page, { linksSaid: `${hitches.unavailable} ${again.make}`, make: 'Make a link' });
+    assert.deepEqual([seen.linkRows.length, seen.copy], [1, '']);
+    const [link] = await linksOf(bought);
+    site.instead = (request, response, forward) => (request.method === 'DELETE' ? answer(503, {})(request, response) : forward());
+    await page.click(revokeLink(link));
+    await page.click('#revoke');
+    await shows(page, { linksSaid: `${hitches.unavailable} ${again.revokeLink}` });
+    await page.waitForFunction((button) => document.querySelector(button).textContent === 'Revoke', {}, revokeLink(link));
+    site.instead = undefined;
+    await page.click(revokeLink(link));
+    await page.click('#revoke');
+    await shows(page, { linksSaid: 'Nobody can join by this link any more.', linkRows: [] });
+  });
+
+  test('what a screen reader gets of join links', async () => {
+    const bought = await buy(3);
+    const page = await visitTeam(bought);
+    assert.deepEqual((await nodes(page))('combobox'), []);
+    await page.click('summary');
+    await shows(page, { make: 'Make a link' });
+    const all = await nodes(page);
+    assert.deepEqual(all('heading').slice(0, 3).map(({ name }) => name), ['Your team', 'Invite people', 'Join links']);
+    assert.deepEqual(all('spinbutton').map(({ name }) => name), ['For how many people']);
+    assert.deepEqual(all('combobox').map(({ name, value }) => [name, value]), [['For how long', '7 days']]);
+    assert.equal(all('textbox').at(-1).name, 'Only for addresses at');
+    await page.click('#make');
+    await shows(page, { copy: 'Copy', make: 'Make a link' });
+    const made = await nodes(page);
+    assert.ok(made('group').some(({ name }) => name === 'The new link'));
+    assert.deepEqual(made('textbox').filter(({ readonly }) => readonly).map(({ name }) => name), ['Join link']);
+    assert.equal(made('heading')[2].name, 'Join links (1)');
+    assert.ok(made('button').some(({ name }) => /^Revoke the link: 0 joined, until /.test(name)));
+  });
+
   test('what a screen reader gets', async () => {
     const bought = await buy(3);
     const pending = await assign(bought);
@@ -595,11 +746,12 @@ describe('The team page', { skip }, () => {
     assert.deepEqual(all('RootWebArea').map(({ name }) => name), ['Your team']);
     assert.equal(all('main').length, 1);
     assert.deepEqual(all('heading').map(({ name, level }) => [name, level]),
-      [['Your team', 1], ['Invite people', 2], ['Who has a seat', 2], ['Invited (1)', 3], ['Members (1)', 3]]);
+      [['Your team', 1], ['Invite people', 2], ['Join links', 2], ['Who has a seat', 2], ['Invited (1)', 3], ['Members (1)', 3]]);
     assert.deepEqual(all('button').map(({ name }) => name), ['Send invitation', `Send again to ${pending.email}`,
       `Revoke the seat of ${pending.email}`, `Revoke the seat of Maya Okafor, ${bought.email}`]);
     assert.deepEqual(all('textbox').map(({ name, description }) => [name, description]),
-      [['E-mail addresses', 'Paste as many as you like, separated by commas, semicolons or line breaks.']]);
+      [['E-mail addresses', 'Paste as many as you like, separated by commas, semicolons or line breaks.'],
+      ]);
     assert.equal(all('list').length, 2);
     assert.equal(all('listitem').length, 2);
     assert.equal(all('term').length, 3);
@@ -755,6 +907,13 @@ describe('The team page', { skip }, () => {
       await page.click(button('revoke', pending));
       await shows(page, { question: 'Revoke this invitation?' });
     } },
+    'a new link': { reach: async (page) => {
+      await shows(page, { numbers: '4 4 0' });
+      await page.click('summary');
+      await set(page, { domains: `${'domain'.repeat(8)}.example, example.com` });
+      await page.click('#make');
+      await shows(page, { copy: 'Copy', make: 'Make a link' });
+    } },
     'sending a list': { reach: async (page) => {
       await shows(page, { numbers: '4 4 0' });
       site.instead = () => {};
@@ -803,7 +962,8 @@ describe('The team page', { skip }, () => {
     }
     await shop.expire((await assign(bought, 'tim@northwind.example')).seat);
     await assign(bought, 'radia@northwind.example');
-    const height = 1030;
+    await newLink(bought);
+    const height = 1200;
     const pictures = [];
     for (const [scheme, width] of [['light', 760], ['dark', 390]]) {
       const page = await visitTeam(bought, { scheme, width, height });

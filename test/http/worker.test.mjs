@@ -31,10 +31,10 @@ describe('the worker', () => {
     receiver.stop();
     await mailServer.stop();
     for (const text of [...jobs.map((job) => job.text), ...workers.map(({ output }) => output)]) {
-      assert.doesNotMatch(text, /seats_inv_/);
+      assert.doesNotMatch(text, /seats_(inv|jnl)_/);
     }
   });
-  after(async () => assert.doesNotMatch(await shop.log(), /seats_inv_[0-9A-Za-z]{55}/));
+  after(async () => assert.doesNotMatch(await shop.log(), /seats_(inv|jnl)_[0-9A-Za-z]{55}/));
 
   const start = async (environment) => {
     const worker = await startWorker(shop, environment);
@@ -117,6 +117,27 @@ describe('the worker', () => {
   });
 
   describe('mails', () => {
+    test('joining by a link: a mail to whoever has no seat, none to a holder, one more once the invitation has expired', async () => {
+      const subscription = await sell(3);
+      const [{ link }] = await shop.query('SELECT join_token AS link FROM seats.create_join_link($1)', [subscription]);
+      const email = `${randomUUID()}@example.com`;
+      await live(subscription, 'holder@example.com', false);
+      const join = async (address, mails) => {
+        await shop.query('SELECT seats.join_seat($1, $2)', [link, address]);
+        await idle();
+        assert.equal(mailServer.mails.length, mails, address);
+      };
+      await startMails();
+      await join(email, 1);
+      await join(email, 1);
+      await join('holder@example.com', 1);
+      const [{ seat }] = await shop.query('SELECT id AS seat FROM seats.customer_seats WHERE customer_email = $1', [email]);
+      await shop.expire(seat);
+      await join(email, 2);
+      assert.deepEqual(mailServer.mails.map(({ recipients }) => recipients), [[email], [email]]);
+      assert.deepEqual(await claim(mailServer.mails[1]), { id: seat, email });
+    });
+
     test('an invitation that is not sent yet, as text and HTML; its link claims the seat', async () => {
       const subscription = await sell(3);
       const seat = await invite(subscription, { email: 'grace@example.com' });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { clients, siblings } from './clients.mjs';
+import { describeJoins } from './joins.mjs';
 import { describeOperations, testLife } from './operations.mjs';
 import { describePayers, describePortal } from './portal.mjs';
 import { describeRequests } from './requests.mjs';
@@ -26,12 +27,13 @@ export const describeLayer = (name, database, start) => describe(name, () => {
   for (const client of siblings) testLife(client, suite);
   describeRequests(suite);
   describePayers(suite);
+  describeJoins(suite);
 
   test('no token is in any log, here or in PostgreSQL', async () => {
     const log = await suite.shop.log();
     assert.match(log, /seats_http"?\."?claim_seat/);
     for (const text of [log, await suite.layer.logs()]) {
-      assert.doesNotMatch(text, /seats_(inv|cst)_[0-9A-Za-z]{40}|eyJ[\w-]+\.eyJ/);
+      assert.doesNotMatch(text, /seats_(inv|cst|jnl)_[0-9A-Za-z]{40}|eyJ[\w-]+\.eyJ/);
     }
   });
 });

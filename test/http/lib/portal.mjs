@@ -8,7 +8,7 @@ import { invalid, refused, time, unauthorized } from './answers.mjs';
 const ROUTE = '/v1/customer-portal/seats';
 
 // A subscription of some seats, of which its payer has claimed one through the layer.
-const newPayer = async ({ shop, layer }, seats) => {
+export const newPayer = async ({ shop, layer }, seats) => {
   const subscription_id = await shop.sell('subscriptions', seats);
   const [payer] = await shop.query(`UPDATE seats.customers SET email = id || '@example.com'
     WHERE id = (SELECT customer_id FROM seats.subscriptions WHERE id = $1) RETURNING id, email`, [subscription_id]);

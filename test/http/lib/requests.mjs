@@ -143,8 +143,12 @@ export const describeRequests = (suite) => describe('plain requests', () => {
       const routes = [
         ['/customer-seats/claim', 'POST'],
         [`/customer-seats/claim/${token}`, 'GET, HEAD'],
+        ['/customer-seats/join', 'POST'],
+        [`/customer-seats/join/${token}`, 'GET, HEAD'],
         ...['/customer-seats', '/customer-portal/seats'].flatMap((path) => [
           [path, 'GET, HEAD, POST'],
+          [`${path}/join-links`, 'GET, HEAD, POST'],
+          [`${path}/join-links/${seat}`, 'DELETE'],
           [`${path}/${seat}`, 'DELETE'],
           [`${path}/${seat}/resend`, 'POST'],
         ]),
@@ -178,7 +182,8 @@ export const describeRequests = (suite) => describe('plain requests', () => {
     test('no key, or a wrong one: 401 says what is wanted', async () => {
       for (const headers of [{}, { Authorization: '' }, { Authorization: 'Bearer' }, { Authorization: 'Bearer undefined' },
         { Authorization: 'Basic eDp5' }]) {
-        for (const path of ['/v1/customer-seats', '/v1/customer-portal/seats']) {
+        for (const path of ['/v1/customer-seats', '/v1/customer-seats/join-links', '/v1/customer-portal/seats',
+          '/v1/customer-portal/seats/join-links']) {
           const response = await fetch(`${layer.url}${path}?order_id=${UNKNOWN}`, { headers });
           assert.equal(response.status, 401);
           assert.match(response.headers.get('www-authenticate'), /^Bearer/);
@@ -188,7 +193,8 @@ export const describeRequests = (suite) => describe('plain requests', () => {
     });
 
     test('a body that is too large is refused', async () => {
-      for (const path of ['/v1/customer-seats/claim', '/v1/customer-seats', '/v1/customer-portal/seats']) {
+      for (const path of ['/v1/customer-seats/claim', '/v1/customer-seats/join', '/v1/customer-seats', '/v1/customer-portal/seats',
+        '/v1/customer-portal/seats/join-links']) {
         const response = await send('POST', path, { body: JSON.stringify({ padding: 'x'.repeat(16 * 1024) }) });
         assert.equal(response.status, 413);
         assert.match(response.headers.get('content-type'), /^application\/json/);

@@ -126,7 +126,7 @@ export class Shop {
 
   // All that requests could change.
   async contents() {
-    const tables = ['customers', 'subscriptions', 'orders', 'customer_seats', 'customer_sessions', 'events'];
+    const tables = ['customers', 'subscriptions', 'orders', 'customer_seats', 'customer_sessions', 'join_links', 'events'];
     return this.query(tables
       .map((table) => `SELECT '${table}' AS of, to_jsonb(t)::text AS row FROM seats.${table} AS t`)
       .join(' UNION ALL ') + ' ORDER BY 1, 2');

@@ -7,7 +7,7 @@ import { nodeExample } from './node-layer.mjs';
 const express = createRequire(`${nodeExample}/`)('express');
 const read = (name) => readFileSync(new URL(`../../../examples/${name}/index.html`, import.meta.url), 'utf8');
 export const [claimPage, teamPage] = ['claim-page', 'team-page'].map(read);
-const places = { claim: [/^\/claim(?![0-9A-Za-z_])/, claimPage], team: ['/team', teamPage] };
+const places = { claim: [/^\/(claim|join)(?![0-9A-Za-z_])/, claimPage], team: ['/team', teamPage] };
 
 // A page with attributes of its first element set, each of which it has once.
 const configured = (page, attributes) =>

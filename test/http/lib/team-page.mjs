@@ -31,6 +31,7 @@ export const state = (page) => page.evaluate(async () => {
     again: text('again'), signIn: text('sign-in'), busy: document.getElementById('content').ariaBusy,
     sent: text('sent'), unsent: text('unsent'), faults: rows('faults'), field: document.getElementById('field').value,
     hint: text('hint'), send: text('send'), stop: text('stop'), none: text('none'),
+    linksSaid: text('links-said'), make: text('make'), copy: text('copy'), linkRows: rows('link-list'),
     invitedRows: rows('invited'), memberRows: rows('members'), question: text('question'), whose: text('whose'),
     consequence: text('consequence'), focus: focused.ariaLabel ?? (focused.id || focused.localName) };
 });

@@ -420,14 +420,15 @@ revoke_all(PurchaseId purchase, RevokeReason reason)
  * The seats of a purchase that a decrease revokes, in that order: expired invitations, other
  * pending seats, then claimed ones, the latest first within each, and the payer's own last of all.
  * All seats are locked, in the order of their ids, before any is judged: a claim, which does not
- * lock the purchase, may have changed one meanwhile.
+ * lock the purchase, may have changed one meanwhile.  Both are called s, so that the columns of all
+ * of the statement are checked.
  */
 #define LOCK_SURPLUS(table, purchase) \
 	{ \
 		.sql = "SELECT " CHANGED_SEAT_COLUMNS " FROM (" \
-			   "SELECT t.*, t.ctid FROM seats.customer_seats AS t " \
-			   "WHERE t." purchase " = $1 AND t.customer_id IS NOT NULL " \
-			   "ORDER BY t.id FOR NO KEY UPDATE) AS s " \
+			   "SELECT s.*, s.ctid FROM seats.customer_seats AS s " \
+			   "WHERE s." purchase " = $1 AND s.customer_id IS NOT NULL " \
+			   "ORDER BY s.id FOR NO KEY UPDATE) AS s " \
 			   "ORDER BY s.customer_id = (" \
 			   "SELECT p.customer_id FROM seats." table " AS p WHERE p.id = $1), " \
 			   "s.status = 'claimed', s.status = 'pending' AND " \

@@ -16,9 +16,9 @@ use Digest::SHA qw(sha256_hex);
 # "customer_of" has the ids of customers by "ORGANIZATION ADDRESS" and "ORGANIZATION EXTERNAL-ID";
 # "event" counts events by the columns that the test reads, "new_event" those since settle().
 # "touched" has the ids of purchases that were added and of customers that were added or changed
-# since then.
-my @tables =
-  qw(organization purchase customer customer_of seat seat_of_token session event new_event touched);
+# since then; "tally" how often what the test names has happened.
+my @tables = qw(organization purchase customer customer_of seat seat_of_token session event new_event
+  touched tally);
 
 my %assignable = map { $_ => 1 } qw(trialing active past_due paid partially_refunded);
 my %suspended = map { $_ => 1 } qw(paused unpaid);
@@ -45,7 +45,8 @@ sub new
 # afterwards that which the operation leaves.
 #
 # An operation has a name, its arguments, and "rollback" if its transaction was rolled back.  An
-# answer has "error" ('' or SQLSTATE and reason), "message", and "rows" of "|"-separated columns.
+# answer has "error" ('' or SQLSTATE and reason), "message", and "rows" of "|"-separated columns;
+# "began" and "ended" are between when it was given, in microseconds.
 # "request" is what metadata of events has of the request, if the operation came with one.
 #
 # An answer may not tell which rows an operation took.  So choices() says, after a call, how many
@@ -59,6 +60,7 @@ sub fits
 	my ($self, $operation, $answer, $choice) = @_;
 
 	local $self->{request} = $operation->{request} // {};
+	local @$self{qw(began ended)} = @$answer{qw(began ended)};
 	$self->{choice} = $choice // 0;
 	$self->{choices} = 1;
 	return 1 if $self->fits_now($operation, $answer);
@@ -164,7 +166,7 @@ sub change
 
 # What the test sets up ------------------------------------------------------------------------
 
-# Adds an organization: id, name, slug, product.
+# Adds an organization: id, name, slug, and "product", a hash of the names of its products by id.
 sub add_organization
 {
 	my ($self, %organization) = @_;
@@ -172,12 +174,14 @@ sub add_organization
 	$self->put('organization', $organization{id}, { %organization, enabled => 't' });
 }
 
-# Adds a purchase: id, kind, organization, payer, seats, status.
+# Adds a purchase: id, kind, organization, product, payer, seats, status.  "next" and "limit" are
+# seats_next and seats_limit, '' where they are null.
 sub add_purchase
 {
 	my ($self, %purchase) = @_;
 
-	$self->put('purchase', $purchase{id}, { %purchase, modified_at => '', rows => [] });
+	$self->put('purchase', $purchase{id},
+		{ next => '', limit => '', %purchase, modified_at => '', rows => [] });
 	$self->put('touched', $purchase{id}, 1);
 }
 
@@ -260,6 +264,23 @@ sub pays
 	return scalar grep { $_->{payer} eq $customer } values %{ $self->{purchase} };
 }
 
+# Returns the pending and claimed seats of a purchase in the order in which a decrease revokes them.
+# Those that were assigned last stand last in the list of a purchase.
+sub surplus_order
+{
+	my ($self, $id) = @_;
+	my $payer = $self->{purchase}{$id}{payer};
+	my @left = reverse $self->assigned($id);
+	my @claimed = grep { $_->{status} eq 'claimed' } @left;
+	my @pending = grep { $_->{status} eq 'pending' } @left;
+	my @ordered = (
+		grep({ $_->{expiry} eq 'past' } @pending),
+		grep({ $_->{expiry} ne 'past' } @pending),
+		sort { $b->{claimed} <=> $a->{claimed} || $b->{id} cmp $a->{id} } @claimed);
+
+	return grep({ $_->{customer} ne $payer } @ordered), grep { $_->{customer} eq $payer } @ordered;
+}
+
 # Returns the seats that release_expired_seats() has to release.
 sub due_seats
 {
@@ -339,8 +360,17 @@ sub metadata
 {
 	my (%fields) = @_;
 	my @keys = sort { length $a <=> length $b || $a cmp $b } keys %fields;
+	my @written = map { /^(seats|imported)$/ ? $fields{$_} : "\"$fields{$_}\"" } @keys;
 
-	return '{' . join(', ', map { "\"$_\": \"$fields{$_}\"" } @keys) . '}';
+	return '{' . join(', ', map { "\"$keys[$_]\": $written[$_]" } 0 .. $#keys) . '}';
+}
+
+# Remembers that something has happened.
+sub tally
+{
+	my ($self, @what) = @_;
+
+	$self->put('tally', $_, ($self->{tally}{$_} // 0) + 1) foreach @what;
 }
 
 # Records an event of a seat as it is now and the customer who has or had it.
@@ -365,7 +395,7 @@ sub clear_events
 		foreach my $key (grep { $self->{$table}{$_} } keys %{ $self->{events_of}{$customer} })
 		{
 			my ($type, $seat, undef, $metadata, $shown) = split /\|/, $key;
-			my %fields = $metadata =~ /"(\w+)": "([^"]*)"/g;
+			my %fields = $metadata =~ /"(\w+)": "?([^",}]*)/g;
 			my @shown = split m{/}, $shown;
 
 			delete @fields{qw(address user_agent)};
@@ -459,32 +489,48 @@ sub replace_token
 	$self->change('seat', $id, token => $token);
 }
 
-# Takes the customer of a new seat: the one that was found, or a new one with the address given.
+# Takes the customer of a new seat: the one that was found, who may get an external id, or a new one
+# with the address and the external id given.
 sub take_customer
 {
 	my ($self, $organization, $wanted, $id) = @_;
 
-	return $wanted->{id} eq $id if defined $wanted->{id};
+	if (defined $wanted->{id})
+	{
+		$self->change_customer($id, external => $wanted->{given}) if defined $wanted->{given};
+		return $wanted->{id} eq $id;
+	}
 	return 0 if $self->{customer}{$id};
 	$self->add_customer(
 		id => $id,
 		organization => $organization,
 		email => $wanted->{email},
-		external => '',
+		external => $wanted->{external} // '',
 		name => '');
 	return 1;
 }
 
-# Gives a seat of a purchase to a customer, under an id that nobody has seen before.
+# Tells whether a seat was claimed when it had to be: at a time that was given, or now.
+sub is_claimed_when
+{
+	my ($self, $claimed, $given) = @_;
+
+	return $claimed eq $given if defined $given;
+	return $claimed =~ /^\d+$/ && $claimed >= $self->{began} && $claimed <= $self->{ended};
+}
+
+# Gives a seat of a purchase to a customer, under an id that nobody has seen before.  The others are
+# what else its event has in metadata.
 sub give_one
 {
-	my ($self, $operation, $wanted, $row) = @_;
+	my ($self, $operation, $wanted, $row, %more) = @_;
 	my $purchase = $self->{purchase}{ $operation->{purchase} };
 	my ($shown, $token) = split /\|/, $row, -1;
-	my ($id, undef, undef, $customer) = split m{/}, $shown;
+	my ($id, undef, undef, $customer, undef, undef, $claimed_at) = split m{/}, $shown;
 	my $claimed = $operation->{immediate};
 
 	return 0 if $self->{seat}{$id};
+	return 0 if $claimed && !$self->is_claimed_when($claimed_at, $wanted->{claimed});
 	return 0 unless $claimed ? $token eq '' : $token =~ $invitation_token;
 	return 0 if $self->{seat_of_token}{$token};
 	return 0 unless $self->take_customer($purchase->{organization}, $wanted, $customer);
@@ -498,7 +544,7 @@ sub give_one
 			customer => $customer,
 			email => $self->{customer}{$customer}{email},
 			expiry => $claimed ? 'none' : 'open',
-			claimed => $claimed ? 't' : 'f',
+			claimed => $claimed ? $claimed_at : '',
 			revoked => 'f',
 			modified => 'f',
 			metadata => $operation->{metadata} // '',
@@ -509,7 +555,7 @@ sub give_one
 			session_of_claim => '',
 		});
 	$self->replace_token($id, $token);
-	$self->record($claimed ? 'claimed' : 'assigned', $self->{seat}{$id}, $customer);
+	$self->record($claimed ? 'claimed' : 'assigned', $self->{seat}{$id}, $customer, %more);
 	return $shown eq $self->show($id);
 }
 
@@ -554,20 +600,40 @@ sub remove_seat
 		rows => [ grep { $_ ne $id } @{ $self->{purchase}{$purchase}{rows} } ]);
 }
 
-# Gives seats to customers, in the rows of revoked seats first.  They go to the end of the list,
-# those of one call by their ids, since they have the same created_at.
+# Changes columns of a purchase.  Tells whether modified_at, as it is afterwards, is another one if a
+# column has changed, and only then.
+sub change_purchase
+{
+	my ($self, $id, $modified_at, %new) = @_;
+	my $old = $self->{purchase}{$id};
+	my $changed = grep { $new{$_} ne $old->{$_} } keys %new;
+
+	return 0 if ($modified_at ne $old->{modified_at}) != ($changed > 0);
+	$self->change('purchase', $id, %new, modified_at => $modified_at) if $changed;
+	return 1;
+}
+
+# Gives seats to customers, in the rows of revoked seats first, and raises the number of seats if
+# need be.  They go to the end of the list, those of one call by their ids, since they have the same
+# created_at.
 sub give
 {
 	my ($self, $operation, $answer, @wanted) = @_;
 	my $id = $operation->{purchase};
 	my @rows = @{ $answer->{rows} };
+	my ($modified_at) = @rows ? $rows[0] =~ /([^|]*)$/ : $self->{purchase}{$id}{modified_at};
+	my %raised =
+	  @rows > $self->available($id) ? (seats => $self->assigned($id) + @rows) : ();
+	my %more = (%raised, $operation->{imported} ? (imported => 'true') : ());
 
 	return 0 if @rows != @wanted;
+	return 0 unless $self->change_purchase($id, $modified_at, %raised);
 	return 0 unless $self->take_revoked($operation, $answer, scalar @rows);
 	foreach my $i (0 .. $#rows)
 	{
-		return 0 unless $self->give_one($operation, $wanted[$i], $rows[$i]);
+		return 0 unless $self->give_one($operation, $wanted[$i], $rows[$i], %more);
 	}
+	$self->tally("$operation->{name} raised seats") if %raised;
 	my @new = sort map { m{^([^/]*)} } @rows;
 	$self->change('purchase', $id, rows => [ @{ $self->{purchase}{$id}{rows} }, @new ]);
 	return 1;
@@ -600,12 +666,45 @@ sub assign_error
 	  : 'PT400 subscription_not_active';
 }
 
-# Returns how many seats of a purchase can still be assigned.
+# Returns how many seats of a purchase with these columns may be assigned: no more than are planned.
+sub most
+{
+	my ($columns) = @_;
+	my ($seats, $next) = @$columns{qw(seats next)};
+
+	return $next ne '' && $next < $seats ? $next : $seats;
+}
+
+# Returns how many seats of a purchase can still be assigned of those that are bought.
 sub available
 {
-	my ($self, $purchase) = @_;
+	my ($self, $id) = @_;
 
-	return $self->{purchase}{$purchase}{seats} - $self->assigned($purchase);
+	return most($self->{purchase}{$id}) - $self->assigned($id);
+}
+
+# Returns how many can still be assigned if seats are raised as far as they may be, which they are
+# not while another number is planned.
+sub room
+{
+	my ($self, $id) = @_;
+	my ($next, $limit) = @{ $self->{purchase}{$id} }{qw(next limit)};
+	my $available = $self->available($id);
+	my $allowed = $next eq '' && $limit ne '' ? $limit - $self->assigned($id) : 0;
+
+	return $allowed > $available ? $allowed : $available;
+}
+
+# Returns no_available_seats if a purchase has no room for so many, or ''.
+sub room_error
+{
+	my ($self, $id, $count) = @_;
+	my $purchase = $self->{purchase}{$id};
+
+	return '' if $self->room($id) >= $count;
+	$self->tally('seats_next left no room') if $self->assigned($id) + $count <= $purchase->{seats};
+	$self->tally('seats_limit left no room') if $purchase->{limit} ne '' && $purchase->{next} eq '';
+	return 'PT400 no_available_seats';
 }
 
 # Returns the customer that an operation names, with an id if there is one, or undef.
@@ -638,8 +737,7 @@ sub assign_seat_error
 	return 'PT404 customer_not_found' if !$customer;
 	return 'PT400 seat_already_assigned'
 	  if $self->held_by($operation->{purchase}, $customer->{id});
-	return 'PT400 no_available_seats' if $self->available($operation->{purchase}) < 1;
-	return '';
+	return $self->room_error($operation->{purchase}, 1);
 }
 
 sub assign_seat
@@ -666,6 +764,15 @@ sub places
 	return join ',', map { "emails.$_" } @_;
 }
 
+# Returns the error that keeps so many customers, whose places are given, from seats of a purchase.
+sub room_error_at
+{
+	my ($self, $id, @places) = @_;
+	my $error = $self->room_error($id, scalar @places);
+
+	return $error && "$error " . join ',', @places[ $self->room($id) .. $#places ];
+}
+
 sub assign_seats_error
 {
 	my ($self, $operation, @wanted) = @_;
@@ -677,9 +784,7 @@ sub assign_seats_error
 	return $error if $error ne '';
 	my @refused = $self->unseatable($operation->{purchase}, @wanted);
 	return 'PT400 seat_already_assigned ' . places(@refused) if @refused;
-	my $available = $self->available($operation->{purchase});
-	return 'PT400 no_available_seats ' . places($available .. $#wanted) if $available < @wanted;
-	return '';
+	return $self->room_error_at($operation->{purchase}, map { places($_) } 0 .. $#wanted);
 }
 
 sub assign_seats
@@ -692,6 +797,78 @@ sub assign_seats
 
 	return $error eq $answer->{error} if $error || $answer->{error};
 	return $self->give($operation, $answer, @wanted);
+}
+
+# Tells how an argument names a member.
+sub place_of
+{
+	my ($position, $member) = @_;
+
+	return (defined $member->{email} || $member->{unnamed} ? 'emails' : 'external_customer_ids')
+	  . ".$position";
+}
+
+# Returns the arguments of a member that are malformed.
+sub malformed
+{
+	my ($position, $member) = @_;
+	my ($email, $external) = @$member{qw(email external)};
+
+	return (
+		defined $email || defined $external ? () : place_of($position, $member),
+		defined $email && !is_address($email) ? "emails.$position" : (),
+		defined $external && $external eq '' ? "external_customer_ids.$position" : (),
+		$member->{never} ? "claimed_at.$position" : ());
+}
+
+# Returns the customers of members, and the places of those whose customer has another external id.  A
+# customer is one hash, however often it is found: with "id" unless it has to be made, and "given", the
+# external id that it gets.
+#
+# Members that name one customer in two ways are at fault, all but the first.  It depends on whose the
+# name is whether that one is too, so customers are given external ids before others are made.
+sub find_members
+{
+	my ($self, $organization, @members) = @_;
+	my @addresses = map { defined $_->{email} ? lc $_->{email} : undef } @members;
+	my @externals = map { $_->{external} } @members;
+	my @sorted = sort { ($addresses[$a] // '~') cmp ($addresses[$b] // '~') } 0 .. $#members;
+	my %named;
+	my $look = sub {
+		my ($name) = @_;
+		return undef if !defined $name;
+		my $id = $self->{customer_of}{"$organization $name"};
+
+		return $named{$name} // ($id ? $named{$id} //= { %{ $self->{customer}{$id} } } : undef);
+	};
+
+	while (1)
+	{
+		my @customers = map { $look->($externals[$_]) // $look->($addresses[$_]) } 0 .. $#members;
+		my @takers = grep {
+			     $customers[$_]
+			  && defined $externals[$_]
+			  && $customers[$_]{external} ne $externals[$_]
+		} 0 .. $#members;
+		my @clashing = grep { $customers[$_]{external} ne '' } @takers;
+		my @missing = grep { !$customers[$_] } @sorted;
+
+		return \@customers, map { "external_customer_ids.$_" } @clashing
+		  if @clashing || (!@takers && !@missing);
+		foreach my $i (@takers)
+		{
+			next if $customers[$i]{external} ne '' || $look->($externals[$i]);
+			@{ $customers[$i] }{qw(external given)} = ($externals[$i], $externals[$i]);
+			$named{ $externals[$i] } = $customers[$i];
+		}
+		foreach my $i (@missing)
+		{
+			my @names = grep { defined } $externals[$i], $addresses[$i];
+			next if grep { $look->($_) } @names;
+			my $new = { email => $members[$i]{email} // '', external => $externals[$i] // '' };
+			$named{$_} = $new foreach @names;
+		}
+	}
 }
 
 sub claim_error
@@ -734,9 +911,10 @@ sub claim_seat
 		$self->change(
 			'seat', $seat->{id},
 			status => 'claimed',
-			claimed => 't',
+			claimed => (split m{/}, $shown)[6],
 			modified => 't',
 			key => $key);
+		return 0 if !$self->is_claimed_when($self->{seat}{ $seat->{id} }{claimed});
 		$self->record('claimed', $self->{seat}{ $seat->{id} }, $seat->{customer});
 	}
 	$self->add_session($seat->{id}, $session);
@@ -758,7 +936,8 @@ sub claim_info
 	my $organization = $self->{organization}{ $seat->{organization} };
 	my $can_claim =
 	  $seat->{status} eq 'pending' && $seat->{expiry} eq 'open' && $seat->{suspended} eq 'f';
-	return $answer->{rows}[0] eq join '|', $organization->{product}, $organization->{id},
+	my $product = $self->{purchase}{ $seat->{purchase} }{product};
+	return $answer->{rows}[0] eq join '|', $organization->{product}{$product}, $product,
 	  @$organization{qw(name slug)}, $seat->{email}, $can_claim ? 't' : 'f';
 }
 
@@ -937,6 +1116,93 @@ sub erase_customer
 	return $answer->{rows}[0] == @held;
 }
 
+# Arguments: seats, and "revoke" if those that are too many are to be revoked.  The answer is how many
+# were, and the purchase's modified_at.
+sub set_seats
+{
+	my ($self, $operation, $answer) = @_;
+	my ($id, $seats) = @$operation{qw(purchase seats)};
+	my $error = $self->purchase_error($operation);
+
+	$error = '' if $error =~ /^PT403/;
+	return $error eq $answer->{error} if $error;
+	my $assigned = $self->assigned($id);
+	my $surplus = $assigned > $seats ? $assigned - $seats : 0;
+	return $answer->{error} eq '23514' && $answer->{message} =~ /because $assigned are assigned/
+	  if $surplus && !$operation->{revoke};
+	return 0 if $answer->{error};
+	my ($count, $modified_at) = $answer->{rows}[0] =~ /(.*)\|(.*)/;
+	my @order = $self->surplus_order($id);
+	foreach my $seat (@order[ 0 .. $surplus - 1 ])
+	{
+		my $expired = $seat->{status} eq 'pending' && $seat->{expiry} eq 'past';
+		$self->tally('set_seats revoked, ' . ($expired ? 'expired' : $seat->{status}));
+		$self->revoke($seat->{id}, 'surplus');
+	}
+	my ($payer, $next) = @{ $self->{purchase}{$id} }{qw(payer next)};
+	$self->tally('set_seats left the payer') if $surplus && $self->held_by($id, $payer);
+	$self->tally('set_seats cleared seats_next') if $next ne '';
+	return $count == $surplus
+	  && $self->change_purchase($id, $modified_at, seats => $seats, next => '');
+}
+
+# Returns the error of an import, or '' and the customers that it finds.
+sub import_error
+{
+	my ($self, $operation) = @_;
+	my ($id, $members) = @$operation{qw(purchase members)};
+	my @malformed = map { malformed($_, $members->[$_]) } 0 .. $#$members;
+
+	return 'PT422 ' . join ',', @malformed if @malformed;
+	my $error = $self->assign_error($operation);
+	return $error if $error ne '';
+	my $organization = $self->{purchase}{$id}{organization};
+	my ($customers, @clashing) = $self->find_members($organization, @$members);
+	$self->tally('import_seats clashed') if @clashing;
+	return 'PT422 ' . join ',', @clashing if @clashing;
+	my @places = map { place_of($_, $members->[$_]) } 0 .. $#$members;
+	my %repeated = map { $_ => 1 } repeated(@$customers);
+	my @refused =
+	  grep { $repeated{$_} || $self->held_by($id, $customers->[$_]{id}) } 0 .. $#$members;
+	return 'PT400 seat_already_assigned ' . join ',', @places[@refused] if @refused;
+	return $self->room_error_at($id, @places), @$customers;
+}
+
+# Arguments: members, each with "email", "external" and "claimed" where they are given.  The answer is
+# the count and then the seats, which the events tell.
+sub import_seats
+{
+	my ($self, $operation, $answer) = @_;
+	my ($error, @customers) = $self->import_error($operation);
+	my $members = $operation->{members};
+	my ($count, @rows) = @{ $answer->{rows} };
+
+	return $error eq $answer->{error} if $error || $answer->{error};
+	my @wanted =
+	  map { { %{ $customers[$_] }, claimed => $members->[$_]{claimed} } } 0 .. $#$members;
+	foreach (@customers)
+	{
+		$self->tally('imported, ' . (!$_->{id} ? 'made' : defined $_->{given} ? 'taken' : 'found'));
+	}
+	return $count == @$members
+	  && $self->give({ %$operation, immediate => 1, imported => 1 },
+		{ %$answer, rows => \@rows }, @wanted);
+}
+
+# Tells whether a customer has a seat that can be used.  Arguments: product, customer.
+sub has_seat
+{
+	my ($self, $operation, $answer) = @_;
+	my $usable = grep {
+		     $_->{status} eq 'claimed'
+		  && $_->{suspended} eq 'f'
+		  && $self->{purchase}{ $_->{purchase} }{product} eq $operation->{product}
+	} $self->seats_held_by($operation->{customer});
+
+	$self->tally($usable ? 'has_seat true' : 'has_seat false');
+	return $answer->{error} eq '' && $answer->{rows}[0] eq yes_or_no($usable);
+}
+
 # A call that is refused whatever the state.
 sub refused
 {
@@ -967,27 +1233,36 @@ sub follow_status
 	}
 }
 
-# Arguments: status, seats, each undef where it stays.  The answer is the row when it was updated,
-# before the seats of one that ended were revoked.
+# Arguments: status, seats, next, limit, each undef where it stays.  The answer is the row when it was
+# updated, before the seats of one that ended were revoked.
 sub update_purchase
 {
 	my ($self, $operation, $answer) = @_;
 	my $id = $operation->{purchase};
 	my $old = $self->{purchase}{$id} or return !$answer->{error} && !@{ $answer->{rows} };
 	my $assigned = $self->assigned($id);
-	my %new = map { $_ => $operation->{$_} // $old->{$_} } qw(status seats);
-	my $changed = grep { $new{$_} ne $old->{$_} } keys %new;
+	my %new = map { $_ => $operation->{$_} // $old->{$_} } qw(status seats next limit);
 	my $ends = $ended{ $new{status} } && $new{status} ne $old->{status};
 
 	return $answer->{error} eq '23514' && $answer->{message} =~ /because $assigned are assigned/
-	  if $new{seats} < $assigned && !$ends;
+	  if most(\%new) < $assigned && !$ends;
 	return 0 if $answer->{error} || @{ $answer->{rows} } != 1;
 	my ($row, $modified_at) = $answer->{rows}[0] =~ /(.*)\|(.*)/;
-	return 0 if $row ne "$id|$new{status}|$new{seats}|$assigned";
-	return 0 if ($modified_at ne $old->{modified_at}) != ($changed > 0);
-	$self->change('purchase', $id, %new, modified_at => $modified_at) if $changed;
+	return 0 if $row ne join '|', $id, @new{qw(status seats)}, $assigned, @new{qw(next limit)};
+	return 0 if !$self->change_purchase($id, $modified_at, %new);
 	$self->follow_status($id, $old->{status}, $new{status});
 	return 1;
+}
+
+# Makes the number of seats that was planned the number of seats, which always goes through.
+sub reach_next
+{
+	my ($self, $operation, $answer) = @_;
+	my $purchase = $self->{purchase}{ $operation->{purchase} };
+
+	return !$answer->{error} && !@{ $answer->{rows} } if !$purchase || $purchase->{next} eq '';
+	return !$answer->{error}
+	  && $self->update_purchase({ %$operation, seats => $purchase->{next}, next => '' }, $answer);
 }
 
 # Tells whether an UPDATE of many rows changed those that it had to.  It finds them by its snapshot,
@@ -1034,7 +1309,7 @@ sub delete_purchase
 	return 1;
 }
 
-# Adds a purchase unless it is there.  Arguments: organization, payer, seats, status.
+# Adds a purchase unless it is there.  Arguments: organization, product, payer, seats, limit, status.
 sub insert_purchase
 {
 	my ($self, $operation, $answer) = @_;
@@ -1045,7 +1320,7 @@ sub insert_purchase
 	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne "@added";
 	$self->add_purchase(
 		id => $id,
-		map { $_ => $operation->{$_} } qw(kind organization payer seats status))
+		map { $_ => $operation->{$_} } qw(kind organization product payer seats limit status))
 	  if @added;
 	return 1;
 }
@@ -1204,7 +1479,7 @@ sub purchase_row
 	my ($self, $id) = @_;
 	my $purchase = $self->{purchase}{$id};
 
-	return join '|', $id, @$purchase{qw(payer status seats)}, scalar $self->assigned($id),
+	return join '|', $id, @$purchase{qw(payer status seats next limit)}, scalar $self->assigned($id),
 	  $purchase->{modified_at}, "@{ $purchase->{rows} }";
 }
 
@@ -1237,9 +1512,9 @@ sub describe
 	my $organization = $self->{organization}{ $purchase->{organization} };
 
 	return join "\n",
-	  "purchase $id: $purchase->{status}, $purchase->{seats} seats, pricing enabled: "
-	  . $organization->{enabled},
-	  map { "  $_->{id} $_->{status} customer=$_->{customer} email=$_->{email}"
+	  "purchase $id: $purchase->{status}, $purchase->{seats} seats, "
+	  . "next=$purchase->{next} limit=$purchase->{limit}, pricing enabled: $organization->{enabled}",
+	  map { "  $_->{id} $_->{status} claimed=$_->{claimed} customer=$_->{customer} email=$_->{email}"
 		  . " expiry=$_->{expiry} suspended=$_->{suspended} token=$_->{token} key=$_->{key}"
 		  . " sessions=@{ $_->{sessions} }" }
 	  $self->seats_of($id);

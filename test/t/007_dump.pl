@@ -91,7 +91,7 @@ my $objects = query('\dx+ seats');
 my $granted = query($rights);
 my $sequence = query('SELECT last_value, is_called FROM seats.events_id_seq');
 is(scalar(() = $granted =~ /\b(?:anonymous|backend|customer)=/g),
-	68, 'three roles were granted what they need');
+	73, 'three roles were granted what they need');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/seats.dump';
 my @dump = ('pg_dump', '--format=custom', "--file=$file");
 $node->command_ok([ @dump, $node->connstr('postgres') ], 'pg_dump');

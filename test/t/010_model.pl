@@ -17,6 +17,7 @@ use IPC::Open3;
 use SeatsModel;
 use SeatsTest;
 use Test::More;
+use Time::HiRes 'time';
 
 my $seed = $ENV{SEED} // int(rand(2**31));
 my $operations = $ENV{OPERATIONS} // ($ENV{FULL} ? 100_000 : 20_000);
@@ -32,7 +33,7 @@ my %statuses = (
 my %usual_status = (subscription => 'active', order => 'paid');
 
 # What changes nothing whatever it answers.
-my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat my_seats authenticate);
+my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat my_seats authenticate has_seat);
 
 # The rows of the tables as the model writes them.
 my $seat_columns = join ', ', qw(created_at modified_at id subscription_id order_id status
@@ -52,14 +53,15 @@ my %rows_of = (
 	},
 	customer => q{SELECT id, organization_id, email, external_id, name FROM seats.customers},
 	purchase => q{
-		SELECT id, customer_id, status, seats, assigned_seats, modified_at,
+		SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats, modified_at,
 			(SELECT string_agg(s.id::text, ' ' ORDER BY s.created_at, s.id)
 			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id))
 		FROM (
-			SELECT id, customer_id, status, seats, assigned_seats, modified_at
+			SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats,
+					modified_at
 				FROM seats.subscriptions
 			UNION ALL
-			SELECT id, customer_id, status, seats, assigned_seats, modified_at
+			SELECT id, customer_id, status, seats, NULL, NULL, assigned_seats, modified_at
 				FROM seats.orders) AS p
 	},
 	organization => q{SELECT id, seat_based_pricing_enabled FROM seats.organizations},
@@ -77,7 +79,7 @@ my $node = start_node('model', q{
 	log_statement = none
 	log_min_messages = fatal
 });
-my @purchases;    # which there are or were: id, kind, organization, payer
+my @purchases;    # which there are or were: id, kind, organization, product
 my @psql;
 my @tokens;    # all that were ever issued, also by what was rolled back, oldest first
 my @session_tokens;    # likewise
@@ -125,7 +127,8 @@ sub uuid
 	return sprintf('%08d-0000-0000-0000-%012d', $kind, $number);
 }
 
-# How tests see a seat; SeatsModel::show() gives the same.
+# How tests see a seat; SeatsModel::show() gives the same.  A claim is in microseconds.  And when a
+# purchase was modified, as its transaction sees it, even by the same statement.
 my $show = q{
 	CREATE FUNCTION public.show(s seats.customer_seat) RETURNS text STABLE LANGUAGE sql AS $$
 		SELECT concat_ws('/', s.id, COALESCE(s.subscription_id, s.order_id), s.status,
@@ -133,28 +136,35 @@ my $show = q{
 			CASE WHEN s.invitation_token_expires_at IS NULL THEN 'none'
 				WHEN s.invitation_token_expires_at > clock_timestamp() THEN 'open'
 				ELSE 'past' END,
-			s.claimed_at IS NOT NULL, s.revoked_at IS NOT NULL, s.modified_at IS NOT NULL,
+			COALESCE((extract(epoch FROM s.claimed_at) * 1000000)::bigint::text, '-'),
+			s.revoked_at IS NOT NULL, s.modified_at IS NOT NULL,
 			COALESCE(s.seat_metadata::text, '-'))
+	$$;
+	CREATE FUNCTION public.modified(purchase_id uuid) RETURNS timestamptz VOLATILE LANGUAGE sql AS $$
+		SELECT modified_at FROM seats.subscriptions WHERE id = purchase_id
+		UNION ALL
+		SELECT modified_at FROM seats.orders WHERE id = purchase_id
 	$$;
 };
 
-# Adds an organization with some customers who are known by an external id and by name.
+# Adds an organization with two products and some customers who are known by an external id and by
+# name.
 sub add_organization
 {
 	my ($number, $name) = @_;
-	my ($id, $slug) = (uuid(1, $number), lc $name);
+	my ($id, $slug, $second) = (uuid(1, $number), lc $name, uuid(4, $number));
 
 	query(qq{
 		INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled)
 			VALUES ('$id', '$name', '$slug', true);
 		INSERT INTO seats.products (id, organization_id, name)
-			VALUES ('$id', '$id', '$name Editor');
+			VALUES ('$id', '$id', '$name Editor'), ('$second', '$id', '$name Viewer');
 	});
 	$model->add_organization(
 		id => $id,
 		name => $name,
 		slug => $slug,
-		product => "$name Editor");
+		product => { $id => "$name Editor", $second => "$name Viewer" });
 	add_customer($id, 10 * $number, '', "external0");
 	add_customer($id, 10 * $number + 1, '', "external1");
 	add_customer($id, 10 * $number + 2, "Person0\@$slug.example", "external2");
@@ -177,16 +187,17 @@ sub add_customer
 		name => "Name $number");
 }
 
-# Adds a purchase that is not there yet.
+# Adds a purchase that is not there yet, of the organization's first or second product.
 sub add_purchase
 {
-	my ($number, $kind, $organization_number) = @_;
+	my ($number, $kind, $organization_number, $second) = @_;
 
 	push @purchases,
 	  {
 		id => uuid(3, $number),
 		kind => $kind,
-		organization => uuid(1, $organization_number)
+		organization => uuid(1, $organization_number),
+		product => uuid($second ? 4 : 1, $organization_number)
 	  };
 }
 
@@ -200,15 +211,17 @@ sub open_shop
 	add_organization(1, 'Acme');
 	add_organization(2, 'Bolt');
 	add_purchase(1, 'subscription', 1);
-	add_purchase(2, 'subscription', 1);
+	add_purchase(2, 'subscription', 1, 1);
 	add_purchase(3, 'order', 1);
 	add_purchase(4, 'subscription', 2);
-	add_purchase(5, 'order', 2);
+	add_purchase(5, 'order', 2, 1);
 	foreach my $operation (map { draw_insert_purchase($_) } @purchases)
 	{
 		$model->fits($operation, answer(query($operation->{sql})));
 	}
-	# Events tell by the role which session released a seat.
+	# The first id would not be greater than the sequence's last_value.
+	query(q{SELECT nextval('seats.events_id_seq')});
+	# Events tell by the role which session released or imported a seat.
 	query(join '',
 		map { "CREATE ROLE releaser$_; SELECT seats.grant_access(backend => 'releaser$_');" }
 		  1 .. $sessions);
@@ -269,12 +282,14 @@ sub own_customers
 	return @own ? @own : { id => $unknown_id, email => '' };
 }
 
-# The organization's own customers mostly, and others'.
+# The organization's own customers mostly, often the one who pays, and others'.
 sub draw_customer_id
 {
 	my ($purchase) = @_;
+	my $row = $model->{purchase}{ $purchase->{id} };
 
 	return $unknown_id if chance(0.05);
+	return $row->{payer} if $row && chance(0.3);
 	return any(chance(0.9) ? own_customers($purchase) : all_customers())->{id};
 }
 
@@ -344,7 +359,7 @@ sub draw_assign_seat
 		weighted(
 			[ 80, [ 'email', draw_email($purchase) ] ],
 			[ 10, [ 'external_customer_id', 'external' . int rand 4 ] ],
-			[ 10, [ 'customer_id', draw_customer_id($purchase) ] ])
+			[ 15, [ 'customer_id', draw_customer_id($purchase) ] ])
 	};
 	my $immediate = chance(0.1);
 	my $metadata = chance(0.2) ? '{"n": ' . int(rand 10) . '}' : undef;
@@ -353,7 +368,8 @@ sub draw_assign_seat
 
 	return about($purchase, name => 'assign_seat', by => $by, value => $value // '',
 		immediate => $immediate, metadata => $metadata,
-		sql => "SELECT show(seat), invitation_token FROM seats.assign_seat($arguments)");
+		sql => "SELECT show(seat), invitation_token, modified('$purchase->{id}') "
+		  . "FROM seats.assign_seat($arguments)");
 }
 
 sub draw_assign_seats
@@ -365,7 +381,71 @@ sub draw_assign_seats
 	  $purchase->{kind} eq 'order' ? "NULL, '$purchase->{id}'" : "'$purchase->{id}', NULL";
 
 	return about($purchase, name => 'assign_seats', emails => \@emails,
-		sql => "SELECT show(seat), invitation_token FROM seats.assign_seats($ids, $list)");
+		sql => "SELECT show(seat), invitation_token, modified('$purchase->{id}') "
+		  . "FROM seats.assign_seats($ids, $list)");
+}
+
+# Draws a member: an address, an external id, or both, which mostly go together; and when the seat was
+# claimed, seldom a time that cannot be.  It is often the same, so that seats are told apart by id.
+sub draw_member
+{
+	my ($purchase, $emails, $externals, $times) = @_;
+	my $email = draw_email($purchase);
+	my ($digit, $test) = ($email // '') =~ /(\d).*?(test)?$/i;
+	my $number = defined $digit && chance(0.8) ? $digit + ($test ? 10 : 0) : int rand 20;
+	my $external = chance(0.02) ? '' : "external$number";
+	my $never = $times && chance(0.02);
+
+	return {
+		email => $emails && chance($externals ? 0.8 : 1) ? $email : undef,
+		external => $externals && chance($emails ? 0.8 : 1) ? $external : undef,
+		unnamed => !$externals,
+		never => $never,
+		claimed => !$never && $times && chance(0.7)
+		? 1_600_000_000_000_000 + int rand 3
+		: undef
+	};
+}
+
+# Writes the time when a member's seat was claimed.
+sub claim_time
+{
+	my ($member) = @_;
+
+	return any("'infinity'", "'-infinity'", "now() + interval '1 day'") if $member->{never};
+	return 'NULL' if !defined $member->{claimed};
+	return "timestamptz 'epoch' + $member->{claimed} * interval '1 microsecond'";
+}
+
+# An import answers only how many there are, so the events tell the seats, as for
+# release_expired_seats().
+sub draw_import_seats
+{
+	my ($purchase, $session) = @_;
+	my $role = "releaser$session";
+	my ($emails, $externals) = @{ any([ 1, 0 ], [ 0, 1 ], [ 1, 1 ], [ 1, 1 ]) };
+	my $times = chance(0.5);
+	my @members = map { draw_member($purchase, $emails, $externals, $times) } 1 .. int rand 4;
+	my $name = any(qw(email email external));
+	$members[0]{$name} = $members[-1]{$name} if @members > 1 && chance(0.4);
+	my %lists = (
+		$emails ? (emails => [ 'text', map { quoted($_->{email}) } @members ]) : (),
+		$externals
+		? (external_customer_ids => [ 'text', map { quoted($_->{external}) } @members ])
+		: (),
+		$times ? (claimed_at => [ 'timestamptz', map { claim_time($_) } @members ]) : ());
+	my $arguments = purchase_arguments($purchase);
+
+	foreach my $name (sort keys %lists)
+	{
+		my ($type, @elements) = @{ $lists{$name} };
+		$arguments .= ", $name => ARRAY[" . join(', ', @elements) . "]::${type}[]";
+	}
+	return about($purchase, name => 'import_seats', members => \@members, transaction => 1,
+		before => "SELECT last_value FROM seats.events_id_seq \\gset\n",
+		sql => "SET LOCAL ROLE $role;\nSELECT seats.import_seats($arguments);\nRESET ROLE;\n"
+		  . "SELECT show(seat), '', modified('$purchase->{id}') FROM seats.events "
+		  . "WHERE id > :last_value AND metadata ->> 'role' = '$role' ORDER BY id");
 }
 
 # Few keys, so that they are often the same; sometimes the window for retries is closed.
@@ -419,6 +499,21 @@ sub draw_revoke_seats
 	return about($purchase, name => 'revoke_seats', sql => "SELECT seats.revoke_seats($arguments)");
 }
 
+# Some more or fewer than are assigned.
+sub draw_set_seats
+{
+	my ($purchase) = @_;
+	my $assigned = $model->assigned($purchase->{id});
+	my $seats = $assigned + int(rand 6) - 3;
+	my $surplus = any(qw(revoke revoke refuse), '');
+
+	$seats = 0 if $seats < 0;
+	my $arguments = join ', ', purchase_arguments($purchase), "seats => $seats",
+	  $surplus ? "surplus => '$surplus'" : ();
+	return about($purchase, name => 'set_seats', seats => $seats, revoke => $surplus eq 'revoke',
+		sql => "SELECT n, modified('$purchase->{id}') FROM seats.set_seats($arguments) AS n");
+}
+
 sub draw_list_seats
 {
 	my ($purchase) = @_;
@@ -461,6 +556,24 @@ sub draw_my_seats
 		sql => 'SELECT show(ROW(m.*)::seats.customer_seat) FROM seats.my_seats AS m');
 }
 
+# By the request's JWT, or as an argument.
+sub draw_has_seat
+{
+	my ($purchase) = @_;
+	my @held = grep { $_->{status} eq 'claimed' } $model->seats_of($purchase->{id});
+	my $customer = @held && chance(0.7) ? any(@held)->{customer} : draw_customer_id($purchase);
+	my $product = any(map({ $_->{product} } @purchases), $unknown_id);
+	$product = $purchase->{product} if chance(0.8);
+	my %operation = (name => 'has_seat', customer => $customer, product => $product);
+
+	return about($purchase, %operation, sql => "SELECT seats.has_seat('$product', '$customer')")
+	  if chance(0.5);
+	return about($purchase, %operation,
+		before => qq(SET request.jwt.claims = '{"sub": "$customer"}';\n),
+		after => "RESET request.jwt.claims;\n",
+		sql => "SELECT seats.has_seat('$product')");
+}
+
 sub draw_erase_customer
 {
 	my ($purchase) = @_;
@@ -489,16 +602,22 @@ sub draw_end_session
 		sql => "SELECT seats.end_session('$session')");
 }
 
+# The columns of a purchase that a change of them returns.
+my %returned = (
+	subscription => 'id, status, seats, assigned_seats, seats_next, seats_limit, modified_at',
+	order => 'id, status, seats, assigned_seats, NULL, NULL, modified_at');
+
 # Arguments are what is to change.
 sub update_purchase
 {
 	my ($purchase, %columns) = @_;
-	my $changes = join ', ', map { "$_ = '$columns{$_}'" } sort keys %columns;
+	my %names = (status => 'status', seats => 'seats', next => 'seats_next', limit => 'seats_limit');
+	my $changes = join ', ',
+	  map { "$names{$_} = " . ($columns{$_} eq '' ? 'NULL' : "'$columns{$_}'") } sort keys %columns;
 
 	return about($purchase, name => 'update_purchase', %columns,
 		sql => "UPDATE seats.$table{$purchase->{kind}} SET $changes "
-		  . "WHERE id = '$purchase->{id}' "
-		  . 'RETURNING id, status, seats, assigned_seats, modified_at');
+		  . "WHERE id = '$purchase->{id}' RETURNING $returned{$purchase->{kind}}");
 }
 
 # All subscriptions of an organization at once.
@@ -511,8 +630,7 @@ sub draw_update_purchases
 	return about($purchase, name => 'update_purchases', organization => $organization,
 		status => $status,
 		sql => "UPDATE seats.subscriptions SET status = '$status' "
-		  . "WHERE organization_id = '$organization' "
-		  . 'RETURNING id, status, seats, assigned_seats, modified_at');
+		  . "WHERE organization_id = '$organization' RETURNING $returned{subscription}");
 }
 
 # Tells whether a purchase has its usual status.
@@ -532,7 +650,8 @@ sub draw_change_status
 	my $status = any(@{ $statuses{ $purchase->{kind} } });
 
 	$status = $usual_status{ $purchase->{kind} } if !is_usual($purchase) && chance(0.9);
-	return update_purchase($purchase, status => $status, chance(0.2) ? (seats => 2) : ());
+	return update_purchase($purchase, status => $status, chance(0.2) ? (seats => 2) : (),
+		$purchase->{kind} eq 'subscription' && chance(0.1) ? (next => 1) : ());
 }
 
 sub draw_change_seats
@@ -540,6 +659,29 @@ sub draw_change_seats
 	my ($purchase) = @_;
 
 	return update_purchase($purchase, seats => int rand 8);
+}
+
+# Plans another number of seats, or none, or allows that seats are raised.
+sub draw_plan_seats
+{
+	my ($purchase) = @_;
+	my $assigned = $model->assigned($purchase->{id});
+
+	return draw_change_seats($purchase) if $purchase->{kind} ne 'subscription';
+	return update_purchase($purchase, limit => any('', 0, 4, 6, 8)) if chance(0.4);
+	return update_purchase($purchase, next => any('', '', $assigned, $assigned + 1, int rand 8));
+}
+
+# At the end of the period.
+sub draw_reach_next
+{
+	my ($purchase) = @_;
+
+	return draw_change_seats($purchase) if $purchase->{kind} ne 'subscription';
+	return about($purchase, name => 'reach_next',
+		sql => 'UPDATE seats.subscriptions SET seats = seats_next, seats_next = NULL '
+		  . "WHERE id = '$purchase->{id}' AND seats_next IS NOT NULL "
+		  . "RETURNING $returned{subscription}");
 }
 
 sub draw_delete_purchase
@@ -558,14 +700,16 @@ sub draw_insert_purchase
 	my $seats = 2 + int rand 5;
 	my $payer = any(own_customers($purchase))->{id};
 	my $status = $usual_status{ $purchase->{kind} };
-	my $organization = $purchase->{organization};
+	my ($organization, $product) = @$purchase{qw(organization product)};
+	my $limit = $purchase->{kind} eq 'subscription' ? any('', 6) : '';
+	my ($column, $value) = $limit eq '' ? ('', '') : (', seats_limit', ", $limit");
 
 	return about($purchase, name => 'insert_purchase', organization => $organization,
-		payer => $payer, seats => $seats, status => $status,
+		product => $product, payer => $payer, seats => $seats, limit => $limit, status => $status,
 		sql => "INSERT INTO seats.$table{$purchase->{kind}} "
-		  . '(id, organization_id, product_id, customer_id, seats, status) '
-		  . "VALUES ('$purchase->{id}', '$organization', '$organization', "
-		  . "'$payer', $seats, '$status') ON CONFLICT DO NOTHING RETURNING id");
+		  . "(id, organization_id, product_id, customer_id, seats, status$column) "
+		  . "VALUES ('$purchase->{id}', '$organization', '$product', "
+		  . "'$payer', $seats, '$status'$value) ON CONFLICT DO NOTHING RETURNING id");
 }
 
 sub enable_pricing
@@ -632,7 +776,7 @@ sub draw_change_external_id
 	my ($purchase) = @_;
 
 	return update_customer($purchase, any(own_customers($purchase)),
-		'external', chance(0.2) ? '' : 'external' . int rand 4);
+		'external', chance(0.4) ? '' : 'external' . int rand 20);
 }
 
 # The addresses of all customers of an organization at once: another case, or another domain.
@@ -713,6 +857,18 @@ sub draw_refused
 			[ "assign_seat('$unknown_id', email => 'a\@b')", 'PT404 subscription_not_found' ],
 			[ "list_seats(order_id => '$unknown_id')", 'PT404 order_not_found' ],
 			[ 'revoke_seats()', 'PT422 subscription_id' ],
+			[ "set_seats($arguments)", 'PT422 seats' ],
+			[ "set_seats($arguments, seats => -1, surplus => NULL)", 'PT422 seats,surplus' ],
+			[ "set_seats($arguments, seats => 0, surplus => 'keep')", 'PT422 surplus' ],
+			[ "import_seats($arguments)", 'PT422 emails' ],
+			[
+				"import_seats($arguments, emails => '{a\@b}', external_customer_ids => '{}')",
+				'PT422 external_customer_ids'
+			],
+			[
+				"import_seats($arguments, external_customer_ids => '{a}', claimed_at => '{NULL,NULL}')",
+				'PT422 claimed_at'
+			],
 			[ 'get_seat(NULL)', 'PT422 seat_id' ],
 			[ 'open_session(NULL)', 'PT422 seat_id' ],
 			[ 'erase_customer(NULL)', 'PT422 customer_id' ],
@@ -733,25 +889,30 @@ my @draws = (
 	[ 5, \&draw_claim_info ],
 	[ 6, \&draw_resend_invitation ],
 	[ 8, \&draw_revoke_seat ],
+	[ 10, \&draw_import_seats ],
+	[ 6, \&draw_set_seats ],
 	[ 1, \&draw_revoke_seats ],
 	[ 5, \&draw_list_seats ],
 	[ 3, \&draw_get_seat ],
 	[ 4, \&draw_open_session ],
 	[ 1, \&draw_my_seats ],
+	[ 3, \&draw_has_seat ],
 	[ 4, \&draw_authenticate ],
 	[ 3, \&draw_end_session ],
 	[ 3, \&draw_change_status ],
 	[ 0.5, \&draw_update_purchases ],
 	[ 3, \&draw_change_seats ],
+	[ 4, \&draw_plan_seats ],
+	[ 1, \&draw_reach_next ],
 	[ 0.3, \&draw_delete_purchase ],
 	[ 0.2, \&draw_insert_purchase ],
 	[ 0.5, \&draw_enable_pricing ],
 	[ 2, \&draw_delete_customer ],
 	[ 1, \&draw_erase_customer ],
 	[ 2, \&draw_change_address ],
-	[ 0.3, \&draw_change_external_id ],
+	[ 1, \&draw_change_external_id ],
 	[ 0.5, \&draw_update_customers ],
-	[ 3, \&draw_expire_invitation ],
+	[ 5, \&draw_expire_invitation ],
 	[ 1, \&draw_expire_session ],
 	[ 1, \&draw_release_expired_seats ],
 	[ 0.5, \&draw_purge_expired_sessions ],
@@ -773,7 +934,8 @@ sub add_request
 # the rows, of their seats or of new addresses alone; docs/concurrency.md lists it.
 my %not_beside = (
 	update_purchases => qr/^(update_purchases|update_customers?|erase_customer)$/,
-	update_customers => qr/^(update_purchases|update_customers|delete_purchase|assign_seats)$/);
+	update_customers =>
+	  qr/^(update_purchases|update_customers|delete_purchase|assign_seats|import_seats)$/);
 
 # Leaves out of a round what could deadlock so with the first such statement in it.
 sub without_deadlocks
@@ -878,7 +1040,7 @@ sub reason
 	my ($text) = @_;
 	my ($detail) = $text =~ /^DETAIL:  (.*)/m;
 	my ($hint) = $text =~ /^HINT:(.*)/m;
-	my @addresses = ($hint // '') =~ /\["body", ("emails", \d+)\]/g;
+	my @addresses = ($hint // '') =~ /\["body", ("(?:emails|external_customer_ids)", \d+)\]/g;
 	my @locations = $detail =~ /"loc": \["body", (.*?)\]/g;
 
 	foreach (@locations, @addresses)
@@ -940,7 +1102,8 @@ sub remember_tokens
 		push @tokens, map { { token => $_, purchase => $done->{operation}{purchase} } }
 		  $rows =~ /\|(seats_inv_\w+)/g;
 		push @session_tokens, $rows =~ /\|(seats_cst_\w+)/g;
-		push @seat_ids, $rows =~ m{^([-0-9a-f]{36})/}mg if $done->{operation}{name} =~ /^assign/;
+		push @seat_ids, $rows =~ m{^([-0-9a-f]{36})/}mg
+		  if $done->{operation}{name} =~ /^(assign|import)/;
 	}
 }
 
@@ -1019,7 +1182,9 @@ sub report
 sub do_round
 {
 	my ($number, @operations) = @_;
+	my $began = int(1_000_000 * time) - 1;
 	my @answers = answers(@operations);
+	my $ended = int(1_000_000 * time) + 1;
 	my @state = state_of_tables();
 	my @kept = map { /^session\|(\w+).*\|t$/ ? $1 : () } @state;
 	my %present = map { m{^seat\|([^/]*)} ? ($1 => 1) : () } @state;
@@ -1028,7 +1193,13 @@ sub do_round
 		done => [
 			map { {
 				operation => $operations[$_],
-				answer => { %{ $answers[$_] }, kept => \@kept, present => \%present }
+				answer => {
+					%{ $answers[$_] },
+					kept => \@kept,
+					present => \%present,
+					began => $began,
+					ended => $ended
+				}
 			} } 0 .. $#operations
 		]);
 
@@ -1109,13 +1280,13 @@ sub check_rules
 	none(
 		q{
 			SELECT p.id FROM (
-				SELECT id, seats, assigned_seats FROM seats.subscriptions
+				SELECT id, least(seats, seats_next) AS most, assigned_seats FROM seats.subscriptions
 				UNION ALL
 				SELECT id, seats, assigned_seats FROM seats.orders) AS p
-			WHERE assigned_seats > seats OR assigned_seats <> (
+			WHERE assigned_seats > most OR assigned_seats <> (
 				SELECT count(*) FROM seats.customer_seats AS s
 				WHERE s.status <> 'revoked' AND p.id IN (s.subscription_id, s.order_id))
-		}, 'assigned_seats is the number of pending and claimed seats, and at most seats');
+		}, 'assigned_seats is the number of pending and claimed seats, at most seats and seats_next');
 	none(
 		q{
 			SELECT subscription_id, order_id, customer_id FROM seats.customer_seats
@@ -1184,8 +1355,21 @@ sub check_coverage
 			FROM seats.events
 		}),
 		'assigned, claimed, invitation_resent, resumed, revoked deleted, revoked ended, '
-		  . 'revoked erased, revoked released, revoked revoked, suspended',
+		  . 'revoked erased, revoked released, revoked revoked, revoked surplus, suspended',
 		'there were events of each type and reason');
+	note(sprintf '%6d %s', $model->{tally}{$_}, $_) foreach sort keys %{ $model->{tally} };
+	my @cases = (
+		map({ "$_ raised seats" } qw(assign_seat assign_seats import_seats)),
+		map({ "set_seats revoked, $_" } 'expired', 'pending', 'claimed'),
+		map({ "imported, $_" } qw(found taken made)),
+		'import_seats clashed',
+		'set_seats left the payer',
+		'set_seats cleared seats_next',
+		'seats_next left no room',
+		'seats_limit left no room',
+		'has_seat true',
+		'has_seat false');
+	is(join(', ', grep { !$model->{tally}{$_} } @cases), '', 'each case was met');
 }
 
 note("SEED=$seed OPERATIONS=$operations");

@@ -79,6 +79,30 @@ is(outcome('ALTER EXTENSION seats UPDATE'), '', 'the update needs nothing else')
 like(outcome("SELECT seats.assign_seat('$id', email => 'b\@example.com')"),
 	qr/^PT/, 'and then they do');
 
+# So do the functions and columns that 1.0 did not have.
+query(qq{
+	INSERT INTO seats.organizations (id, name, slug, seat_based_pricing_enabled) VALUES ('$id', 'Acme', 'acme', true)
+		ON CONFLICT DO NOTHING;
+	INSERT INTO seats.products (id, organization_id, name, external_id) VALUES ('$id', '$id', 'Editor', 'product')
+		ON CONFLICT (id) DO UPDATE SET external_id = EXCLUDED.external_id;
+	INSERT INTO seats.customers (id, organization_id, email) VALUES ('$id', '$id', 'a\@example.com') ON CONFLICT DO NOTHING;
+	INSERT INTO seats.subscriptions (id, organization_id, product_id, customer_id, seats, status, external_id, seats_limit)
+		VALUES ('$id', '$id', '$id', '$id', 1, 'active', 'subscription', 4)});
+is(query("SELECT seats.import_seats('$id', emails => '{a\@example.com,b\@example.com}', external_customer_ids => '{a,b}')"),
+	2, 'members are imported');
+is(query("SELECT seats, metadata ->> 'imported', metadata ->> 'seats' FROM seats.subscriptions, seats.events LIMIT 1"),
+	'2|true|2', 'seats are raised for them');
+is(query("SELECT seats.has_seat('$id', '$id')"), 't', 'and can be used');
+is(outcome("UPDATE seats.subscriptions SET seats_next = 1"), '23514 cannot plan 1 seats, because 2 are assigned',
+	'fewer than are assigned cannot be planned');
+is(query("UPDATE seats.subscriptions SET seats_next = 3; SELECT seats.set_seats('$id', seats => 1, surplus => 'revoke');
+	SELECT seats, seats_next, assigned_seats FROM seats.subscriptions"), "1\n1||1", 'but set');
+is(query("SELECT seats.has_seat('$id', '$id')"), 't', 'who pays keeps the seat');
+like(outcome("INSERT INTO seats.$_->[0] (organization_id, external_id, $_->[1]) VALUES ('$id', '$_->[2]', $_->[3])"),
+	qr/^23505 .*"$_->[0]_external_id_key"/, "the external id of $_->[0] is unique")
+  foreach [ products => 'name', 'product', "'x'" ],
+  [ subscriptions => 'product_id, customer_id, seats, status', 'subscription', "'$id', '$id', 1, 'active'" ];
+
 # Addresses that 1.1 does not take keep it away, and nothing has changed. The errors say how many there are and name none;
 # docs/operations.md has statements that find and mend them.
 my $documentation = slurp_file('docs/operations.md');

@@ -37,7 +37,8 @@ my $node = start_node('columns', q{
 # The records ----------------------------------------------------------------------------------------
 
 # Each row of the application's has an id and a created_at of its own, by its number here.
-my @rows = qw(acme beta editor writer payer ada free lone beta_payer main roomy full idle over beta_main paid unpaid halted);
+my @rows = qw(acme beta editor writer payer ada free lone beta_payer main roomy full idle over beta_main paid unpaid halted
+  growing planned);
 my %number = map { $rows[$_] => $_ + 1 } 0 .. $#rows;
 
 sub id
@@ -59,12 +60,17 @@ sub created_at
 sub create_records
 {
 	my $purchase = sub {
-		my ($table, $row, $seats, $status, $organization) = @_;
+		my ($table, $row, $seats, $status, %more) = @_;
+		my $organization = delete $more{organization};
 		my ($of, $product, $payer) =
 		  $organization ? qw(beta writer beta_payer) : qw(acme editor payer);
+		my @names = sort keys %more;
 
-		return "INSERT INTO seats.$table (id, created_at, organization_id, product_id, customer_id, seats, status) VALUES ("
-		  . join(', ', map { "'$_'" } id($row), created_at($row), id($of), id($product), id($payer), $seats, $status) . ');';
+		return "INSERT INTO seats.$table ("
+		  . join(', ', qw(id created_at organization_id product_id customer_id seats status external_id), @names)
+		  . ') VALUES ('
+		  . join(', ', map { "'$_'" } id($row), created_at($row), id($of), id($product), id($payer), $seats, $status, $row, @more{@names})
+		  . ');';
 	};
 	my $other = sub {
 		my ($table, $row, %columns) = @_;
@@ -79,7 +85,7 @@ sub create_records
 		q{CREATE ROLE customer; SELECT seats.grant_access(customer => 'customer');},
 		$other->('organizations', 'acme', name => 'Acme', slug => 'acme', seat_based_pricing_enabled => 't', invitation_ttl => '2 days'),
 		$other->('organizations', 'beta', name => 'Beta', slug => 'beta', seat_based_pricing_enabled => 't'),
-		$other->('products', 'editor', organization_id => id('acme'), name => 'Editor'),
+		$other->('products', 'editor', organization_id => id('acme'), name => 'Editor', external_id => 'editor'),
 		$other->('products', 'writer', organization_id => id('beta'), name => 'Writer'),
 		$other->('customers', 'payer', organization_id => id('acme'), name => 'Payer', external_id => 'payer'),
 		$other->('customers', 'ada', organization_id => id('acme'), name => 'Ada', email => 'Ada@example.com', external_id => 'ada'),
@@ -92,7 +98,9 @@ sub create_records
 		$purchase->('subscriptions', 'idle', 3, 'active'),
 		$purchase->('subscriptions', 'over', 3, 'canceled'),
 		$purchase->('subscriptions', 'halted', 3, 'active'),
-		$purchase->('subscriptions', 'beta_main', 3, 'active', 'beta'),
+		$purchase->('subscriptions', 'beta_main', 3, 'active', organization => 'beta'),
+		$purchase->('subscriptions', 'growing', 1, 'active', seats_limit => 3),
+		$purchase->('subscriptions', 'planned', 4, 'active', seats_limit => 9, seats_next => 2),
 		$purchase->('orders', 'paid', 4, 'paid'),
 		$purchase->('orders', 'unpaid', 4, 'pending'),
 		q{
@@ -119,7 +127,8 @@ sub create_records
 			[ order_claimed => 'paid', 'cyd' ],  [ order_revoked => 'paid', 'rex' ],
 			[ off => 'beta_main', 'zoe' ],       [ off_claimed => 'beta_main', 'zac' ],
 			[ revoked => 'main', 'rex' ],        [ moved => 'idle', 'mia' ],
-			[ halted => 'halted', 'hal' ],       [ halted_claimed => 'halted', 'han' ]),
+			[ halted => 'halted', 'hal' ],       [ halted_claimed => 'halted', 'han' ],
+			[ grown => 'growing', 'gus' ],       [ kept => 'planned', 'kai' ]),
 		q{
 		CALL claim('claimed'); CALL claim('order_claimed'); CALL claim('last'); CALL claim('off_claimed');
 		CALL claim('halted_claimed');
@@ -151,10 +160,10 @@ sub create_records
 create_records();
 
 my %known;
-foreach (split /\n/, query('SELECT name, seat, token, session, created_at FROM known LEFT JOIN seats.customer_seats ON id = seat'))
+foreach (split /\n/, query('SELECT name, seat, token, session, created_at, customer_id FROM known LEFT JOIN seats.customer_seats ON id = seat'))
 {
 	my ($name, @values) = split /\|/;
-	@{ $known{$name} }{qw(seat token session created_at)} = @values;
+	@{ $known{$name} }{qw(seat token session created_at holder)} = @values;
 }
 my %given = map { $_ => 1 } query(q{
 	SELECT string_agg(m[1], ' ') FROM (
@@ -327,6 +336,7 @@ sub remove
 sub token   { return "'$known{$_[0]}{token}'" }
 sub session { return "'$known{$_[0]}{session}'" }
 sub seat    { return "'$known{$_[0]}{seat}'" }
+sub holder  { return "'$known{$_[0]}{holder}'" }
 sub given   { my ($row, @rest) = @_; return join ', ', "'" . id($row) . "'", @rest }
 sub claims  { my ($name) = @_; return decode_base64url((split /\./, $known{$name}{session})[1]) }
 
@@ -440,6 +450,38 @@ my @calls = (
 	[ 'assign_seats, too many', 'PT400 no_available_seats',
 		sub { "SELECT seats.assign_seats(${\given('idle')}, NULL, '{a\@x.org,b\@x.org,c\@x.org}')" } ],
 
+	[ 'assign_seat, raised', 'ok',
+		sub { "SELECT to_json(a) FROM seats.assign_seat(${\given('growing')}, email => 'new\@example.com') AS a" } ],
+	[ 'assign_seats, raised', 'ok',
+		sub { "SELECT string_agg(to_json(a)::text, ' ') FROM seats.assign_seats(${\given('growing')}, NULL, '{b\@x.org,free\@example.com}') AS a" } ],
+	[ 'assign_seats, over the limit', 'PT400 no_available_seats',
+		sub { "SELECT seats.assign_seats(${\given('growing')}, NULL, '{a\@x.org,b\@x.org,c\@x.org}')" } ],
+	[ 'assign_seat, planned', 'ok',
+		sub { "SELECT to_json(a) FROM seats.assign_seat(${\given('planned')}, email => 'new\@example.com') AS a" } ],
+	[ 'assign_seats, more than planned', 'PT400 no_available_seats',
+		sub { "SELECT seats.assign_seats(${\given('planned')}, NULL, '{a\@x.org,b\@x.org}')" } ],
+
+	[ 'set_seats', 'ok', sub { "SELECT seats.set_seats(${\given('main')}, seats => 20)" } ],
+	[ 'set_seats, order', 'ok', sub { "SELECT seats.set_seats(order_id => ${\given('paid')}, seats => 20)" } ],
+	[ 'set_seats, planned', 'ok', sub { "SELECT seats.set_seats(${\given('planned')}, seats => 3)" } ],
+	[ 'set_seats, as before', 'ok', sub { "SELECT seats.set_seats(${\given('roomy')}, seats => 5)" } ],
+	[ 'set_seats, switched off', 'ok', sub { "SELECT seats.set_seats(${\given('beta_main')}, seats => 1, surplus => 'revoke')" } ],
+	[ 'set_seats, too few', '23514', sub { "SELECT seats.set_seats(${\given('main')}, seats => 1)" } ],
+	[ 'set_seats, revoke', 'ok', sub { "SELECT seats.set_seats(${\given('main')}, seats => 2, surplus => 'revoke')" } ],
+	[ 'set_seats, revoke, order', 'ok',
+		sub { "SELECT seats.set_seats(order_id => ${\given('paid')}, seats => 0, surplus => 'revoke')" } ],
+	[ 'set_seats, revoke, suspended', 'ok',
+		sub { "SELECT seats.set_seats(${\given('halted')}, seats => 1, surplus => 'revoke')" } ],
+
+	[ 'has_seat', 'ok t', sub { "SELECT seats.has_seat(${\given('editor')}, ${\holder('claimed')})" } ],
+	[ 'has_seat, order alone', 'ok t', sub { "SELECT seats.has_seat(${\given('editor')}, ${\holder('order_claimed')})" } ],
+	[ 'has_seat, pending', 'ok f', sub { "SELECT seats.has_seat(${\given('editor')}, ${\holder('pending')})" } ],
+	[ 'has_seat, suspended', 'ok f',
+		sub { "SELECT seats.has_seat(${\given('editor')}, ${\holder('halted_claimed')})" if !$forgotten->() } ],
+	[ 'has_seat, other product', 'ok f', sub { "SELECT seats.has_seat(${\given('writer')}, ${\holder('claimed')})" } ],
+	[ 'has_seat, signed in', 'ok t',
+		sub { 'SET LOCAL ROLE customer; ' . signed_in('jwt', "SELECT seats.has_seat(${\given('editor')})") } ],
+
 	[ 'resend_invitation', 'ok',
 		sub { "SELECT to_json(r) FROM seats.resend_invitation(${\seat('pending')}) AS r" } ],
 	[ 'resend_invitation, expired', 'ok',
@@ -464,6 +506,7 @@ my @calls = (
 	[ 'list_seats', 'ok', sub { "SELECT to_json(l) FROM seats.list_seats(${\given('main')}) AS l" } ],
 	[ 'list_seats, order', 'ok',
 		sub { "SELECT to_json(l) FROM seats.list_seats(order_id => ${\given('paid')}) AS l" } ],
+	[ 'list_seats, planned', 'ok', sub { "SELECT to_json(l) FROM seats.list_seats(${\given('planned')}) AS l" } ],
 	[ 'list_seats, switched off', 'PT403 seat_based_pricing_not_enabled',
 		sub { "SELECT seats.list_seats(${\given('beta_main')})" } ],
 	[ 'get_seat, pending', 'ok', sub { "SELECT to_json(g) FROM seats.get_seat(${\seat('pending')}) AS g" } ],
@@ -551,6 +594,11 @@ my @calls = (
 			[ "$table: delete", 'ok', sub { remove($table, $row) }, "constraint $fkey" ],
 		)
 	} [ 'subscriptions', 'main', 'editor', 'canceled' ], [ 'orders', 'paid', 'editor', 'refunded' ]),
+	[ 'subscriptions: plan', 'ok', sub { update('subscriptions', 'main', seats_next => 7) } ],
+	[ 'subscriptions: plan too few', '23514', sub { update('subscriptions', 'main', seats_next => 1) } ],
+	[ 'subscriptions: as planned', 'ok', sub { update('subscriptions', 'planned', seats => 2, seats_next => undef) } ],
+	[ 'subscriptions: limit', 'ok', sub { update('subscriptions', 'main', seats_limit => 20) } ],
+	[ 'subscriptions: external id', 'ok', sub { update('subscriptions', 'main', external_id => 'sub_1') } ],
 	[ 'subscriptions: pause', 'ok', sub { update('subscriptions', 'main', status => 'paused') }, 'trigger end_purchase' ],
 	[ 'subscriptions: resume', 'ok', sub { update('subscriptions', 'halted', status => 'active') }, 'trigger end_purchase' ],
 	[ 'subscriptions: end a paused one', 'ok',
@@ -563,6 +611,7 @@ my @calls = (
 	[ 'organizations: insert', 'ok', sub { insert('organizations', name => 'Gamma', slug => 'gamma') } ],
 	[ 'products: touch', 'ok', sub { update('products', 'editor', created_at => '2003-01-01') } ],
 	[ 'products: name', 'ok', sub { update('products', 'editor', name => 'Other') } ],
+	[ 'products: external id', 'ok', sub { update('products', 'editor', external_id => 'prod_1') } ],
 	[ 'products: insert', 'ok', sub { insert('products', organization_id => id('acme'), name => 'Third') } ],
 	[ 'customers: touch', 'ok', sub { update('customers', 'ada', created_at => '2003-01-01') } ],
 	[ 'customers: name', 'ok', sub { update('customers', 'ada', name => 'Other') } ],
@@ -932,6 +981,9 @@ my @lost = (
 	[ qr/^organizations\.seat_based_pricing_enabled$/ => qr/PT403 seat_based_pricing_not_enabled/ ],
 	[ qr/^(?:subscriptions|orders)\.status$/ => qr/PT400 (?:subscription_not_active|order_not_paid)/ ],
 	[ qr/^(?:subscriptions|orders)\.(?:seats|assigned_seats)$/ => qr/PT400 no_available_seats|23514 (?:cannot reduce the number of seats|all \d+ seats are assigned)/ ],
+	[ qr/^customer_seats\.(?:subscription|order|customer)_id$/ => qr/23514 cannot reduce the number of seats/ ],
+	[ qr/^subscriptions\.seats_limit$/ => qr/PT400 no_available_seats/ ],
+	[ qr/^subscriptions\.seats_next$/ => qr/PT400 no_available_seats|23514 cannot plan \d+ seats/ ],
 	[ qr/^customer_seats\.status$/ => qr/42804 null value in column "customer_id" that |PT400 (?:seat_revoked|seat_already_claimed|invitation_expired|seat_not_pending)/ ],
 	[ qr/^customer_seats\.(?:invitation_token_hash|claimed_at|revoked_at)$/ => qr/PT400 (?:invitation_invalid|seat_already_claimed|seat_revoked|invitation_expired)/ ],
 	[ qr/^customer_seats\.invitation_token_expires_at$/ => qr/PT400 invitation_expired/ ],
@@ -967,6 +1019,7 @@ sub may_be_lost
 	# Where the default is in the past more seats are released, and more that are claimed need no watching: they are written too.
 	return 1 if $column eq 'customer_seats.invitation_token_expires_at' && $call eq 'release_expired_seats' && $outcome =~ /^ok/;
 	return 1 if $column =~ /^customers\.|^customer_seats\.(?:customer|subscription)_id$/ && $call eq 'assign_seat, assigned' && $outcome =~ /^ok/;
+	return 1 if $column eq 'subscriptions.seats_next' && $call eq 'assign_seats, more than planned' && $outcome =~ /^ok/;
 	return 1 if $call =~ /full$|too (?:many|few)/ && $column =~ /^(?:subscriptions|orders)\.(?:id|assigned_seats)$/;
 	return seats_given($got) <= seats_given($before) if $outcome =~ /^ok/;
 	return grep { $column =~ $_->[0] && $outcome =~ /^(?:$_->[1])/ } @lost;

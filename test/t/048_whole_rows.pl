@@ -15,6 +15,12 @@ query(qq{
 	INSERT INTO seats.orders (id, organization_id, product_id, customer_id, seats, status)
 		VALUES ('$id', '$id', '$id', '$id', 50, 'paid');
 	SELECT seats.assign_seat('$id', email => 'a\@x'), seats.assign_seat(order_id => '$id', email => 'a\@x');
+	BEGIN;
+	SET LOCAL session_replication_role = replica;
+	UPDATE seats.products SET external_id = 'product';
+	UPDATE seats.subscriptions SET external_id = 'subscription', seats_next = 50, seats_limit = 70;
+	UPDATE seats.orders SET external_id = 'order';
+	COMMIT;
 	CREATE ROLE backend;
 	SELECT seats.grant_access(backend => 'backend');
 });
@@ -76,6 +82,16 @@ foreach my $case ([ 'subscriptions', 'active', 'past_due' ], [ 'orders', 'paid',
 		  foreach [ 'seats = 51, assigned_seats = 0', "1|51|$status|now" ], [ 'seats = 51, assigned_seats = NULL, modified_at = NULL', "1|51|$status|now" ],
 		  [ "status = '$next', modified_at = '1999-01-01'", "1|50|$next|now" ], [ 'seats = 1, assigned_seats = 50', "1|1|$status|now" ],
 		  [ "created_at = created_at - interval '1 day', assigned_seats = 3", "$same|now" ];
+		is(saved($table, "UPDATE seats.$table SET ($all) = (" . $row->(assigned_seats => '0', external_id => "'other'") . ')'),
+			"$same|now", "$table: another external id is a change (modified: $modified)");
+		if ($table eq 'subscriptions')
+		{
+			is(saved($table, "UPDATE seats.$table SET ($all) = (" . $row->(assigned_seats => '0', %$_) . ')'),
+				"$same|now", "$table: " . join(' ', %$_) . " is a change (modified: $modified)")
+			  foreach { seats_next => '1' }, { seats_next => 'NULL::int' }, { seats_next => '70' }, { seats_limit => 'NULL::int' }, { seats_limit => '0' };
+			like(saved($table, "UPDATE seats.$table SET ($all) = (" . $row->(assigned_seats => '0', seats_next => '0') . ')'),
+				qr/^23514 cannot plan 0 seats, because 1 are assigned$/, "$table: nor can fewer be planned by a lowered count");
+		}
 		is( saved($table, "INSERT INTO seats.$table " . $row->(assigned_seats => '0', seats => '60') . " ON CONFLICT (id) DO UPDATE SET $excluded"),
 			"1|60|$status|now", "$table: INSERT ON CONFLICT of a row that changed");
 		like(saved($table, "UPDATE seats.$table SET seats = 0, assigned_seats = 0 WHERE id = '$id'"),

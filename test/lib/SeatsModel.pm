@@ -1787,7 +1787,7 @@ sub purchase_row
 	my $purchase = $self->{purchase}{$id};
 
 	return join '|', $id, @$purchase{qw(payer status seats next limit)}, scalar $self->assigned($id),
-	  $purchase->{modified_at}, "@{ $purchase->{rows} }";
+	  $purchase->{modified_at}, "@{ $purchase->{rows} }", "@{ $purchase->{links} }";
 }
 
 sub organization_row

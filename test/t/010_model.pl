@@ -62,7 +62,9 @@ my %rows_of = (
 	purchase => q{
 		SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats, modified_at,
 			(SELECT string_agg(s.id::text, ' ' ORDER BY s.created_at, s.id)
-			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id))
+			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id)),
+			(SELECT string_agg(l.id::text, ' ' ORDER BY l.created_at, l.id)
+			FROM seats.join_links AS l WHERE p.id IN (l.subscription_id, l.order_id))
 		FROM (
 			SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats,
 					modified_at

@@ -540,7 +540,8 @@ sub draw_create_join_link
 {
 	my ($purchase) = @_;
 	my $slug = $model->{organization}{ $purchase->{organization} }{slug};
-	my $domains = any('', '', "$slug.example", uc("$slug.test") . " $slug.Example", "$slug.invalid");
+	my $domains = any('', '', "$slug.example", uc("$slug.test") . " $slug.Example");
+	$domains = "$slug.invalid" if chance(0.05);
 	my $max_uses = any('', 1, 2, 3);
 	my $expires_in = any(undef, '1 hour', '1 month');
 	my $arguments = join ', ', purchase_arguments($purchase),
@@ -582,9 +583,9 @@ sub draw_join_email
 	my ($purchase) = @_;
 	my @held = grep { $_->{email} ne '' } $model->assigned($purchase->{id});
 	my @expired = grep { $_->{status} eq 'pending' && $_->{expiry} eq 'past' } @held;
-	my $seat = any(@expired && chance(0.6) ? @expired : @held);
+	my $seat = any(@expired && chance(0.8) ? @expired : @held);
 
-	return draw_email($purchase) if !$seat || chance(0.7);
+	return draw_email($purchase) if !$seat || chance(0.6);
 	return chance(0.3) ? lc $seat->{email} : $seat->{email};
 }
 
@@ -634,8 +635,8 @@ sub draw_link
 	my @valid = grep { is_valid_link($_) } @links;
 
 	return from_lists(
-		[ 70, [ map { $_->{id} } @valid ] ],
-		[ 20, [ map { $_->{id} } @links ] ],
+		[ 50, [ map { $_->{id} } @valid ] ],
+		[ 40, [ map { $_->{id} } @links ] ],
 		[ 5, [ last_of(20, @link_ids) ] ],
 		[ 5, [$unknown_id] ]);
 }
@@ -1051,11 +1052,11 @@ my @draws = (
 	[ 10, \&draw_import_seats ],
 	[ 6, \&draw_set_seats ],
 	[ 1, \&draw_revoke_seats ],
-	[ 4, \&draw_create_join_link ],
+	[ 5, \&draw_create_join_link ],
 	[ 20, \&draw_join_seat ],
 	[ 4, \&draw_join_info ],
 	[ 2, \&draw_list_join_links ],
-	[ 1, \&draw_revoke_join_link ],
+	[ 2, \&draw_revoke_join_link ],
 	[ 5, \&draw_list_seats ],
 	[ 3, \&draw_get_seat ],
 	[ 4, \&draw_open_session ],

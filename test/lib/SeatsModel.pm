@@ -13,12 +13,13 @@ use warnings;
 use Digest::SHA qw(sha256_hex);
 
 # Rows by their keys.  A row is never changed but replaced, so that undoing is putting back.
+# "join_link_of" has the ids of join links by their tokens.
 # "customer_of" has the ids of customers by "ORGANIZATION ADDRESS" and "ORGANIZATION EXTERNAL-ID";
 # "event" counts events by the columns that the test reads, "new_event" those since settle().
 # "touched" has the ids of purchases that were added and of customers that were added or changed
 # since then; "tally" how often what the test names has happened.
-my @tables = qw(organization purchase customer customer_of seat seat_of_token session event new_event
-  touched tally);
+my @tables = qw(organization purchase customer customer_of seat seat_of_token session join_link
+  join_link_of event new_event touched tally);
 
 my %assignable = map { $_ => 1 } qw(trialing active past_due paid partially_refunded);
 my %suspended = map { $_ => 1 } qw(paused unpaid);
@@ -26,6 +27,10 @@ my %ended = map { $_ => 1 } qw(canceled incomplete_expired refunded void);
 
 my $invitation_token = qr/^seats_inv_[0-9A-Za-z]{55}$/;
 my $session_token = qr/^seats_cst_[0-9A-Za-z]{55}$/;
+my $join_token = qr/^seats_jnl_[0-9A-Za-z]{55}$/;
+
+# Nobody gets to know the token of an invitation that is unsent, so "#" and its hash stand for it.
+my $unsent_token = qr/^#[0-9a-f]{64}$/;
 
 sub new
 {
@@ -37,6 +42,7 @@ sub new
 		events_of => {},
 		choice => 0,
 		choices => 1,
+		left => [],
 		map { $_ => {} } @tables
 	}, $class;
 }
@@ -51,6 +57,9 @@ sub new
 #
 # An answer may not tell which rows an operation took.  So choices() says, after a call, how many
 # ways there were; "choice" is the number of the one to take.
+#
+# An operation may have two steps, between which others may come.  So left() says, after a call, what
+# is left of it to be done, with its answer.
 #
 # Whether an organization may use seats is looked at once and without a lock, so that an operation
 # which is not over may have seen what another finds changed, before what the first does is seen.
@@ -83,6 +92,13 @@ sub choices
 	return $self->{choices};
 }
 
+sub left
+{
+	my ($self) = @_;
+
+	return @{ $self->{left} };
+}
+
 # Says which organizations are switched in the round that is to be explained.
 sub switched
 {
@@ -97,6 +113,8 @@ sub fits_now
 	my ($self, $operation, $answer) = @_;
 	my $mark = $self->mark;
 	my $method = $operation->{name};
+
+	$self->{left} = [];
 	my $fits = $self->$method($operation, $answer);
 
 	$self->undo($mark) if !$fits || $operation->{rollback};
@@ -181,7 +199,7 @@ sub add_purchase
 	my ($self, %purchase) = @_;
 
 	$self->put('purchase', $purchase{id},
-		{ next => '', limit => '', %purchase, modified_at => '', rows => [] });
+		{ next => '', limit => '', %purchase, modified_at => '', rows => [], links => [] });
 	$self->put('touched', $purchase{id}, 1);
 }
 
@@ -236,6 +254,15 @@ sub seats_of
 	my $row = $self->{purchase}{$purchase};
 
 	return map { $self->{seat}{$_} } $row ? @{ $row->{rows} } : ();
+}
+
+# Returns all join links of a purchase, in the order of its list.
+sub links_of
+{
+	my ($self, $purchase) = @_;
+	my $row = $self->{purchase}{$purchase};
+
+	return map { $self->{join_link}{$_} } $row ? @{ $row->{links} } : ();
 }
 
 # Returns the seat that a customer holds of a purchase, if any.
@@ -322,6 +349,24 @@ sub show
 
 	return join '/', map { $seat->{$_} eq '' ? '-' : $seat->{$_} }
 	  qw(id purchase status customer email expiry claimed revoked modified metadata);
+}
+
+# Returns a join link as the test's SQL function show() writes it.
+sub show_link
+{
+	my ($self, $id) = @_;
+	my $link = $self->{join_link}{$id};
+
+	return join '/', map { $link->{$_} eq '' ? '-' : $link->{$_} }
+	  qw(id purchase domains max_uses uses expiry revoked);
+}
+
+# Returns the hash of a token, or of the one that is unknown.
+sub hash_of
+{
+	my ($token) = @_;
+
+	return $token =~ /^#(.*)/ ? $1 : sha256_hex($token);
 }
 
 sub is_address
@@ -489,6 +534,19 @@ sub replace_token
 	$self->change('seat', $id, token => $token);
 }
 
+# Gives a seat another token and a new term.  The others are what else its event has in metadata.
+# Tells whether the seat is then as it was shown.
+sub renew
+{
+	my ($self, $id, $token, $shown, %more) = @_;
+
+	return 0 if $self->{seat_of_token}{$token};
+	$self->replace_token($id, $token);
+	$self->change('seat', $id, expiry => 'open', modified => 't');
+	$self->record('invitation_resent', $self->{seat}{$id}, $self->{seat}{$id}{customer}, %more);
+	return $shown eq $self->show($id);
+}
+
 # Takes the customer of a new seat: the one that was found, who may get an external id, or a new one
 # with the address and the external id given.
 sub take_customer
@@ -510,13 +568,20 @@ sub take_customer
 	return 1;
 }
 
+# Tells whether a time is now.
+sub is_now
+{
+	my ($self, $time) = @_;
+
+	return $time =~ /^\d+$/ && $time >= $self->{began} && $time <= $self->{ended};
+}
+
 # Tells whether a seat was claimed when it had to be: at a time that was given, or now.
 sub is_claimed_when
 {
 	my ($self, $claimed, $given) = @_;
 
-	return $claimed eq $given if defined $given;
-	return $claimed =~ /^\d+$/ && $claimed >= $self->{began} && $claimed <= $self->{ended};
+	return defined $given ? $claimed eq $given : $self->is_now($claimed);
 }
 
 # Gives a seat of a purchase to a customer, under an id that nobody has seen before.  The others are
@@ -528,10 +593,11 @@ sub give_one
 	my ($shown, $token) = split /\|/, $row, -1;
 	my ($id, undef, undef, $customer, undef, undef, $claimed_at) = split m{/}, $shown;
 	my $claimed = $operation->{immediate};
+	my $issued = $more{invitation} ? $unsent_token : $invitation_token;
 
 	return 0 if $self->{seat}{$id};
 	return 0 if $claimed && !$self->is_claimed_when($claimed_at, $wanted->{claimed});
-	return 0 unless $claimed ? $token eq '' : $token =~ $invitation_token;
+	return 0 unless $claimed ? $token eq '' : $token =~ $issued;
 	return 0 if $self->{seat_of_token}{$token};
 	return 0 unless $self->take_customer($purchase->{organization}, $wanted, $customer);
 	$self->put(
@@ -624,7 +690,7 @@ sub give
 	my ($modified_at) = @rows ? $rows[0] =~ /([^|]*)$/ : $self->{purchase}{$id}{modified_at};
 	my %raised =
 	  @rows > $self->available($id) ? (seats => $self->assigned($id) + @rows) : ();
-	my %more = (%raised, $operation->{imported} ? (imported => 'true') : ());
+	my %more = (%raised, %{ $operation->{more} // {} });
 
 	return 0 if @rows != @wanted;
 	return 0 unless $self->change_purchase($id, $modified_at, %raised);
@@ -914,7 +980,7 @@ sub claim_seat
 			claimed => (split m{/}, $shown)[6],
 			modified => 't',
 			key => $key);
-		return 0 if !$self->is_claimed_when($self->{seat}{ $seat->{id} }{claimed});
+		return 0 if !$self->is_now($self->{seat}{ $seat->{id} }{claimed});
 		$self->record('claimed', $self->{seat}{ $seat->{id} }, $seat->{customer});
 	}
 	$self->add_session($seat->{id}, $session);
@@ -963,11 +1029,7 @@ sub resend_invitation
 	$error = 'PT400 seat_suspended' if $error eq '' && $self->{seat}{$id}{suspended} eq 't';
 	return $error eq $answer->{error} if $error || $answer->{error};
 	my ($shown, $token) = split /\|/, $answer->{rows}[0], -1;
-	return 0 if $token !~ $invitation_token || $self->{seat_of_token}{$token};
-	$self->replace_token($id, $token);
-	$self->change('seat', $id, expiry => 'open', modified => 't');
-	$self->record('invitation_resent', $self->{seat}{$id}, $self->{seat}{$id}{customer});
-	return $shown eq $self->show($id);
+	return $token =~ $invitation_token && $self->renew($id, $token, $shown);
 }
 
 sub open_session
@@ -1185,8 +1247,223 @@ sub import_seats
 		$self->tally('imported, ' . (!$_->{id} ? 'made' : defined $_->{given} ? 'taken' : 'found'));
 	}
 	return $count == @$members
-	  && $self->give({ %$operation, immediate => 1, imported => 1 },
+	  && $self->give({ %$operation, immediate => 1, more => { imported => 'true' } },
 		{ %$answer, rows => \@rows }, @wanted);
+}
+
+# Arguments: domains (with spaces between), max_uses, '' where they are not given.  The answer is the
+# link, its token, and whether it is valid for as long as was asked for.
+sub create_join_link
+{
+	my ($self, $operation, $answer) = @_;
+	my $error = $self->purchase_error($operation);
+
+	return $error eq $answer->{error} if $error || $answer->{error};
+	my ($shown, $token, $in_time) = split /\|/, $answer->{rows}[0], -1;
+	my ($id) = $shown =~ m{^([^/]*)};
+	my $purchase = $self->{purchase}{ $operation->{purchase} };
+	return 0 if $self->{join_link}{$id} || $self->{join_link_of}{$token};
+	return 0 if $token !~ $join_token || $in_time ne 't';
+	$self->put(
+		'join_link', $id,
+		{
+			id => $id,
+			organization => $purchase->{organization},
+			purchase => $purchase->{id},
+			domains => $operation->{domains},
+			max_uses => $operation->{max_uses},
+			uses => 0,
+			expiry => 'open',
+			revoked => '',
+			token => $token
+		});
+	$self->put('join_link_of', $token, $id);
+	$self->change('purchase', $purchase->{id}, links => [ @{ $purchase->{links} }, $id ]);
+	return $shown eq $self->show_link($id);
+}
+
+# Returns the link with a token, unless it is revoked.
+sub link_of_token
+{
+	my ($self, $token) = @_;
+	my $id = $self->{join_link_of}{$token};
+
+	return $id && $self->{join_link}{$id}{revoked} eq '' ? $self->{join_link}{$id} : undef;
+}
+
+# Tells whether a link may be used once more.
+sub has_uses
+{
+	my ($link) = @_;
+
+	return $link->{max_uses} eq '' || $link->{uses} < $link->{max_uses};
+}
+
+# Tells whether an address is of one of a link's domains.
+sub is_of_domains
+{
+	my ($email, $link) = @_;
+	my ($domain) = $email =~ /@(.*)/;
+
+	return $link->{domains} eq '' || grep { $_ eq lc $domain } split / /, lc $link->{domains};
+}
+
+sub join_info
+{
+	my ($self, $operation, $answer) = @_;
+	my $link = $self->link_of_token($operation->{token});
+	my $error =
+	    !$link ? 'PT400 join_link_invalid'
+	  : !$self->enabled($link) ? 'PT403 seat_based_pricing_not_enabled'
+	  : '';
+
+	return $error eq $answer->{error} if $error || $answer->{error};
+	my $organization = $self->{organization}{ $link->{organization} };
+	my $purchase = $self->{purchase}{ $link->{purchase} };
+	my $can_join =
+	     $link->{expiry} eq 'open'
+	  && has_uses($link)
+	  && $assignable{ $purchase->{status} }
+	  && $self->available($purchase->{id}) > 0;
+	$self->tally($can_join ? 'can_join true' : 'can_join false');
+	return $answer->{rows}[0] eq join '|', $organization->{product}{ $purchase->{product} },
+	  @$organization{qw(name slug)}, $link->{domains}, yes_or_no($can_join);
+}
+
+# Returns the error that keeps an address from joining by a link, or ''.
+sub link_error
+{
+	my ($self, $email, $link) = @_;
+
+	return 'PT422 email' if !is_address($email);
+	return 'PT400 join_link_invalid' if !$link;
+	return 'PT400 join_link_expired' if $link->{expiry} eq 'past';
+	return 'PT400 email_domain_not_allowed' if !is_of_domains($email, $link);
+	my $kind = $self->{purchase}{ $link->{purchase} }{kind};
+	return $self->assign_error({ purchase => $link->{purchase}, kind => $kind });
+}
+
+# Returns the error that keeps an address without a seat from one by a link, or ''.  The number of
+# seats is not raised.
+sub join_room_error
+{
+	my ($self, $link) = @_;
+	my $id = $link->{purchase};
+
+	return 'PT400 join_link_exhausted' if !has_uses($link);
+	return '' if $self->available($id) > 0;
+	$self->tally('join_seat did not raise seats') if $self->room($id) > 0;
+	$self->tally('seats_next let nobody join')
+	  if $self->{purchase}{$id}{seats} > $self->assigned($id);
+	return 'PT400 no_available_seats';
+}
+
+# An address that holds a seat already.  The locks are released before the seat is locked to renew an
+# invitation that has expired, so that is a step of its own.
+sub join_again
+{
+	my ($self, $operation, $answer, $seat, $link) = @_;
+	my $expired = $seat->{status} eq 'pending' && $seat->{expiry} eq 'past';
+
+	$self->tally('joined again, ' . ($expired ? 'expired' : $seat->{status}));
+	$self->tally('joined again by an exhausted link') if !has_uses($link);
+	$self->tally('joined again without a free seat') if $self->available($link->{purchase}) <= 0;
+	$self->{left} = [
+		{
+			operation => {
+				%$operation,
+				name => 'renew_invitation',
+				seat => $seat->{id},
+				link => $link->{id}
+			},
+			answer => $answer
+		}
+	  ]
+	  if $expired;
+	return $expired || @{ $answer->{rows} } == 1;
+}
+
+# Arguments: token, email.  The answer is what the call returns, which is nothing, and then the type of
+# the event with the seat, its token and the purchase's modified_at, if there was an event.
+sub join_seat
+{
+	my ($self, $operation, $answer) = @_;
+	my ($email, $link) = ($operation->{email}, $self->link_of_token($operation->{token}));
+	my $error = $self->link_error($email, $link);
+
+	return $error eq $answer->{error} if $error;
+	my %of_link = (%$operation, purchase => $link->{purchase});
+	my $customer = $self->find_customer({ %of_link, by => 'email', value => $email });
+	my $seat = $self->held_by($link->{purchase}, $customer->{id});
+	$error = $seat ? '' : $self->join_room_error($link);
+	return $error eq $answer->{error} if $error || $answer->{error};
+	my ($void, $row) = @{ $answer->{rows} };
+	return 0 if $void ne '';
+	return $self->join_again($operation, $answer, $seat, $link) if $seat;
+	return 0 if !defined $row || $row !~ s/^assigned\|//;
+	$of_link{more} = { invitation => 'unsent', join_link_id => $link->{id} };
+	$self->tally($customer->{id} ? 'joined, found' : 'joined, made');
+	$self->change('join_link', $link->{id}, uses => $link->{uses} + 1);
+	return $self->give(\%of_link, { %$answer, rows => [$row] }, $customer);
+}
+
+# The second step of joining: renews the invitation that was found expired, unless others have revoked
+# or renewed it meanwhile.  Arguments: seat, link.
+sub renew_invitation
+{
+	my ($self, $operation, $answer) = @_;
+	my $seat = $self->{seat}{ $operation->{seat} };
+	my (undef, $row) = @{ $answer->{rows} };
+	my $due =
+	     $seat
+	  && $seat->{status} eq 'pending'
+	  && $seat->{expiry} eq 'past'
+	  && $seat->{suspended} eq 'f';
+
+	$self->tally($due ? 'join_seat renewed an invitation' : 'join_seat had nothing left to renew');
+	return !defined $row if !$due;
+	return 0 if !defined $row || $row !~ s/^invitation_resent\|//;
+	my ($shown, $token) = split /\|/, $row;
+	return $token =~ $unsent_token
+	  && $self->renew($seat->{id}, $token, $shown,
+		invitation => 'unsent',
+		join_link_id => $operation->{link});
+}
+
+sub list_join_links
+{
+	my ($self, $operation, $answer) = @_;
+	my $id = $operation->{purchase};
+	my $error = $self->purchase_error($operation);
+
+	return $error eq $answer->{error} if $error || $answer->{error};
+	return "@{ $answer->{rows} }" eq join ' ',
+	  map { $self->show_link($_->{id}) } $self->links_of($id);
+}
+
+# A link that is revoked already stays as it is.
+sub revoke_join_link
+{
+	my ($self, $operation, $answer) = @_;
+	my $id = $operation->{link};
+	my $link = $self->{join_link}{$id};
+	my $error =
+	    !$link ? 'PT404 join_link_not_found'
+	  : !$self->enabled($link) ? 'PT403 seat_based_pricing_not_enabled'
+	  : '';
+
+	return $error eq $answer->{error} if $error || $answer->{error};
+	if ($link->{revoked} eq '')
+	{
+		my ($revoked) = $answer->{rows}[0] =~ m{([^/]*)$};
+		return 0 if !$self->is_now($revoked);
+		$self->change('join_link', $id, revoked => $revoked);
+	}
+	else
+	{
+		$self->tally('revoke_join_link changed nothing');
+	}
+	return $answer->{rows}[0] eq $self->show_link($id);
 }
 
 # Tells whether a customer has a seat that can be used.  Arguments: product, customer.
@@ -1295,7 +1572,16 @@ sub update_purchases
 	return 1;
 }
 
-# Removes a purchase with its seats and their sessions, if it is there.
+# Removes a join link.
+sub remove_link
+{
+	my ($self, $link) = @_;
+
+	$self->put('join_link_of', $link->{token}, undef);
+	$self->put('join_link', $link->{id}, undef);
+}
+
+# Removes a purchase with its seats, their sessions and its join links, if it is there.
 sub delete_purchase
 {
 	my ($self, $operation, $answer) = @_;
@@ -1305,6 +1591,7 @@ sub delete_purchase
 	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne "@found";
 	$self->revoke($_->{id}, 'deleted') foreach $self->assigned($id);
 	$self->remove_seat($_->{id}) foreach $self->seats_of($id);
+	$self->remove_link($_) foreach $self->links_of($id);
 	$self->put('purchase', $id, undef) if @found;
 	return 1;
 }
@@ -1403,6 +1690,18 @@ sub expire_invitation
 	return 1;
 }
 
+# Lets a join link expire, if there is one.
+sub expire_join_link
+{
+	my ($self, $operation, $answer) = @_;
+	my $link = $self->{join_link}{ $operation->{link} };
+	my @found = $link ? $link->{id} : ();
+
+	return 0 if $answer->{error} || "@{ $answer->{rows} }" ne "@found";
+	$self->change('join_link', $_, expiry => 'past') foreach @found;
+	return 1;
+}
+
 # Lets a session expire, if there is one.
 sub expire_session
 {
@@ -1439,7 +1738,7 @@ sub state
 	my ($self) = @_;
 	my @rows;
 
-	foreach my $table (qw(seat session customer purchase organization new_event))
+	foreach my $table (qw(seat session join_link customer purchase organization new_event))
 	{
 		my $method = "${table}_row";
 		push @rows, map { "$table|" . $self->$method($_) } keys %{ $self->{$table} };
@@ -1453,7 +1752,7 @@ sub seat_row
 	my $seat = $self->{seat}{$id};
 
 	return join '|', $self->show($id),
-	  $seat->{token} eq '' ? '' : sha256_hex($seat->{token}),
+	  $seat->{token} eq '' ? '' : hash_of($seat->{token}),
 	  yes_or_no($seat->{key} ne ''), $seat->{suspended};
 }
 
@@ -1465,6 +1764,14 @@ sub session_row
 
 	return join '|', sha256_hex($token), @$seat{qw(id customer organization)},
 	  yes_or_no($session->{expired});
+}
+
+sub join_link_row
+{
+	my ($self, $id) = @_;
+	my $link = $self->{join_link}{$id};
+
+	return join '|', $self->show_link($id), hash_of($link->{token}), $link->{organization};
 }
 
 sub customer_row
@@ -1480,7 +1787,7 @@ sub purchase_row
 	my $purchase = $self->{purchase}{$id};
 
 	return join '|', $id, @$purchase{qw(payer status seats next limit)}, scalar $self->assigned($id),
-	  $purchase->{modified_at}, "@{ $purchase->{rows} }";
+	  $purchase->{modified_at}, "@{ $purchase->{rows} }", "@{ $purchase->{links} }";
 }
 
 sub organization_row
@@ -1514,10 +1821,11 @@ sub describe
 	return join "\n",
 	  "purchase $id: $purchase->{status}, $purchase->{seats} seats, "
 	  . "next=$purchase->{next} limit=$purchase->{limit}, pricing enabled: $organization->{enabled}",
-	  map { "  $_->{id} $_->{status} claimed=$_->{claimed} customer=$_->{customer} email=$_->{email}"
+	  map({ "  $_->{id} $_->{status} claimed=$_->{claimed} customer=$_->{customer} email=$_->{email}"
 		  . " expiry=$_->{expiry} suspended=$_->{suspended} token=$_->{token} key=$_->{key}"
 		  . " sessions=@{ $_->{sessions} }" }
-	  $self->seats_of($id);
+	  $self->seats_of($id)),
+	  map { '  ' . $self->show_link($_->{id}) . " token=$_->{token}" } $self->links_of($id);
 }
 
 1;

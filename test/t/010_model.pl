@@ -33,11 +33,14 @@ my %statuses = (
 my %usual_status = (subscription => 'active', order => 'paid');
 
 # What changes nothing whatever it answers.
-my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat my_seats authenticate has_seat);
+my %reads = map { $_ => 1 } qw(claim_info list_seats get_seat my_seats authenticate has_seat
+  join_info list_join_links);
 
 # The rows of the tables as the model writes them.
 my $seat_columns = join ', ', qw(created_at modified_at id subscription_id order_id status
   customer_id customer_email invitation_token_expires_at claimed_at revoked_at seat_metadata);
+my $link_columns = join ', ', qw(id created_at subscription_id order_id email_domains max_uses uses
+  expires_at revoked_at);
 my $event_columns = q{type, seat_id, customer_id, metadata - 'role', show(seat)};
 my %rows_of = (
 	seat => qq{
@@ -51,11 +54,17 @@ my %rows_of = (
 			expires_at <= now()
 		FROM seats.customer_sessions
 	},
+	join_link => qq{
+		SELECT show(ROW($link_columns)::seats.join_link), encode(token_hash, 'hex'), organization_id
+		FROM seats.join_links
+	},
 	customer => q{SELECT id, organization_id, email, external_id, name FROM seats.customers},
 	purchase => q{
 		SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats, modified_at,
 			(SELECT string_agg(s.id::text, ' ' ORDER BY s.created_at, s.id)
-			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id))
+			FROM seats.customer_seats AS s WHERE p.id IN (s.subscription_id, s.order_id)),
+			(SELECT string_agg(l.id::text, ' ' ORDER BY l.created_at, l.id)
+			FROM seats.join_links AS l WHERE p.id IN (l.subscription_id, l.order_id))
 		FROM (
 			SELECT id, customer_id, status, seats, seats_next, seats_limit, assigned_seats,
 					modified_at
@@ -72,7 +81,7 @@ my %rows_of = (
 	});
 
 # Those that are looked at after each round.
-my @model_tables = qw(seat session customer purchase organization new_event);
+my @model_tables = qw(seat session join_link customer purchase organization new_event);
 
 my $model = SeatsModel->new;
 my $node = start_node('model', q{
@@ -84,6 +93,8 @@ my @psql;
 my @tokens;    # all that were ever issued, also by what was rolled back, oldest first
 my @session_tokens;    # likewise
 my @seat_ids;    # likewise
+my @join_tokens;    # likewise
+my @link_ids;    # likewise
 my %met;    # how often each operation gave each error, or none
 
 
@@ -127,8 +138,9 @@ sub uuid
 	return sprintf('%08d-0000-0000-0000-%012d', $kind, $number);
 }
 
-# How tests see a seat; SeatsModel::show() gives the same.  A claim is in microseconds.  And when a
-# purchase was modified, as its transaction sees it, even by the same statement.
+# How tests see a seat and a join link; SeatsModel::show() and show_link() give the same.  Times are in
+# microseconds.  And when a purchase was modified, as its transaction sees it, even by the same
+# statement.
 my $show = q{
 	CREATE FUNCTION public.show(s seats.customer_seat) RETURNS text STABLE LANGUAGE sql AS $$
 		SELECT concat_ws('/', s.id, COALESCE(s.subscription_id, s.order_id), s.status,
@@ -139,6 +151,13 @@ my $show = q{
 			COALESCE((extract(epoch FROM s.claimed_at) * 1000000)::bigint::text, '-'),
 			s.revoked_at IS NOT NULL, s.modified_at IS NOT NULL,
 			COALESCE(s.seat_metadata::text, '-'))
+	$$;
+	CREATE FUNCTION public.show(l seats.join_link) RETURNS text STABLE LANGUAGE sql AS $$
+		SELECT concat_ws('/', l.id, COALESCE(l.subscription_id, l.order_id),
+			COALESCE(array_to_string(l.email_domains, ' '), '-'),
+			COALESCE(l.max_uses::text, '-'), l.uses,
+			CASE WHEN l.expires_at > clock_timestamp() THEN 'open' ELSE 'past' END,
+			COALESCE((extract(epoch FROM l.revoked_at) * 1000000)::bigint::text, '-'))
 	$$;
 	CREATE FUNCTION public.modified(purchase_id uuid) RETURNS timestamptz VOLATILE LANGUAGE sql AS $$
 		SELECT modified_at FROM seats.subscriptions WHERE id = purchase_id
@@ -221,7 +240,7 @@ sub open_shop
 	}
 	# The first id would not be greater than the sequence's last_value.
 	query(q{SELECT nextval('seats.events_id_seq')});
-	# Events tell by the role which session released or imported a seat.
+	# Events tell by the role which session released, imported or joined a seat.
 	query(join '',
 		map { "CREATE ROLE releaser$_; SELECT seats.grant_access(backend => 'releaser$_');" }
 		  1 .. $sessions);
@@ -314,7 +333,9 @@ sub draw_token
 	my ($purchase) = @_;
 	my @seats = $model->seats_of($purchase->{id});
 	my @own = map { $_->{token} } grep { $_->{purchase} eq $purchase->{id} } @tokens;
-	my @pending = map { $_->{token} } grep { $_->{status} eq 'pending' } @seats;
+	# Nobody knows the token of who has joined.
+	my @pending =
+	  grep { /^seats/ } map { $_->{token} } grep { $_->{status} eq 'pending' } @seats;
 	my @claimed = map { $_->{token} } grep { $_->{status} eq 'claimed' && $_->{token} ne '' } @seats;
 
 	return from_lists(
@@ -512,6 +533,121 @@ sub draw_set_seats
 	  $surplus ? "surplus => '$surplus'" : ();
 	return about($purchase, name => 'set_seats', seats => $seats, revoke => $surplus eq 'revoke',
 		sql => "SELECT n, modified('$purchase->{id}') FROM seats.set_seats($arguments) AS n");
+}
+
+# Of some domains, often the usual one, and seldom one that nobody has.
+sub draw_create_join_link
+{
+	my ($purchase) = @_;
+	my $slug = $model->{organization}{ $purchase->{organization} }{slug};
+	my $domains = any('', '', "$slug.example", uc("$slug.test") . " $slug.Example");
+	$domains = "$slug.invalid" if chance(0.05);
+	my $max_uses = any('', 1, 2, 3);
+	my $expires_in = any(undef, '1 hour', '1 month');
+	my $arguments = join ', ', purchase_arguments($purchase),
+	  $domains eq '' ? () : "email_domains => string_to_array('$domains', ' ')",
+	  $max_uses eq '' ? () : "max_uses => $max_uses",
+	  defined $expires_in ? "expires_in => '$expires_in'" : ();
+
+	return about($purchase, name => 'create_join_link', domains => $domains, max_uses => $max_uses,
+		sql => 'SELECT show(link), join_token, (link).expires_at = (link).created_at + interval '
+		  . quoted($expires_in // '7 days')
+		  . " FROM seats.create_join_link($arguments)");
+}
+
+# Tells whether a join link can still be used, or could if it had more uses.
+sub is_valid_link
+{
+	my ($link) = @_;
+
+	return $link->{revoked} eq '' && $link->{expiry} eq 'open';
+}
+
+sub draw_join_token
+{
+	my ($purchase) = @_;
+	my @links = $model->links_of($purchase->{id});
+	my @valid = map { $_->{token} } grep { is_valid_link($_) } @links;
+
+	return from_lists(
+		[ 80, [ last_of(4, @valid) ] ],
+		[ 8, [ map { $_->{token} } last_of(6, @links) ] ],
+		[ 4, \@join_tokens ],
+		[ 1, [ map { $_->{token} } @tokens ] ],
+		[ 1, [ 'seats_jnl_nothing', 'seats_jnl_' . '0' x 55 ] ]);
+}
+
+# Who joins has a seat sometimes, most often one whose invitation has expired.
+sub draw_join_email
+{
+	my ($purchase) = @_;
+	my @held = grep { $_->{email} ne '' } $model->assigned($purchase->{id});
+	my @expired = grep { $_->{status} eq 'pending' && $_->{expiry} eq 'past' } @held;
+	my $seat = any(@expired && chance(0.8) ? @expired : @held);
+
+	return draw_email($purchase) if !$seat || chance(0.6);
+	return chance(0.3) ? lc $seat->{email} : $seat->{email};
+}
+
+# A call answers nothing, so the event tells the seat, as for import_seats().
+sub draw_join_seat
+{
+	my ($purchase, $session) = @_;
+	my $role = "releaser$session";
+	my ($token, $email) = (draw_join_token($purchase), draw_join_email($purchase));
+	my $arguments = quoted($token) . ', ' . quoted($email);
+
+	return about($purchase, name => 'join_seat', token => $token, email => $email,
+		transaction => 1,
+		before => "SELECT last_value FROM seats.events_id_seq \\gset\n",
+		sql => "SET LOCAL ROLE $role;\nSELECT seats.join_seat($arguments);\nRESET ROLE;\n"
+		  . "SELECT substr(e.type, 15), show(e.seat), "
+		  . "'#' || encode(s.invitation_token_hash, 'hex'), "
+		  . 'modified(COALESCE(s.subscription_id, s.order_id)) '
+		  . 'FROM seats.events AS e JOIN seats.customer_seats AS s ON s.id = e.seat_id '
+		  . "WHERE e.id > :last_value AND e.metadata ->> 'role' = '$role'");
+}
+
+sub draw_join_info
+{
+	my ($purchase) = @_;
+	my $token = draw_join_token($purchase);
+
+	return about($purchase, name => 'join_info', token => $token,
+		sql => 'SELECT product_name, organization_name, organization_slug, '
+		  . "array_to_string(email_domains, ' '), can_join FROM seats.join_info('$token')");
+}
+
+sub draw_list_join_links
+{
+	my ($purchase) = @_;
+	my $arguments = purchase_arguments($purchase);
+
+	return about($purchase, name => 'list_join_links',
+		sql => "SELECT show(l) FROM seats.list_join_links($arguments) AS l");
+}
+
+# Mostly one that can still be used; sometimes one that may be gone, or was never there.
+sub draw_link
+{
+	my ($purchase) = @_;
+	my @links = $model->links_of($purchase->{id});
+	my @valid = grep { is_valid_link($_) } @links;
+
+	return from_lists(
+		[ 50, [ map { $_->{id} } @valid ] ],
+		[ 40, [ map { $_->{id} } @links ] ],
+		[ 5, [ last_of(20, @link_ids) ] ],
+		[ 5, [$unknown_id] ]);
+}
+
+sub draw_revoke_join_link
+{
+	my ($purchase) = @_;
+	my $link = draw_link($purchase);
+
+	return about($purchase, name => 'revoke_join_link', link => $link,
+		sql => "SELECT show(l) FROM seats.revoke_join_link('$link') AS l");
 }
 
 sub draw_list_seats
@@ -812,6 +948,16 @@ sub draw_expire_invitation
 		  . 'AND invitation_token_hash IS NOT NULL RETURNING id');
 }
 
+sub draw_expire_join_link
+{
+	my ($purchase) = @_;
+	my $link = draw_link($purchase);
+
+	return about($purchase, name => 'expire_join_link', link => $link,
+		sql => "UPDATE seats.join_links SET expires_at = now() - interval '1 hour' "
+		  . "WHERE id = '$link' RETURNING id");
+}
+
 # By its token, not its seat: one that a retry is replacing would not be found.
 sub draw_expire_session
 {
@@ -869,6 +1015,20 @@ sub draw_refused
 				"import_seats($arguments, external_customer_ids => '{a}', claimed_at => '{NULL,NULL}')",
 				'PT422 claimed_at'
 			],
+			[ "create_join_link($arguments, max_uses => 0)", 'PT422 max_uses' ],
+			[
+				"create_join_link($arguments, expires_in => '0', email_domains => '{}')",
+				'PT422 expires_in,email_domains'
+			],
+			[
+				"create_join_link($arguments, email_domains => '{a.example,\@b}')",
+				'PT422 email_domains.1'
+			],
+			[ 'create_join_link()', 'PT422 subscription_id' ],
+			[ "join_seat('', NULL)", 'PT422 join_token,email' ],
+			[ 'join_info(NULL)', 'PT422 join_token' ],
+			[ 'list_join_links()', 'PT422 subscription_id' ],
+			[ 'revoke_join_link(NULL)', 'PT422 link_id' ],
 			[ 'get_seat(NULL)', 'PT422 seat_id' ],
 			[ 'open_session(NULL)', 'PT422 seat_id' ],
 			[ 'erase_customer(NULL)', 'PT422 customer_id' ],
@@ -892,6 +1052,11 @@ my @draws = (
 	[ 10, \&draw_import_seats ],
 	[ 6, \&draw_set_seats ],
 	[ 1, \&draw_revoke_seats ],
+	[ 5, \&draw_create_join_link ],
+	[ 20, \&draw_join_seat ],
+	[ 4, \&draw_join_info ],
+	[ 2, \&draw_list_join_links ],
+	[ 2, \&draw_revoke_join_link ],
 	[ 5, \&draw_list_seats ],
 	[ 3, \&draw_get_seat ],
 	[ 4, \&draw_open_session ],
@@ -914,6 +1079,7 @@ my @draws = (
 	[ 0.5, \&draw_update_customers ],
 	[ 5, \&draw_expire_invitation ],
 	[ 1, \&draw_expire_session ],
+	[ 1, \&draw_expire_join_link ],
 	[ 1, \&draw_release_expired_seats ],
 	[ 0.5, \&draw_purge_expired_sessions ],
 	[ 1, \&draw_refused ]);
@@ -1102,6 +1268,8 @@ sub remember_tokens
 		push @tokens, map { { token => $_, purchase => $done->{operation}{purchase} } }
 		  $rows =~ /\|(seats_inv_\w+)/g;
 		push @session_tokens, $rows =~ /\|(seats_cst_\w+)/g;
+		push @join_tokens, $rows =~ /\|(seats_jnl_\w+)/g;
+		push @link_ids, $rows =~ m{^([-0-9a-f]{36})/.*\|seats_jnl_}mg;
 		push @seat_ids, $rows =~ m{^([-0-9a-f]{36})/}mg
 		  if $done->{operation}{name} =~ /^(assign|import)/;
 	}
@@ -1115,14 +1283,16 @@ sub is_harmless
 {
 	my ($operation, $answer) = @_;
 
-	return $operation->{rollback} || $answer->{error} || $reads{ $operation->{name} };
+	my $nothing = $operation->{name} eq 'join_seat' && @{ $answer->{rows} } == 1;
+
+	return $operation->{rollback} || $answer->{error} || $nothing || $reads{ $operation->{name} };
 }
 
 # Tells whether there is an order in which the operations left give their answers and end with
 # the state that the tables have after the round; if so the model has it afterwards.
 #
 # A harmless one that fits can as well come at once, since from wherever it stands in an order it
-# can be moved here.  Of the others each has to be tried as the next.
+# can be moved here, unless a step of it is left.  Of the others each has to be tried as the next.
 sub find_order
 {
 	my ($round, @left) = @_;
@@ -1133,7 +1303,7 @@ sub find_order
 		my $mark = $model->mark;
 		next if !$model->fits($done->{operation}, $done->{answer});
 		return find_order($round, grep { $_ != $done } @left)
-		  if is_harmless($done->{operation}, $done->{answer});
+		  if !$model->left && is_harmless($done->{operation}, $done->{answer});
 		$model->undo($mark);
 		push @next, $done;
 	}
@@ -1145,7 +1315,8 @@ sub find_order
 		{
 			my $fits = $model->fits($done->{operation}, $done->{answer}, $choice++);
 			$choices = $model->choices;
-			return 1 if $fits && find_order($round, grep { $_ != $done } @left);
+			my @steps = $model->left;
+			return 1 if $fits && find_order($round, grep({ $_ != $done } @left), @steps);
 			$model->undo($mark);
 		}
 	}
@@ -1239,6 +1410,7 @@ sub check_tables
 {
 	same_rows('seat', 'seats and the hashes of their tokens are those of the model');
 	same_rows('session', 'sessions and the hashes of their tokens are those of the model');
+	same_rows('join_link', 'join links and the hashes of their tokens are those of the model');
 	same_rows('customer', 'customers are those of the model');
 	same_rows('purchase', 'purchases are those of the model; counting left modified_at alone');
 	same_rows('organization', 'organizations are those of the model');
@@ -1315,10 +1487,24 @@ sub check_rules
 		}, 'each seat has the address of its customer');
 	none(
 		q{
+			SELECT l.id FROM seats.join_links AS l
+			LEFT JOIN seats.subscriptions AS b ON b.id = l.subscription_id
+			LEFT JOIN seats.orders AS r ON r.id = l.order_id
+			WHERE l.organization_id
+				IS DISTINCT FROM COALESCE(b.organization_id, r.organization_id)
+				OR l.uses > l.max_uses OR l.uses <> (
+					SELECT count(*) FROM seats.events
+					WHERE type = 'customer_seat.assigned'
+						AND metadata ->> 'join_link_id' = l.id::text)
+		}, 'each join link counts the seats that it gave, and gave no more than it may');
+	none(
+		q{
 			SELECT invitation_token_hash FROM seats.customer_seats
 			WHERE invitation_token_hash IS NOT NULL GROUP BY 1 HAVING count(*) > 1
 			UNION ALL
 			SELECT token_hash FROM seats.customer_sessions GROUP BY 1 HAVING count(*) > 1
+			UNION ALL
+			SELECT token_hash FROM seats.join_links GROUP BY 1 HAVING count(*) > 1
 		}, 'no hash of a token is there twice');
 	none(
 		q{
@@ -1344,12 +1530,17 @@ sub check_coverage
 	  no_available_seats seat_already_assigned seat_not_pending seat_not_claimed seat_suspended
 	  subscription_not_active
 	  order_not_paid session_invalid session_expired seat_based_pricing_not_enabled
-	  subscription_not_found order_not_found customer_not_found seat_not_found);
+	  subscription_not_found order_not_found customer_not_found seat_not_found
+	  join_link_not_found);
+	my @refused = map { "join_seat $_" } 'PT422 email', 'PT403 seat_based_pricing_not_enabled',
+	  map { "PT400 $_" } qw(join_link_invalid join_link_expired join_link_exhausted
+	  email_domain_not_allowed subscription_not_active order_not_paid no_available_seats);
 	my $seen = join "\n", keys %met;
 
 	note(sprintf '%6d %s', $met{$_}, $_) foreach sort keys %met;
 	is(join(' ', grep { $seen !~ /\b$_\b/ } @reasons),
 		'', 'every reason of the contract was given');
+	is(join(', ', grep { !$met{$_} } @refused), '', 'nobody could join, for every reason');
 	is( query(q{
 			SELECT string_agg(DISTINCT concat_ws(' ', substr(type, 15), metadata ->> 'reason'), ', ')
 			FROM seats.events
@@ -1363,6 +1554,15 @@ sub check_coverage
 		map({ "set_seats revoked, $_" } 'expired', 'pending', 'claimed'),
 		map({ "imported, $_" } qw(found taken made)),
 		'import_seats clashed',
+		map({ "joined, $_" } qw(found made)),
+		map({ "joined again, $_" } qw(pending expired claimed)),
+		map({ "joined again $_" } 'by an exhausted link', 'without a free seat'),
+		'join_seat renewed an invitation',
+		'join_seat did not raise seats',
+		'seats_next let nobody join',
+		'revoke_join_link changed nothing',
+		'can_join true',
+		'can_join false',
 		'set_seats left the payer',
 		'set_seats cleared seats_next',
 		'seats_next left no room',

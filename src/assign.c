@@ -411,25 +411,29 @@ has_expired(const NullableDatum *values)
 }
 
 /*
- * Renews the invitation to a seat that has expired, and records that it is unsent.  Does nothing if
- * that is no longer so.  Between SPI_connect() and SPI_finish().  Raises PT403.
+ * Renews the invitation to a seat that has expired, and records that it is unsent; does nothing if
+ * it was sent again meanwhile.  Returns false, with nothing done, if nobody is invited to the seat
+ * any more or it is suspended.  Between SPI_connect() and SPI_finish().  Raises PT403.
  *
  * Locks: the seat's row and nothing else.
  */
-void
+bool
 renew_invitation(const pg_uuid_t *seat_id, const pg_uuid_t *join_link_id)
 {
 	Invitee invitee = {.seat.ids.id = *seat_id, .unsent = true, .join_link_id = join_link_id};
 	bytea *hash;
 
 	if (!lock_and_read(&invitee) || !is_pending(&invitee) ||
-		!invitee.values[SEAT_SUSPENDED_AT].isnull || !has_expired(invitee.values))
-		return;
+		!invitee.values[SEAT_SUSPENDED_AT].isnull)
+		return false;
+	if (!has_expired(invitee.values))
+		return true;
 	set_purchase(&invitee);
 	invitee.invitation_ttl = organization_allowed(&invitee.seat.ids.organization_id);
 	(void) token_issue(TOKEN_INVITATION, organization_route(&invitee.seat.ids.organization_id),
 					   CurrentMemoryContext, &hash);
 	(void) invite(&invitee, hash, CurrentMemoryContext);
+	return true;
 }
 
 /*

@@ -27,7 +27,7 @@ typedef struct Assignment
 } Assignment;
 
 extern Datum assign_operation(TupleDesc type, const Assignment *assignment);
-extern void renew_invitation(const pg_uuid_t *seat_id, const pg_uuid_t *join_link_id);
+extern bool renew_invitation(const pg_uuid_t *seat_id, const pg_uuid_t *join_link_id);
 extern Datum resend_operation(TupleDesc type, const pg_uuid_t *seat_id,
 							  const pg_uuid_t *payer);
 

@@ -232,6 +232,7 @@ join_once(void *state)
 							 .before = statements_writing()};
 
 	join->holds = false;
+	join->expired = false;
 	lock_link(join, &allocation);
 	find_seat(join, &allocation.purchase, join->email);
 	if (!join->holds && !join_link_has_uses(&join->link))
@@ -281,8 +282,10 @@ join_operation(const text *token, const text *email)
 		token_refuse(JOIN_LINK_INVALID, token);
 	join.hash = hash;
 	SPI_connect();
-	if (!subtransaction_try(join_once, &join, is_about_nobody) && join.expired)
-		renew_invitation(&join.seat_id, &join.link.id);
+	/* The locks are gone then.  If the seat is revoked or suspended meanwhile, begin again. */
+	while (!subtransaction_try(join_once, &join, is_about_nobody) && join.expired &&
+		   !renew_invitation(&join.seat_id, &join.link.id))
+		CHECK_FOR_INTERRUPTS();
 	SPI_finish();
 }
 

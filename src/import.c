@@ -228,10 +228,12 @@ static Statement lock_customers = {
 
 /* One customer.  If there is a conflict after all, the error says of what. */
 static Statement make_customer = {
-	.sql = "INSERT INTO seats.customers (organization_id, email, external_id) "
-		   "VALUES ($1, $2, $3)",
+	.sql = "INSERT INTO seats.customers AS c (organization_id, email, external_id) "
+		   "VALUES ($1, $2, $3) RETURNING c.organization_id = $1 "
+		   "AND c.email IS NOT DISTINCT FROM $2 AND c.external_id IS NOT DISTINCT FROM $3",
 	.nargs = 3,
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
+	.table = "customers",
 };
 
 static Statement find_unlocked = {
@@ -247,16 +249,16 @@ static Statement wait_for_customer = {
 };
 
 /*
- * Finds the customers of the members; tells whether all were found.  Raises PT422 if the customer
- * with a member's address has another external id than the member.
+ * Finds the customers of the members; returns how many were not found.  Raises PT422 if the
+ * customer with a member's address has another external id than the member.
  */
-static bool
+static int
 find(Search *search)
 {
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(search->organization_id), false}, search->emails, search->external_ids};
 	Rows rows = statement_execute(&find_members, arguments);
-	bool all = true;
+	int missing = 0;
 	Faults faults;
 
 	faults_start(&faults);
@@ -270,7 +272,7 @@ find(Search *search)
 		Finding *finding = &search->findings[position];
 
 		*finding = id.isnull ? NOBODY : by_id || !named ? FOUND : TO_TAKE;
-		all = all && *finding == FOUND;
+		missing += *finding == FOUND ? 0 : 1;
 		if (*finding == NOBODY)
 			continue;
 		customer->id = *DatumGetUUIDP(id.value);
@@ -281,7 +283,7 @@ find(Search *search)
 						 "value_error");
 	}
 	faults_raise(&faults);
-	return all;
+	return missing;
 }
 
 /* Some of the members, as arguments of statements. */
@@ -319,13 +321,6 @@ select_members(const Search *search, Finding finding)
 
 /* ---- Taking and making customers ---- */
 
-/* What take_all() does, and how many customers have got an external id. */
-typedef struct Taking
-{
-	const Search *search;
-	uint64 count;
-} Taking;
-
 /*
  * Gives the external ids of the members to the customers with their addresses, as far as they are
  * not locked.  Raises 09000 if a trigger of the owner prevents that, and 23505 if another
@@ -334,8 +329,7 @@ typedef struct Taking
 static void
 take_all(void *state)
 {
-	Taking *taking = state;
-	Selection taken = select_members(taking->search, TO_TAKE);
+	Selection taken = select_members(state, TO_TAKE);
 	NullableDatum arguments[] = {taken.ids, taken.emails, taken.external_ids};
 	Rows rows;
 
@@ -347,7 +341,6 @@ take_all(void *state)
 		if (!DatumGetBool(rows_required(&rows, i, 1)))
 			refuse_altered_row("customers");
 	}
-	taking->count = rows.count;
 }
 
 /* Tells whether an error says that a customer has an external id already. */
@@ -360,30 +353,25 @@ is_given(const ErrorData *error)
 
 /*
  * Does so, or nothing if another transaction has given one of the external ids to a customer: the
- * next pass finds that customer.  Returns how many have got one.  Raises 40001 if the transaction
- * cannot see that customer.
+ * next pass finds that customer.  Raises 40001 if the transaction cannot see it.
  */
-static uint64
-take(const Search *search)
+static void
+take(Search *search)
 {
-	Taking taking = {.search = search};
-
-	if (subtransaction_run(take_all, &taking, is_given) == NULL)
-		return taking.count;
-	if (IsolationUsesXactSnapshot())
+	if (subtransaction_run(take_all, search, is_given) != NULL && IsolationUsesXactSnapshot())
 		raise_serialization_failure();
-	return 0;
 }
 
-/* Makes the customers of the members of whom there is nobody; returns how many it has made. */
-static uint64
+/* Makes the customers of the members of whom there is nobody. */
+static void
 make(const Search *search)
 {
 	Selection missing = select_members(search, NOBODY);
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(search->organization_id), false}, missing.emails, missing.external_ids};
 
-	return missing.count == 0 ? 0 : statement_execute(&make_customers, arguments).count;
+	if (missing.count > 0)
+		(void) statement_execute(&make_customers, arguments);
 }
 
 /*
@@ -397,8 +385,7 @@ make_one(const Search *search, int position)
 								 element(search->members->emails, position),
 								 element(search->members->external_ids, position)};
 
-	if (statement_execute(&make_customer, arguments).count == 0)
-		customer_refuse_missing();
+	(void) statement_change(&make_customer, arguments, 1);
 }
 
 /* ---- Locking customers ---- */
@@ -430,7 +417,7 @@ check_busy(Search *search, int position)
 }
 
 /*
- * Goes on after passes that changed nothing: returns false if a customer is locked, and otherwise
+ * Goes on after passes that found nobody more: returns false if a customer is locked, and otherwise
  * makes one, or lets the search look again.  Raises the errors of make_one().
  */
 static bool
@@ -438,15 +425,17 @@ go_on(Search *search)
 {
 	for (int i = 0; i < search->members->count; i++)
 	{
-		if (search->findings[i] == NOBODY)
-		{
-			make_one(search, i);
-			return true;
-		}
 		if (search->findings[i] == TO_TAKE && check_busy(search, i))
 			return false;
 	}
 	count_failure(search);
+	for (int i = 0; i < search->members->count; i++)
+	{
+		if (search->findings[i] != NOBODY)
+			continue;
+		make_one(search, i);
+		break;
+	}
 	return true;
 }
 
@@ -486,16 +475,20 @@ static bool
 find_and_lock(void *state)
 {
 	Search *search = state;
-	int idle = 0; /* passes in a row that changed nothing */
+	int missing;
+	int before = INT_MAX;
+	int idle = 0; /* passes in a row after which no more were found */
 
 	search->busy.isnull = true;
-	while (!find(search))
+	while ((missing = find(search)) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		idle = take(search) + make(search) > 0 ? 0 : idle + 1;
-		/* After the first, another session may have made or changed a customer meanwhile. */
+		idle = missing < before ? 0 : idle + 1;
+		before = missing;
 		if (idle > 1 && !go_on(search))
 			return false;
+		take(search);
+		make(search);
 	}
 	return lock_found(search);
 }

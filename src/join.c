@@ -124,17 +124,21 @@ typedef struct Joining
 	pg_uuid_t seat_id; /* of that seat */
 } Joining;
 
+/* Whether the invitation to a seat has expired, and can be renewed. */
+#define CAN_RENEW \
+	"s.status = 'pending' AND s.suspended_at IS NULL " \
+	"AND s.invitation_token_expires_at <= $4"
+
+#define SAME_ADDRESS LOWER("c.email") " = " LOWER("$3")
+
 /* The seat of a purchase that a customer with an address holds. */
 #define FIND_HELD(purchase) \
 	{ \
-		.sql = "SELECT s.id, s.expired " \
-			   "FROM (SELECT c.id FROM seats.customers AS c WHERE c.organization_id = $2 " \
-			   "AND " LOWER("c.email") " = " LOWER( \
-				   "$3") " OFFSET 0) AS c " \
-						 "CROSS JOIN LATERAL (SELECT s.id, s.status = 'pending' " \
-						 "AND s.invitation_token_expires_at <= $4 AS expired " \
-						 "FROM seats.customer_seats AS s " \
-						 "WHERE s." purchase " = $1 AND s.customer_id = c.id OFFSET 0) AS s", \
+		.sql = "SELECT s.id, s.expired FROM (SELECT c.id FROM seats.customers AS c " \
+			   "WHERE c.organization_id = $2 AND " SAME_ADDRESS " OFFSET 0) AS c " \
+			   "CROSS JOIN LATERAL (SELECT s.id, " CAN_RENEW " AS expired " \
+			   "FROM seats.customer_seats AS s " \
+			   "WHERE s." purchase " = $1 AND s.customer_id = c.id OFFSET 0) AS s", \
 		.nargs = 4, .argtypes = { \
 			UUIDOID, \
 			UUIDOID, \

@@ -90,7 +90,7 @@ foreach my $case ([ 'subscriptions', 'active', 'past_due' ], [ 'orders', 'paid',
 				"$same|now", "$table: " . join(' ', %$_) . " is a change (modified: $modified)")
 			  foreach { seats_next => '1' }, { seats_next => 'NULL::int' }, { seats_next => '70' }, { seats_limit => 'NULL::int' }, { seats_limit => '0' };
 			like(saved($table, "UPDATE seats.$table SET ($all) = (" . $row->(assigned_seats => '0', seats_next => '0') . ')'),
-				qr/^23514 cannot plan 0 seats, because 1 are assigned$/, "$table: nor can fewer be planned by a lowered count");
+				qr/^23514 cannot plan to reduce the number of seats to 0, because 1 are assigned$/, "$table: nor can fewer be planned by a lowered count");
 		}
 		is( saved($table, "INSERT INTO seats.$table " . $row->(assigned_seats => '0', seats => '60') . " ON CONFLICT (id) DO UPDATE SET $excluded"),
 			"1|60|$status|now", "$table: INSERT ON CONFLICT of a row that changed");

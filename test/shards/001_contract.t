@@ -690,7 +690,7 @@ my $rows = q{
 	SELECT status, customer_email, CASE WHEN claimed_at < created_at THEN claimed_at END, seat_metadata, claim_key_hash IS NULL, invitation_token_hash IS NULL, s.modified_at IS NULL, suspended_at, subscription_id IS NULL
 		FROM seats.customer_seats AS s WHERE organization_id = '<org>' ORDER BY created_at, customer_email;
 	SELECT type, replace((metadata - 'join_link_id')::text, '<org>', 'its own'), metadata ? 'join_link_id', (seat).status, (seat).customer_email, (seat).seat_metadata
-		FROM seats.events WHERE organization_id = '<org>' ORDER BY occurred_at, 1, 2, 3, 4;
+		FROM seats.events WHERE organization_id = '<org>' ORDER BY occurred_at, 1, 2, 3, 4, 5;
 	SELECT count(*) FROM seats.customer_sessions WHERE organization_id = '<org>';
 	SELECT email, external_id, name FROM seats.customers WHERE organization_id = '<org>' ORDER BY created_at;
 	SELECT subscription_id IS NULL, max_uses, uses, email_domains, revoked_at IS NULL FROM seats.join_links WHERE organization_id = '<org>' ORDER BY created_at;

@@ -1081,7 +1081,11 @@ sub may_be_lost
 sub may_be_generated
 {
 	my ($what, $call, $outcome) = @_;
+	my $column = "$what->{table}.$what->{column}";
 
+	# Nobody is found by an id that all have, or none; and a link that is made has that id.
+	return 1 if $column eq 'customers.id' && $call =~ /^import_seats/ && $outcome =~ /^23505 /;
+	return 1 if $column eq 'join_links.id' && $call =~ /create_join_link/ && $outcome =~ /^ok/;
 	return needs_value($what, $outcome) || ($call =~ /^\w+: / && $outcome =~ /^23514 .* violates check constraint/);
 }
 

@@ -32,8 +32,6 @@
 PG_FUNCTION_INFO_V1(seats_erase_customer);
 
 #define LOWER_EMAIL LOWER("email")
-#define LOWER_GIVEN LOWER("a.email")
-#define LOWER_STORED LOWER("c.email")
 
 /* ---- One customer ---- */
 

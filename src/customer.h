@@ -13,6 +13,10 @@
  */
 #define LOWER(email) "pg_catalog.lower(" email " COLLATE pg_catalog.\"C\")"
 
+/* Of a row called a that was given, and of a customer called c. */
+#define LOWER_GIVEN LOWER("a.email")
+#define LOWER_STORED LOWER("c.email")
+
 /* A customer who gets a seat. */
 typedef struct Customer
 {

@@ -176,25 +176,22 @@ static Statement find_members = {
 		"WHERE c.organization_id = $1 AND c.external_id = a.external_id LIMIT 1) AS x ON true "
 		"LEFT JOIN LATERAL (SELECT c.id, c.email, c.external_id FROM seats.customers AS c "
 		"WHERE x.id IS NULL AND c.organization_id = $1 "
-		"AND " LOWER("c.email") " = " LOWER("a.email") " LIMIT 1) AS e ON true",
+		"AND " LOWER_STORED " = " LOWER_GIVEN " LIMIT 1) AS e ON true",
 	.nargs = 3,
 	.argtypes = {UUIDOID, TEXTARRAYOID, TEXTARRAYOID},
 };
 
 /* Customers ($1) get external ids ($3), unless they no longer have the addresses ($2). */
 static Statement take_customers = {
-	.sql =
-		"UPDATE seats.customers AS c SET external_id = a.external_id "
-		"FROM (SELECT DISTINCT ON (d.external_id) d.id, d.external_id "
-		"FROM (SELECT DISTINCT ON (t.id) t.* FROM ROWS FROM (pg_catalog.unnest($1), "
-		"pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY "
-		"AS t (id, email, external_id, position) ORDER BY t.id, t.position) AS d "
-		"CROSS JOIN LATERAL (SELECT FROM seats.customers AS l WHERE l.id = d.id "
-		"AND l.external_id IS NULL AND " LOWER("l.email") " = " LOWER(
-			"d.email") " "
-					   "FOR UPDATE SKIP LOCKED) AS l ORDER BY d.external_id, d.position) AS a "
-					   "WHERE c.id = a.id "
-					   "RETURNING c.external_id IS NOT DISTINCT FROM a.external_id",
+	.sql = "UPDATE seats.customers AS c SET external_id = a.external_id "
+		   "FROM (SELECT DISTINCT ON (a.external_id) a.id, a.external_id "
+		   "FROM (SELECT DISTINCT ON (t.id) t.* FROM ROWS FROM (pg_catalog.unnest($1), "
+		   "pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY "
+		   "AS t (id, email, external_id, position) ORDER BY t.id, t.position) AS a "
+		   "CROSS JOIN LATERAL (SELECT FROM seats.customers AS c WHERE c.id = a.id "
+		   "AND c.external_id IS NULL AND " LOWER_STORED " = " LOWER_GIVEN " "
+		   "FOR UPDATE SKIP LOCKED) AS l ORDER BY a.external_id, a.position) AS a "
+		   "WHERE c.id = a.id RETURNING c.external_id IS NOT DISTINCT FROM a.external_id",
 	.nargs = 3,
 	.argtypes = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 	.table = "customers",
@@ -205,23 +202,21 @@ static Statement make_customers = {
 	.sql = "INSERT INTO seats.customers AS c (organization_id, email, external_id) "
 		   "SELECT $1, a.email, a.external_id "
 		   "FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY "
-		   "AS a (email, external_id, position) ORDER BY " LOWER(
-			   "a.email") ", "
-						  "CASE WHEN a.email IS NULL THEN a.external_id END, a.position "
-						  "ON CONFLICT DO NOTHING",
+		   "AS a (email, external_id, position) ORDER BY " LOWER_GIVEN ", "
+		   "CASE WHEN a.email IS NULL THEN a.external_id END, a.position "
+		   "ON CONFLICT DO NOTHING",
 	.nargs = 3,
 	.argtypes = {UUIDOID, TEXTARRAYOID, TEXTARRAYOID},
 };
 
 /* The customers in $1 that still have the external ids, or else the addresses, of the members. */
 static Statement lock_customers = {
-	.sql =
-		"SELECT a.position::pg_catalog.int4, c.email "
-		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), "
-		"pg_catalog.unnest($3)) WITH ORDINALITY AS a (id, email, external_id, position) "
-		"CROSS JOIN LATERAL (SELECT c.email FROM seats.customers AS c WHERE c.id = a.id "
-		"AND CASE WHEN a.external_id IS NULL THEN " LOWER("c.email") " = " LOWER(
-			"a.email") " ELSE c.external_id = a.external_id END FOR SHARE SKIP LOCKED) AS c",
+	.sql = "SELECT a.position::pg_catalog.int4, c.email "
+		   "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), "
+		   "pg_catalog.unnest($3)) WITH ORDINALITY AS a (id, email, external_id, position) "
+		   "CROSS JOIN LATERAL (SELECT c.email FROM seats.customers AS c WHERE c.id = a.id "
+		   "AND CASE WHEN a.external_id IS NULL THEN " LOWER_STORED " = " LOWER_GIVEN " "
+		   "ELSE c.external_id = a.external_id END FOR SHARE SKIP LOCKED) AS c",
 	.nargs = 3,
 	.argtypes = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 };

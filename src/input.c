@@ -350,36 +350,6 @@ check_email(Faults *faults, const text *email, const char *name)
 }
 
 /*
- * Returns the number of addresses in an argument of type text[].  Adds a fault for each address
- * that is null, malformed or too long, or a single one if the argument is null or has several
- * dimensions.
- */
-int
-check_emails(Faults *faults, NullableDatum emails, const char *name)
-{
-	ArrayType *array = emails.isnull ? NULL : DatumGetArrayTypeP(emails.value);
-	Datum *elements;
-	bool *nulls;
-	int count;
-
-	if (array == NULL || ARR_NDIM(array) > 1)
-	{
-		fault_add(faults, name, "Input should be a valid list", "list_type");
-		return 0;
-	}
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	for (int i = 0; i < count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (nulls[i])
-			fault_add_at(faults, name, i, "Input should be a valid string", "string_type");
-		else
-			check_email_at(faults, DatumGetTextPP(elements[i]), name, i);
-	}
-	return count;
-}
-
-/*
  * Returns the elements of an array, and how many there are; NULL if it is null, or if it has
  * several dimensions, which is a fault.
  */
@@ -407,6 +377,30 @@ array_elements(NullableDatum array, const char *name, Oid type, int *count, Faul
 	for (int i = 0; i < *count; i++)
 		result[i] = (NullableDatum){elements[i], nulls[i]};
 	return result;
+}
+
+/*
+ * Returns the number of addresses in an argument of type text[].  Adds a fault for each address
+ * that is null, malformed or too long, or a single one if the argument is null or has several
+ * dimensions.
+ */
+int
+check_emails(Faults *faults, NullableDatum emails, const char *name)
+{
+	int count = 0;
+	NullableDatum *elements = array_elements(emails, name, TEXTOID, &count, faults);
+
+	if (emails.isnull)
+		fault_add(faults, name, "Input should be a valid list", "list_type");
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (elements[i].isnull)
+			fault_add_at(faults, name, i, "Input should be a valid string", "string_type");
+		else
+			check_email_at(faults, DatumGetTextPP(elements[i].value), name, i);
+	}
+	return count;
 }
 
 /*

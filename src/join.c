@@ -129,7 +129,7 @@ typedef struct Joining
 	"s.status = 'pending' AND s.suspended_at IS NULL " \
 	"AND s.invitation_token_expires_at <= $4"
 
-#define SAME_ADDRESS LOWER("c.email") " = " LOWER("$3")
+#define SAME_ADDRESS LOWER_STORED " = " LOWER("$3")
 
 /* The seat of a purchase that a customer with an address holds. */
 #define FIND_HELD(purchase) \
@@ -152,14 +152,14 @@ static Statement find_held[PURCHASE_KINDS] = {
 	[PURCHASE_ORDER] = FIND_HELD("order_id"),
 };
 
-/* Finds out whether an address holds a seat of a locked purchase. */
+/* Finds out whether the address holds a seat of a locked purchase. */
 static void
-find_seat(Joining *join, const Purchase *purchase, const text *email)
+find_seat(Joining *join, const Purchase *purchase)
 {
 	NullableDatum arguments[] = {
 		{UUIDPGetDatum(&purchase->id.id), false},
 		{UUIDPGetDatum(&purchase->organization_id), false},
-		{PointerGetDatum(email), false},
+		{PointerGetDatum(join->email), false},
 		{TimestampTzGetDatum(GetCurrentTimestamp()), false},
 	};
 	Rows rows = statement_execute(&find_held[purchase->id.kind], arguments);
@@ -213,7 +213,7 @@ give_seat(Joining *join, Allocation *allocation)
 	*allocation->customers = customer_by_email(&allocation->purchase.organization_id, email);
 	/* An UPDATE may have given the address to one who holds a seat, before it was locked. */
 	if (!made_up)
-		find_seat(join, &allocation->purchase, join->email);
+		find_seat(join, &allocation->purchase);
 	if (!made_up && join->holds)
 		return;
 	allocate(allocation);
@@ -238,7 +238,7 @@ join_once(void *state)
 	join->holds = false;
 	join->expired = false;
 	lock_link(join, &allocation);
-	find_seat(join, &allocation.purchase, join->email);
+	find_seat(join, &allocation.purchase);
 	if (!join->holds && !join_link_has_uses(&join->link))
 		raise_error(JOIN_LINK_EXHAUSTED);
 	if (!join->holds && !allocation_has_room(&allocation))
@@ -286,7 +286,10 @@ join_operation(const text *token, const text *email)
 		token_refuse(JOIN_LINK_INVALID, token);
 	join.hash = hash;
 	SPI_connect();
-	/* The locks are gone then.  If the seat is revoked or suspended meanwhile, begin again. */
+	/*
+	 * The subtransaction has released its locks before the expired invitation is renewed.  If the
+	 * seat was revoked or suspended in between, begin again.
+	 */
 	while (!subtransaction_try(join_once, &join, is_about_nobody) && join.expired &&
 		   !renew_invitation(&join.seat_id, &join.link.id))
 		CHECK_FOR_INTERRUPTS();

@@ -104,6 +104,16 @@ SELECT test.portal(test.claims(:'member'), 'SELECT seats_http.portal_list_seats(
 	test.portal(test.claims(test.id(757)), 'SELECT seats_http.portal_list_seats(test.id(753)::text)') AS another;
 RESET seats.direct_access;
 
+-- The number of seats is raised for the payer as for the application, up to the limit.
+UPDATE seats.subscriptions SET seats = assigned_seats, seats_limit = assigned_seats + 1 WHERE id = test.id(753);
+SELECT set_config('request.jwt.claims', test.claims(:'member'), false) IS NOT NULL AS payer;
+SELECT answer ->> 'status' AS status, answer ->> 'reason' AS reason
+FROM unnest('{more@example.com,evenmore@example.com}'::text[]) AS address,
+	seats_http.portal_assign_seat(jsonb_build_object('subscription_id', test.id(753), 'email', address)) AS answer;
+SELECT metadata ->> 'invitation' AS invitation, (metadata ->> 'seats')::integer = s.seats AS told, s.seats = s.seats_limit AS at_the_limit
+FROM seats.events AS e, seats.subscriptions AS s WHERE (e.seat).customer_email = 'more@example.com' AND s.id = test.id(753);
+SELECT set_config('request.jwt.claims', test.claims(test.id(752)), false) IS NOT NULL AS payer;
+
 -- What writes refuses a read-only transaction before anything else.
 BEGIN READ ONLY;
 SELECT statement, (test.outcome(statement)).state

@@ -34,7 +34,8 @@ CREATE FUNCTION remember_rows() RETURNS void LANGUAGE sql AS $$
 		UNION ALL (SELECT 'organization', id::text FROM seats.organizations)
 		UNION ALL (SELECT 'customer', id::text FROM seats.customers ORDER BY random() LIMIT 100)
 		UNION ALL (SELECT 'link', id::text FROM seats.join_links ORDER BY random() LIMIT 30)
-		UNION ALL (SELECT 'email', email FROM seats.customers WHERE email IS NOT NULL ORDER BY random() LIMIT 30)
+		UNION ALL (SELECT 'email', email FROM seats.customers WHERE email IS NOT NULL ORDER BY random() LIMIT 15)
+		UNION ALL (SELECT 'email', customer_email FROM seats.customer_seats WHERE customer_email IS NOT NULL ORDER BY random() LIMIT 15)
 		UNION ALL (SELECT 'external', external_id FROM seats.customers WHERE external_id IS NOT NULL)) AS v
 	ON CONFLICT ON CONSTRAINT known_pkey DO UPDATE SET value = excluded.value
 $$;
@@ -267,6 +268,8 @@ BEGIN
 	UPDATE seats.customer_seats SET invitation_token_expires_at = now() WHERE status = 'pending' AND random() < 0.1;
 	UPDATE seats.customer_sessions SET expires_at = now() WHERE random() < 0.3;
 	UPDATE seats.join_links SET expires_at = now() WHERE random() < 0.1;
+	-- As if the links had been used by more people.
+	UPDATE seats.join_links SET max_uses = uses WHERE uses > 0 AND random() < 0.3;
 END $$;
 
 -- Calls functions so many times, with a transaction for each hundred.

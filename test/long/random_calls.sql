@@ -7,9 +7,13 @@ SET search_path = chance, pg_catalog;
 -- ones more often, where they are also looked for more often.
 CREATE UNLOGGED TABLE known (kind text, slot int, value text, PRIMARY KEY (kind, slot));
 
-CREATE FUNCTION remember(kind text, value text) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO known VALUES (kind, floor(random() * random() * 100), value)
+CREATE FUNCTION remember_at(place int, kind text, value text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO known VALUES (kind, place, value)
 	ON CONFLICT ON CONSTRAINT known_pkey DO UPDATE SET value = excluded.value
+$$;
+
+CREATE FUNCTION remember(kind text, value text) RETURNS void LANGUAGE sql AS $$
+	SELECT remember_at(floor(random() * random() * 100)::int, kind, value)
 $$;
 
 -- Returns a value of a kind, or null while there is none in the place that it looks at.
@@ -39,6 +43,34 @@ CREATE FUNCTION remember_rows() RETURNS void LANGUAGE sql AS $$
 		UNION ALL (SELECT 'external', external_id FROM seats.customers WHERE external_id IS NOT NULL)) AS v
 	ON CONFLICT ON CONSTRAINT known_pkey DO UPDATE SET value = excluded.value
 $$;
+
+-- Assigns, claims and shares seats of one purchase as an application does, and remembers its ids, addresses and tokens
+-- in the low places: what is drawn for two arguments of one call then often belongs together.
+CREATE FUNCTION use_one_purchase() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	purchase uuid;
+	address text;
+	token text;
+BEGIN
+	UPDATE seats.organizations SET seat_based_pricing_enabled = true;
+	UPDATE seats.subscriptions SET status = 'active', seats = greatest(seats, assigned_seats + 5), seats_next = NULL
+		WHERE id = (SELECT id FROM seats.subscriptions WHERE status NOT IN ('canceled', 'incomplete_expired') ORDER BY random() LIMIT 1)
+		RETURNING id INTO STRICT purchase;
+	FOR place IN 0 .. 3 LOOP
+		address := floor(random() * 1e9) || '@example.com';
+		SELECT invitation_token INTO token FROM seats.assign_seat(purchase, email => address);
+		PERFORM remember_at(place, 'invitation', token);
+		IF place < 2 THEN
+			PERFORM remember_at(place, 'session', customer_session_token) FROM seats.claim_seat(token);
+		END IF;
+		PERFORM remember_at(place, 'subscription', purchase::text), remember_at(place, 'email', address),
+			remember_at(place, 'customer', customer_id::text), remember_at(place, 'seat', id::text)
+			FROM seats.customer_seats WHERE customer_email = address;
+	END LOOP;
+	PERFORM remember_at(0, 'join', join_token) FROM seats.create_join_link(purchase, email_domains => '{b}');
+	SELECT join_token INTO token FROM seats.create_join_link(purchase, max_uses => 1);
+	PERFORM remember_at(1, 'join', token), seats.join_seat(token, 'joined' || address);
+END $$;
 
 -- What somebody does to a text: cut, doubled, a character changed, spaces around, another case.
 CREATE FUNCTION garble(value text) RETURNS text LANGUAGE plpgsql AS $$
@@ -183,7 +215,7 @@ CREATE FUNCTION some_argument(type regtype, name text) RETURNS text LANGUAGE plp
 DECLARE
 	value text;
 BEGIN
-	IF random() < 0.06 THEN
+	IF random() < (CASE WHEN name IN ('external_customer_ids', 'claimed_at') THEN 0.5 ELSE 0.06 END) THEN
 		RETURN 'NULL::' || type;
 	END IF;
 	value := CASE type::text
@@ -288,14 +320,15 @@ BEGIN
 	FOR i IN 1 .. times LOOP
 		IF i % 100 = 1 THEN
 			COMMIT;
-			PERFORM change_something();
 			PERFORM remember_rows();
+			PERFORM use_one_purchase();
+			PERFORM change_something();
 		END IF;
 		-- It makes all sessions look at the functions anew, so it comes less often.
 		LOOP
 			which := 1 + floor(random() * number);
 			SELECT * INTO STRICT f FROM functions WHERE n = which;
-			EXIT WHEN f.called <> 'seats.grant_access' OR random() < 0.05;
+			EXIT WHEN f.called <> 'seats.grant_access' OR random() < 0.2;
 		END LOOP;
 		call := some_call(f);
 		state := '00000';

@@ -93,7 +93,7 @@ is(query(q{SELECT function, call FROM chance.calls
 # All that can go well does, and all that can go wrong, so that the above is not for nothing.
 SKIP:
 {
-	skip 'too few calls', 2 if $calls < 20_000;
+	skip 'too few calls', 2 if $calls < 50_000;
 	is(query(q{
 			SELECT name FROM chance.functions AS f WHERE NOT is_trigger
 				AND NOT EXISTS (SELECT FROM chance.calls WHERE function = name AND state = '00000')}),

@@ -240,6 +240,43 @@ answer_request(const Faults *faults, text *(*operation)(const void *request),
 	PG_RETURN_TEXT_P(error == NULL ? run.body : answer_error(error));
 }
 
+/*
+ * Answers a request whose query names a purchase, to list what belongs to it, of the application or
+ * of the customer who pays.  The operation takes a ListRequest.
+ */
+Datum
+answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer,
+			text *(*operation)(const void *request))
+{
+	ListRequest request = {.payer = payer};
+	Faults faults;
+
+	faults_start(&faults);
+	request.purchase = purchase_of_query(fcinfo, &faults);
+	return answer_request(&faults, operation, &request);
+}
+
+/*
+ * Answers a request whose path has an id by this name, of the application or of the customer who
+ * pays.  The operation takes an IdRequest.
+ */
+Datum
+answer_id(FunctionCallInfo fcinfo, const char *name, const pg_uuid_t *payer,
+		  text *(*operation)(const void *request))
+{
+	IdRequest request = {.payer = payer};
+	NullableDatum id;
+	Faults faults;
+
+	faults_start(&faults);
+	faults.place = "path";
+	check_missing(fcinfo, 0, name, &faults);
+	id = uuid_argument(fcinfo, 0, name, &faults);
+	if (!id.isnull)
+		request.id = DatumGetUUIDP(id.value);
+	return answer_request(&faults, operation, &request);
+}
+
 /* ---- The functions ---- */
 
 /* The arguments of a claim. */
@@ -418,13 +455,6 @@ seats_http_assign_seat_bytes(PG_FUNCTION_ARGS)
 	return answer_assign(bytes_argument(fcinfo), NULL);
 }
 
-/* The arguments of a list. */
-typedef struct ListRequest
-{
-	PurchaseId purchase;
-	const pg_uuid_t *payer; /* or NULL for the application */
-} ListRequest;
-
 /* Lists the seats of a purchase; returns the body of the answer. */
 static text *
 run_list(const void *request)
@@ -434,18 +464,6 @@ run_list(const void *request)
 	return list_json(list_operation(named_type("seats_list"), list->purchase, list->payer));
 }
 
-/* Answers a request to list seats, of the application or of the customer who pays. */
-static Datum
-answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
-{
-	ListRequest request = {.payer = payer};
-	Faults faults;
-
-	faults_start(&faults);
-	request.purchase = purchase_of_query(fcinfo, &faults);
-	return answer_request(&faults, run_list, &request);
-}
-
 /*
  * list_seats(subscription_id text, order_id text): GET /v1/customer-seats.  Answers 200 with the
  * seats, 403, 404 or 422.  Locks nothing.
@@ -453,42 +471,16 @@ answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
 Datum
 seats_http_list_seats(PG_FUNCTION_ARGS)
 {
-	return answer_list(fcinfo, NULL);
-}
-
-/* The arguments of a request whose path names a seat. */
-typedef struct SeatRequest
-{
-	const pg_uuid_t *seat_id;
-	const pg_uuid_t *payer; /* or NULL for the application */
-} SeatRequest;
-
-/* Answers a request whose path names a seat, of the application or of the customer who pays. */
-static Datum
-answer_seat(FunctionCallInfo fcinfo, const pg_uuid_t *payer,
-			text *(*operation)(const void *request))
-{
-	SeatRequest request = {.payer = payer};
-	NullableDatum seat_id;
-	Faults faults;
-
-	faults_start(&faults);
-	faults.place = "path";
-	check_missing(fcinfo, 0, "seat_id", &faults);
-	seat_id = uuid_argument(fcinfo, 0, "seat_id", &faults);
-	if (!seat_id.isnull)
-		request.seat_id = DatumGetUUIDP(seat_id.value);
-	return answer_request(&faults, operation, &request);
+	return answer_list(fcinfo, NULL, run_list);
 }
 
 /* Revokes a seat; returns the body of the answer. */
 static text *
 run_revoke(const void *request)
 {
-	const SeatRequest *revoke = request;
+	const IdRequest *revoke = request;
 
-	return seat_json(
-		revoke_operation(named_type("customer_seat"), revoke->seat_id, revoke->payer));
+	return seat_json(revoke_operation(named_type("customer_seat"), revoke->id, revoke->payer));
 }
 
 /*
@@ -499,7 +491,7 @@ Datum
 seats_http_revoke_seat(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("revoke_seat()");
-	return answer_seat(fcinfo, NULL, run_revoke);
+	return answer_id(fcinfo, "seat_id", NULL, run_revoke);
 }
 
 /*
@@ -509,8 +501,8 @@ seats_http_revoke_seat(PG_FUNCTION_ARGS)
 static text *
 run_resend(const void *request)
 {
-	const SeatRequest *resend = request;
-	Datum invitation = resend_operation(named_type("seat_invitation"), resend->seat_id,
+	const IdRequest *resend = request;
+	Datum invitation = resend_operation(named_type("seat_invitation"), resend->id,
 										resend->payer);
 
 	return resend->payer == NULL ? invitation_json(invitation) : invited_seat_json(invitation);
@@ -525,7 +517,7 @@ Datum
 seats_http_resend_invitation(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("resend_invitation()");
-	return answer_seat(fcinfo, NULL, run_resend);
+	return answer_id(fcinfo, "seat_id", NULL, run_resend);
 }
 
 /* ---- The functions for the customer who pays ---- */
@@ -559,7 +551,7 @@ seats_http_portal_list_seats(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t payer;
 
-	return find_payer(&payer) ? answer_list(fcinfo, &payer) : answer_unauthorized();
+	return find_payer(&payer) ? answer_list(fcinfo, &payer, run_list) : answer_unauthorized();
 }
 
 /*
@@ -598,7 +590,7 @@ seats_http_portal_revoke_seat(PG_FUNCTION_ARGS)
 	pg_uuid_t payer;
 
 	PreventCommandIfReadOnly("portal_revoke_seat()");
-	return find_payer(&payer) ? answer_seat(fcinfo, &payer, run_revoke)
+	return find_payer(&payer) ? answer_id(fcinfo, "seat_id", &payer, run_revoke)
 							  : answer_unauthorized();
 }
 
@@ -613,6 +605,6 @@ seats_http_portal_resend_invitation(PG_FUNCTION_ARGS)
 	pg_uuid_t payer;
 
 	PreventCommandIfReadOnly("portal_resend_invitation()");
-	return find_payer(&payer) ? answer_seat(fcinfo, &payer, run_resend)
+	return find_payer(&payer) ? answer_id(fcinfo, "seat_id", &payer, run_resend)
 							  : answer_unauthorized();
 }

@@ -203,18 +203,11 @@ seats_http_create_join_link_bytes(PG_FUNCTION_ARGS)
 	return answer_create(bytes_argument(fcinfo), NULL);
 }
 
-/* The arguments of a list of links. */
-typedef struct LinksRequest
-{
-	PurchaseId purchase;
-	const pg_uuid_t *payer; /* or NULL for the application */
-} LinksRequest;
-
 /* Lists links; returns the body of the answer, an array. */
 static text *
 run_list(const void *request)
 {
-	const LinksRequest *list = request;
+	const ListRequest *list = request;
 	StringInfoData json;
 	Datum *links;
 	int count = list_join_links_operation(list->purchase, list->payer,
@@ -227,18 +220,6 @@ run_list(const void *request)
 	return cstring_to_text(psprintf("[%s]", json.data));
 }
 
-/* Answers a request to list links, of the application or of the customer who pays. */
-static Datum
-answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
-{
-	LinksRequest request = {.payer = payer};
-	Faults faults;
-
-	faults_start(&faults);
-	request.purchase = purchase_of_query(fcinfo, &faults);
-	return answer_request(&faults, run_list, &request);
-}
-
 /*
  * list_join_links(subscription_id text, order_id text): GET /v1/customer-seats/join-links.  Answers
  * 200 with an array of the links, 403, 404 or 422.  Locks nothing.
@@ -246,41 +227,17 @@ answer_list(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
 Datum
 seats_http_list_join_links(PG_FUNCTION_ARGS)
 {
-	return answer_list(fcinfo, NULL);
+	return answer_list(fcinfo, NULL, run_list);
 }
-
-/* The arguments of a request whose path names a link. */
-typedef struct LinkRequest
-{
-	const pg_uuid_t *link_id;
-	const pg_uuid_t *payer; /* or NULL for the application */
-} LinkRequest;
 
 /* Revokes a link; returns the body of the answer. */
 static text *
 run_revoke(const void *request)
 {
-	const LinkRequest *revoke = request;
+	const IdRequest *revoke = request;
 
 	return composite_json(
-		revoke_join_link_operation(named_type("join_link"), revoke->link_id, revoke->payer));
-}
-
-/* Answers a request to revoke a link, of the application or of the customer who pays. */
-static Datum
-answer_revoke(FunctionCallInfo fcinfo, const pg_uuid_t *payer)
-{
-	LinkRequest request = {.payer = payer};
-	NullableDatum link_id;
-	Faults faults;
-
-	faults_start(&faults);
-	faults.place = "path";
-	check_missing(fcinfo, 0, "link_id", &faults);
-	link_id = uuid_argument(fcinfo, 0, "link_id", &faults);
-	if (!link_id.isnull)
-		request.link_id = DatumGetUUIDP(link_id.value);
-	return answer_request(&faults, run_revoke, &request);
+		revoke_join_link_operation(named_type("join_link"), revoke->id, revoke->payer));
 }
 
 /*
@@ -292,7 +249,7 @@ Datum
 seats_http_revoke_join_link(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("revoke_join_link()");
-	return answer_revoke(fcinfo, NULL);
+	return answer_id(fcinfo, "link_id", NULL, run_revoke);
 }
 
 /* ---- Links of the customer who pays ---- */
@@ -333,7 +290,7 @@ seats_http_portal_list_join_links(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t payer;
 
-	return find_payer(&payer) ? answer_list(fcinfo, &payer) : answer_unauthorized();
+	return find_payer(&payer) ? answer_list(fcinfo, &payer, run_list) : answer_unauthorized();
 }
 
 /*
@@ -347,5 +304,6 @@ seats_http_portal_revoke_join_link(PG_FUNCTION_ARGS)
 	pg_uuid_t payer;
 
 	PreventCommandIfReadOnly("portal_revoke_join_link()");
-	return find_payer(&payer) ? answer_revoke(fcinfo, &payer) : answer_unauthorized();
+	return find_payer(&payer) ? answer_id(fcinfo, "link_id", &payer, run_revoke)
+							  : answer_unauthorized();
 }

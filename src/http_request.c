@@ -117,13 +117,6 @@ find_value(const Jsonb *body, const char *name)
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 
-/* Tells whether an object has a field that is not null. */
-bool
-has_field(const Jsonb *body, const char *name)
-{
-	return find_value(body, name) != NULL;
-}
-
 /* Returns a JSON string as text; adds a fault if the value is not a string. */
 static NullableDatum
 read_string(const JsonbValue *value, const char *name, Faults *faults)
@@ -305,7 +298,7 @@ purchase_field(const Jsonb *body, Faults *faults)
 	NullableDatum order = uuid_field(body, "order_id", faults);
 	bool are_ids = faults->list.len == before;
 
-	if (has_field(body, "checkout_id"))
+	if (find_value(body, "checkout_id") != NULL)
 		fault_add(
 			faults, "checkout_id",
 			"Value error, checkout_id is not supported, give subscription_id or order_id",

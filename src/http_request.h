@@ -12,7 +12,6 @@
 
 extern Jsonb *parse_body(const bytea *body);
 extern bool check_body(const Jsonb *body, Faults *faults);
-extern bool has_field(const Jsonb *body, const char *name);
 extern const text *token_field(const Jsonb *body, const char *name, Faults *faults);
 extern NullableDatum text_field(const Jsonb *body, const char *name, Faults *faults);
 extern NullableDatum uuid_field(const Jsonb *body, const char *name, Faults *faults);

@@ -447,23 +447,34 @@ test('the five statements of docs/payment-providers.md, each twice', async () =>
   const statements = [...page.matchAll(/^```sql\n(.*?)^```/gms)].map(([, statement]) => statement);
   assert.equal(statements.length, 5);
   const shop = await Shop.open('http_providers');
-  const [product, customer, insert, setStatus, setSeats] = statements.map((statement) => async (...values) => {
-    for (let i = 0; i < 2; i += 1) await shop.query(statement, [shop.organization, ...values]);
+  // Each returns how many rows it wrote, or found, the first time and the second.
+  const [product, customer, subscribe, setStatus, setSeats] = statements.map((statement) => async (...values) => {
+    const counts = [];
+    for (let i = 0; i < 2; i += 1) counts.push((await shop.pool.query(statement, [shop.organization, ...values])).rowCount);
+    return counts;
   });
-  const subscriptions = () => shop.query('SELECT external_id AS id, seats, status FROM seats.subscriptions');
-  await product('pro_1', 'Editor');
-  await insert('sub_1', 'pro_1', 'ctm_1', 5, 'trialing');
-  assert.deepEqual(await subscriptions(), []); // its customer has not come
-  await customer('ctm_1', 'ada@example.com', 'Ada');
-  await insert('sub_1', 'pro_1', 'ctm_1', 5, 'trialing');
-  await setStatus('sub_1', 'active');
-  await setSeats('sub_1', 8);
-  assert.deepEqual(await subscriptions(), [{ id: 'sub_1', seats: 8, status: 'active' }]);
+  const subscription = async () => (await shop.query(`SELECT p.name AS product, c.name AS customer, seats, status
+    FROM seats.subscriptions AS s JOIN seats.products AS p ON p.id = s.product_id JOIN seats.customers AS c ON c.id = s.customer_id
+    WHERE s.external_id = 'sub_1'`))[0];
+  assert.deepEqual(await product('pro_1', 'Editor'), [1, 1]);
+  assert.deepEqual(await subscribe('sub_1', 'pro_1', 'ctm_1', 5, 'trialing'), [0, 0]); // its customer has not come
+  assert.deepEqual(await setStatus('sub_1', 'active'), [0, 0]);
+  assert.deepEqual(await customer('ctm_1', 'ada@example.com', 'Ada'), [1, 1]);
+  assert.deepEqual(await subscribe('sub_1', 'pro_1', 'ctm_1', 5, 'trialing'), [1, 1]);
+  assert.deepEqual(await shop.query('SELECT modified_at FROM seats.subscriptions'), [{ modified_at: null }]);
+  assert.deepEqual(await setStatus('sub_1', 'active'), [1, 1]);
+  assert.deepEqual(await setSeats('sub_1', 8), [1, 0]);
+  assert.deepEqual(await subscription(), { product: 'Editor', customer: 'Ada', seats: 8, status: 'active' });
+  // Another product, with what was sold first, or with what is sold now: the number and the status come by the last two.
+  assert.deepEqual(await subscribe('sub_1', 'pro_2', 'ctm_1', 5, 'trialing'), [0, 0]);
+  assert.deepEqual(await product('pro_2', 'Viewer'), [1, 1]);
+  assert.deepEqual(await subscribe('sub_1', 'pro_2', 'ctm_1', 5, 'trialing'), [1, 1]);
+  assert.deepEqual(await subscription(), { product: 'Viewer', customer: 'Ada', seats: 8, status: 'active' });
   await shop.assign((await shop.query('SELECT id FROM seats.subscriptions'))[0].id);
   await assert.rejects(setSeats('sub_1', 0), { code: '23514' });
-  await setStatus('sub_1', 'canceled');
-  await setSeats('sub_1', 0);
-  assert.deepEqual(await subscriptions(), [{ id: 'sub_1', seats: 0, status: 'canceled' }]);
+  assert.deepEqual(await setStatus('sub_1', 'canceled'), [1, 1]);
+  assert.deepEqual(await setSeats('sub_1', 0), [1, 0]);
+  assert.deepEqual(await subscription(), { product: 'Viewer', customer: 'Ada', seats: 0, status: 'canceled' });
   await shop.close();
 });
 

@@ -83,7 +83,7 @@ CREATE FUNCTION pg_temp.columns(of regclass) RETURNS text LANGUAGE sql AS $$
 $$;
 
 -- What there is to say of functions beyond their comments: what a caller needs to know of the
--- arguments and the result.
+-- arguments and the result. A note for one of several functions has the number of its arguments, too.
 CREATE TABLE pg_temp.notes (name text, note text);
 INSERT INTO pg_temp.notes VALUES
 ('claim_seat', $$The event is `customer_seat.claimed`. A call that repeats a claim with its
@@ -119,9 +119,11 @@ agent, e-mail address and metadata. See [Erasing a person](house-keeping.md#eras
 ('set_seats', $$Sets `seats_next` to null, too. `'refuse'` raises 23514, as an UPDATE does; `'revoke'`
 revokes as many seats as are too many. Works even if the organization may not use seats. See [More seats, fewer seats](number-of-seats.md).$$),
 ('has_seat', $$False for null and unknown ids, and if the seat is pending, revoked or suspended. Does
-not look at whether the organization may use seats. A policy that calls `has_seat(product_id)` calls it
-for each row. `(SELECT seats.has_seat('...'))` calls it once for a statement, and `product_id IN (SELECT
-id FROM your_products WHERE seats.has_seat(id))` once for each of your products.$$),
+not look at whether the organization may use seats.$$),
+('has_seat/1', $$A policy that calls it with a column of the row calls it for each row. `(SELECT
+seats.has_seat('...'))` calls it once for a statement, and `product_id = ANY (ARRAY(SELECT id FROM
+your_products WHERE seats.has_seat(id)))` once for each of your products. See [Policies on your
+tables](adopting.md#policies-on-your-tables).$$),
 ('create_join_link', $$Give exactly one of `subscription_id` and `order_id`. The token is returned once.
 `max_uses` null sets no limit, `email_domains` null allows all addresses. Domains are compared
 whatever the case of their ASCII letters; subdomains do not match. See [Join links](join-links.md).$$),
@@ -154,7 +156,8 @@ CREATE FUNCTION pg_temp.functions(of regnamespace) RETURNS text LANGUAGE sql AS 
 			CASE WHEN pronargs > 1 THEN E'\n    ' || replace(arguments, ', ', E',\n    ') ELSE arguments END,
 			pg_get_function_result(oid),
 			pg_temp.wrap(obj_description(oid, 'pg_proc') || '. '
-				|| coalesce((SELECT note || ' ' FROM pg_temp.notes WHERE name = proname AND of = 'seats'::regnamespace), '')
+				|| coalesce((SELECT string_agg(note || ' ', '' ORDER BY length(name)) FROM pg_temp.notes
+					WHERE name IN (proname, proname || '/' || pronargs) AND of = 'seats'::regnamespace), '')
 				|| CASE WHEN proname = 'current_customer_id' THEN ''
 					ELSE coalesce('For ' || pg_temp.roles(proacl, 'EXECUTE') || '.', 'For the owner.') END)),
 		E'\n\n' ORDER BY proname, oid)
@@ -361,8 +364,8 @@ SELECT seats.grant_access(anonymous => 'anonymous', backend => 'backend', custom
   every organization: the application decides who may do what.
 - **customer** reads its own seats in `my_seats`: the pending and claimed seats of the customer that
   `sub` in `request.jwt.claims` names, as PostgREST sets it. `has_seat(product_id)` asks about the
-  same customer. Give this role only to PostgREST's
-  authenticator, since whoever can send SQL can set `request.jwt.claims`.
+  same customer. Give this role only to PostgREST's authenticator or your own backend, since whoever
+  can send SQL can set `request.jwt.claims`.
 - **pg_monitor** is PostgreSQL's own role for monitoring. CREATE EXTENSION grants it numbers and ids
   of all organizations, and nothing about a customer.
 

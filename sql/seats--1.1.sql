@@ -249,9 +249,9 @@ COMMENT ON TYPE seats.seat_stats IS
 'Result of stats(): counters of this database, and what house-keeping has left to do';
 COMMENT ON COLUMN seats.seat_stats.counted_since IS 'Start of counting for the fields up to failures, suspended and resumed: the first use of the database after the server started; all of them are null if shared memory has no room';
 COMMENT ON COLUMN seats.seat_stats.assigned IS 'Seats assigned with an invitation';
-COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat()';
+COMMENT ON COLUMN seats.seat_stats.claimed IS 'Seats claimed, by claim_seat() or at once by assign_seat() or import_seats()';
 COMMENT ON COLUMN seats.seat_stats.revoked IS 'Seats revoked, by any function or because their subscription or order ended';
-COMMENT ON COLUMN seats.seat_stats.resent IS 'Invitations renewed by resend_invitation()';
+COMMENT ON COLUMN seats.seat_stats.resent IS 'Invitations renewed, by the application, by the customer who pays or by a join';
 COMMENT ON COLUMN seats.seat_stats.failures IS 'How often each of the extension''s errors was raised or answered, by reason; validation_error stands for PT422';
 COMMENT ON COLUMN seats.seat_stats.open_sessions IS 'Customer sessions that have not expired; an estimate above 10,000';
 COMMENT ON COLUMN seats.seat_stats.expired_sessions IS 'Expired sessions that purge_expired_sessions() has yet to delete, counted up to 10,000';
@@ -407,7 +407,7 @@ CREATE INDEX subscriptions_customer_id_idx ON seats.subscriptions (customer_id);
 COMMENT ON TABLE seats.subscriptions IS 'Purchases of seats that renew';
 COMMENT ON COLUMN seats.subscriptions.id IS 'Identifies the subscription';
 COMMENT ON COLUMN seats.subscriptions.created_at IS 'When the row was inserted';
-COMMENT ON COLUMN seats.subscriptions.modified_at IS 'When the application last changed the row, set by a trigger; null if it has not';
+COMMENT ON COLUMN seats.subscriptions.modified_at IS 'When the application last changed the row, or an assignment or import last raised seats; null if neither has';
 COMMENT ON COLUMN seats.subscriptions.organization_id IS 'The organization that sells it';
 COMMENT ON COLUMN seats.subscriptions.product_id IS 'The product; it belongs to the same organization';
 COMMENT ON COLUMN seats.subscriptions.customer_id IS 'The customer who pays; it belongs to the same organization';
@@ -557,7 +557,7 @@ COMMENT ON CONSTRAINT customer_seats_pkey ON seats.customer_seats IS 'An id name
 COMMENT ON CONSTRAINT customer_seats_invitation_token_hash_key ON seats.customer_seats IS 'An invitation token belongs to one seat';
 COMMENT ON INDEX seats.customer_seats_subscription_customer_key IS 'A customer holds at most one seat of a subscription; revoked seats have no customer';
 COMMENT ON INDEX seats.customer_seats_order_customer_key IS 'A customer holds at most one seat of an order; revoked seats have no customer';
-COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer, for my_seats and when a customer is deleted';
+COMMENT ON INDEX seats.customer_seats_customer_id_idx IS 'Finds the seats of a customer, for my_seats and has_seat(), and when the address changes or the customer is erased or deleted';
 COMMENT ON INDEX seats.customer_seats_expiry_idx IS 'Finds the seats whose invitation has expired';
 COMMENT ON CONSTRAINT customer_seats_subscription_fkey ON seats.customer_seats IS 'The subscription belongs to the same organization; deleting it deletes its seats';
 COMMENT ON CONSTRAINT customer_seats_order_fkey ON seats.customer_seats IS 'The order belongs to the same organization; deleting it deletes its seats';
@@ -659,7 +659,7 @@ COMMENT ON COLUMN seats.events.seat_id IS 'The seat that changed';
 COMMENT ON COLUMN seats.events.organization_id IS 'The organization of the seat';
 COMMENT ON COLUMN seats.events.customer_id IS 'The customer who held the seat';
 COMMENT ON COLUMN seats.events.occurred_at IS 'When the change happened, the same time as in the seat and the session';
-COMMENT ON COLUMN seats.events.metadata IS 'subscription_id or order_id; reason, why a seat was revoked; role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
+COMMENT ON COLUMN seats.events.metadata IS 'subscription_id or order_id; reason, why a seat was revoked; invitation, unsent if nobody knows its token; imported, true if import_seats() claimed the seat; seats, if the call raised it; join_link_id, if somebody joined by it; role: the calling PostgreSQL role; over PostgREST also address and user_agent, if the request has them; never a token';
 COMMENT ON COLUMN seats.events.seat IS 'The seat as the change left it, and as if revoked if its subscription or order was deleted; null in events of 1.0';
 COMMENT ON SEQUENCE seats.events_id_seq IS 'Numbers the events';
 COMMENT ON CONSTRAINT events_pkey ON seats.events IS 'An id names one event';
@@ -878,7 +878,7 @@ RETURNS void
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'seats_join_seat';
 COMMENT ON FUNCTION seats.join_seat(text, text) IS
-'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; says the same to an address that holds a seat; raises PT400, PT403, PT422';
+'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; answers an address that holds a seat in the same way; raises PT400, PT403, PT422';
 
 CREATE FUNCTION seats.list_join_links(subscription_id uuid DEFAULT NULL, order_id uuid DEFAULT NULL)
 RETURNS SETOF seats.join_link
@@ -1380,7 +1380,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION seats.grant_access(regrole, regrole, regrole) IS
-'Grants each role what it needs and no more: anonymous claims seats, backend writes the application''s records and calls all operations, customer reads its own seats and manages those that it pays for; call it as the owner of the extension';
+'Grants each role what it needs and no more: anonymous claims seats and joins by links, backend writes the application''s records and calls all operations, customer reads its own seats and manages those that it pays for; call it as the owner of the extension';
 
 
 -- Privileges: nothing to PUBLIC except one function ---------------------------------------------------------

@@ -415,7 +415,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION seats.join_seat(text, text) IS
-'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; says the same to an address that holds a seat; raises PT400, PT403, PT422';
+'Gives an e-mail address a pending seat and leaves it to the application to send the invitation; answers an address that holds a seat in the same way; raises PT400, PT403, PT422';
 CALL seats_front.define('list_join_links', '{subscription_id uuid DEFAULT NULL,order_id uuid DEFAULT NULL}',
 	'SETOF seats.join_link', 'STABLE',
 	'Lists the join links of a subscription or order, revoked ones too; raises PT403, PT404, PT422');

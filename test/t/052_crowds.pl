@@ -81,7 +81,7 @@ foreach my $level ('read committed', 'repeatable read', 'serializable')
 
 foreach my $level ('read committed', 'repeatable read', 'serializable')
 {
-	# A link that may be used more often than there are seats; every fifth joins by another one, and meets an assign.
+	# A link that may be used more often than there are seats; every fifth joins by another one.
 	my $subscription = make_subscription(40, 100);
 	my $name = "join, $level";
 	my ($one, $two) = map {

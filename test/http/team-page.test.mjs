@@ -267,12 +267,40 @@ describe('The team page', { skip }, () => {
     const bought = await buy(3);
     const page = await visitTeam(bought);
     await fill(page, 'a@example.com, b@example.com, c@example.com, d@example.com');
-    assert.equal((await state(page)).hint, '4 addresses, 2 free seats. They are invited in this order, until no seat is left.');
+    assert.equal((await state(page)).hint, '4 addresses, 2 free seats. They are invited in this order. If no seat is left, the rest stay in the field.');
     await page.click('#send');
     const seen = await shows(page, { sent: '2 invitations are on their way.', numbers: '3 3 0' });
     assert.deepEqual([seen.unsent, seen.field], [`${refusals.no_available_seats} 2 addresses are still in the field.`,
       'c@example.com\nd@example.com']);
     assert.equal(askedFor('POST').length, 3);
+  });
+
+  test('a list longer than the free seats, whose number grows', async () => {
+    const bought = await buy(3);
+    await shop.query('UPDATE seats.subscriptions SET seats_limit = 4 WHERE id = $1', [bought.id]);
+    const page = await visitTeam(bought);
+    await send(page, 'a@example.com, b@example.com, c@example.com, d@example.com');
+    const seen = await shows(page, { sent: '3 invitations are on their way.', numbers: '4 4 0' });
+    assert.deepEqual([seen.unsent, seen.field], [`${refusals.no_available_seats} 1 address is still in the field.`, 'd@example.com']);
+  });
+
+  test('fewer seats are planned for the next period: no more than those are free, and the page says why', async () => {
+    const bought = await buy(8);
+    const invited = [await assign(bought), await assign(bought), await assign(bought)];
+    await shop.query('UPDATE seats.subscriptions SET seats_next = 4, seats_limit = 10 WHERE id = $1', [bought.id]);
+    const page = await visitTeam(bought);
+    const why = '4 seats cannot be assigned any more, because you pay for fewer from the next period on.';
+    await shows(page, { numbers: '8 4 0',
+      hint: `Paste as many as you like, separated by commas, semicolons or line breaks. ${why}` });
+    await send(page, 'ada@example.com');
+    await shows(page, { unsent: `${refusals.no_available_seats} 1 address is still in the field.`, numbers: '8 4 0',
+      hint: `1 address, 0 free seats. ${why}`, field: 'ada@example.com' });
+    assert.equal((await seatsOf(bought)).length, 4);
+    await revoke(invited[0]);
+    await comeBack(page);
+    await shows(page, { numbers: '8 3 1', hint: `1 address, 1 free seat. ${why}` });
+    await page.click('#send');
+    await shows(page, { sent: 'The invitation to ada@example.com is on its way.', numbers: '8 4 0' });
   });
 
   test('an empty field', async () => {

@@ -112,6 +112,15 @@ FROM unnest('{more@example.com,evenmore@example.com}'::text[]) AS address,
 	seats_http.portal_assign_seat(jsonb_build_object('subscription_id', test.id(753), 'email', address)) AS answer;
 SELECT metadata ->> 'invitation' AS invitation, (metadata ->> 'seats')::integer = s.seats AS told, s.seats = s.seats_limit AS at_the_limit
 FROM seats.events AS e, seats.subscriptions AS s WHERE (e.seat).customer_email = 'more@example.com' AND s.id = test.id(753);
+-- Not while a lower number is planned: what is free goes by that, and nothing is assigned beyond it.
+UPDATE seats.subscriptions SET seats = assigned_seats + 4, seats_next = assigned_seats + 1, seats_limit = assigned_seats + 8 WHERE id = test.id(753);
+SELECT list ->> 'available_seats' AS available, (list ->> 'total_seats')::integer - assigned_seats AS not_assigned
+FROM seats_http.portal_list_seats(test.id(753)::text) AS list, seats.subscriptions WHERE id = test.id(753);
+SELECT answer ->> 'status' AS status, answer ->> 'reason' AS reason
+FROM unnest('{planned@example.com,beyond@example.com}'::text[]) AS address,
+	seats_http.portal_assign_seat(jsonb_build_object('subscription_id', test.id(753), 'email', address)) AS answer;
+SELECT list ->> 'available_seats' AS available, (list ->> 'total_seats')::integer - assigned_seats AS not_assigned
+FROM seats_http.portal_list_seats(test.id(753)::text) AS list, seats.subscriptions WHERE id = test.id(753);
 SELECT set_config('request.jwt.claims', test.claims(test.id(752)), false) IS NOT NULL AS payer;
 
 -- What writes refuses a read-only transaction before anything else.

@@ -156,6 +156,8 @@ like(outcome('SET SESSION AUTHORIZATION shop; SELECT invitation_token_hash FROM 
 	qr/^42501 /, 'and no hash');
 on_node($hosted);
 in_database('postgres');
+like(as_app(calling('set_seats', qq({"subscription_id": "$subscription", "seats": 1}))), qr/^23514 /,
+	'fewer seats than are assigned are refused, unless the call says otherwise');
 is(as_app(calling('set_seats', qq({"subscription_id": "$subscription", "seats": 1, "surplus": "revoke"}))), 1,
 	'the number of seats is lowered');
 is(as_app("$cancel; SELECT count(*) FROM seats.current_seats"), 0, 'a canceled subscription has no seats');

@@ -7,7 +7,8 @@
  *
  * Two calls may name the same customers in different ways, so no order would keep them from waiting
  * for each other.  They take turns: each takes a lock for its organization.  Other sessions may
- * update customers in any order meanwhile.  So a call locks customers in a subtransaction, without
+ * update customers in any order meanwhile.  So a call works in a subtransaction.  It makes new
+ * customers first, since that may wait for others; only then it locks those that exist, without
  * waiting for any.  If one is locked, the subtransaction is rolled back, and the call waits for
  * that one alone.
  */
@@ -59,6 +60,7 @@ typedef enum Finding
 {
 	NOBODY,	 /* one has to be made */
 	TO_TAKE, /* the one with the address, who has no external id yet */
+	WAITS,	 /* the one whom another member lets take the external id */
 	FOUND
 } Finding;
 
@@ -281,6 +283,54 @@ find(Search *search)
 	return missing;
 }
 
+/* Orders external ids by their bytes, which is enough to find one again. */
+static int
+compare_external_ids(const void *a, const void *b)
+{
+	const text *left = *(const text *const *) a;
+	const text *right = *(const text *const *) b;
+	int left_size = (int) VARSIZE_ANY_EXHDR(left);
+	int right_size = (int) VARSIZE_ANY_EXHDR(right);
+	int order = memcmp(VARDATA_ANY(left), VARDATA_ANY(right), Min(left_size, right_size));
+
+	return order != 0 ? order : left_size - right_size;
+}
+
+/*
+ * Marks the members who have nobody, but whose external id is to be taken by the customer of
+ * another member: nobody must be made for them, since they name that customer.
+ */
+static void
+mark_waiting(const Search *search)
+{
+	const NullableDatum *external_ids = search->members->external_ids;
+	int count = search->members->count;
+	const text **taken;
+	int taken_count = 0;
+
+	if (external_ids == NULL)
+		return;
+	taken = palloc(count * sizeof(text *));
+	for (int i = 0; i < count; i++)
+	{
+		if (search->findings[i] == TO_TAKE)
+			taken[taken_count++] = DatumGetTextPP(external_ids[i].value);
+	}
+	qsort(taken, taken_count, sizeof(text *), compare_external_ids);
+	for (int i = 0; i < count; i++)
+	{
+		const text *external_id;
+
+		if (search->findings[i] != NOBODY || external_ids[i].isnull)
+			continue;
+		external_id = DatumGetTextPP(external_ids[i].value);
+		if (bsearch(&external_id, taken, taken_count, sizeof(text *), compare_external_ids) !=
+			NULL)
+			search->findings[i] = WAITS;
+	}
+	pfree(taken);
+}
+
 /* Some of the members, as arguments of statements. */
 typedef struct Selection
 {
@@ -411,26 +461,54 @@ check_busy(Search *search, int position)
 	return true;
 }
 
-/*
- * Goes on after passes that found nobody more: returns false if a customer is locked, and otherwise
- * makes one, or lets the search look again.  Raises the errors of make_one().
- */
-static bool
-go_on(Search *search)
+/* Returns the position of the first member of whom the search has found this, or -1. */
+static int
+first_member(const Search *search, Finding finding)
 {
 	for (int i = 0; i < search->members->count; i++)
 	{
-		if (search->findings[i] == TO_TAKE && check_busy(search, i))
-			return false;
+		if (search->findings[i] == finding)
+			return i;
 	}
-	count_failure(search);
-	for (int i = 0; i < search->members->count; i++)
+	return -1;
+}
+
+/*
+ * Makes customers of the members of whom there is nobody, or one of them if earlier passes made
+ * none; returns false if customers were taken already, since this may wait for another transaction.
+ * Raises 09000 if it fails too often, and the errors of make_one().
+ */
+static bool
+make_missing(Search *search, int first, bool taken, bool stuck)
+{
+	if (taken || stuck)
+		count_failure(search);
+	if (taken)
+		return false;
+	if (stuck)
+		make_one(search, first);
+	else
+		make(search);
+	return true;
+}
+
+/*
+ * Takes the customers with the addresses of the members; returns false if earlier passes took none
+ * because one is locked.  Raises 09000 if it fails too often, and the errors of take().
+ */
+static bool
+take_missing(Search *search, bool stuck)
+{
+	if (stuck)
 	{
-		if (search->findings[i] != NOBODY)
-			continue;
-		make_one(search, i);
-		break;
+		for (int i = 0; i < search->members->count; i++)
+		{
+			if (search->findings[i] == TO_TAKE && check_busy(search, i))
+				return false;
+		}
+		count_failure(search);
 	}
+	take(search);
 	return true;
 }
 
@@ -473,17 +551,22 @@ find_and_lock(void *state)
 	int missing;
 	int before = INT_MAX;
 	int idle = 0; /* passes in a row after which no more were found */
+	bool taken = false;
 
 	search->busy.isnull = true;
 	while ((missing = find(search)) > 0)
 	{
+		int nobody;
+
 		CHECK_FOR_INTERRUPTS();
+		mark_waiting(search);
+		nobody = first_member(search, NOBODY);
 		idle = missing < before ? 0 : idle + 1;
 		before = missing;
-		if (idle > 1 && !go_on(search))
+		if (nobody >= 0 ? !make_missing(search, nobody, taken, idle > 1)
+						: !take_missing(search, idle > 1))
 			return false;
-		take(search);
-		make(search);
+		taken = nobody < 0;
 	}
 	return lock_found(search);
 }
@@ -542,10 +625,13 @@ text_array(const NullableDatum *array, int count)
  * SPI_finish().  Raises PT422 if a customer with a member's address has another external id, and
  * 09000 if a trigger of the owner prevents a change of customers.
  *
- * Locks: a lock of the organization, which only other imports take; then the customers FOR SHARE,
- * those that get an external id FOR UPDATE.  Making customers waits, in the order of lower(email),
- * for other transactions that are making one with the same address.  If a customer is locked, it
- * undoes all that, waits without holding any customer, and begins again.
+ * Raises 23505 if another customer is in the way whom the search does not find.
+ *
+ * Locks: a lock of the organization, which only other imports take; new customers, in the order of
+ * lower(email), which waits for transactions that are giving one the same address or external id;
+ * then the customers FOR SHARE, those that get an external id FOR UPDATE.  Giving one waits for
+ * transactions that are giving the same.  If a customer is locked, it undoes all that, waits
+ * without holding any customer, and begins again.
  */
 static Customer *
 customers_of(const Members *members, const pg_uuid_t *organization_id)
@@ -578,7 +664,8 @@ customers_of(const Members *members, const pg_uuid_t *organization_id)
  * import_seats(subscription_id uuid, order_id uuid, emails text[], external_customer_ids text[],
  * claimed_at timestamptz[]): gives claimed seats to members, all or none, without invitations and
  * sessions, and records the events; returns how many.  Raises PT400, PT403, PT404 and PT422, 25006
- * in a read-only transaction, and 09000 if a trigger of the owner prevents it.
+ * in a read-only transaction, 09000 if a trigger of the owner prevents it, and 23505 if an index of
+ * the owner's does.
  *
  * Locks: the subscription or order; then the customers, as customers_of() says; then revoked seats
  * to use again, in the order of their ids.

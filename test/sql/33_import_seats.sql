@@ -93,6 +93,10 @@ DROP TRIGGER interfere ON seats.customers;
 INSERT INTO seats.customers (organization_id, email) SELECT test.id(330), 'way' || n || '@example.com' FROM generate_series(0, 3) AS n;
 SELECT hint FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL,
 	ARRAY(SELECT 'way' || n || '@example.com' FROM unnest('{0,1,2,3,1,2,3,2,3,3}'::integer[]) AS n), '{w1,w1,w1,w1,w2,w2,w2,w3,w3,w4}')$$);
+-- One member takes an external id, by which another is named: both are that customer, who has a seat already.
+SELECT seats.import_seats(test.id(333), NULL, '{way3@example.com}');
+SELECT hint FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL, '{way3@example.com,NULL,unknown@example.com}', '{w5,w5,w6}')$$);
+SELECT hint FROM test.outcome($$SELECT seats.import_seats(test.id(333), NULL, '{NULL,unknown@example.com,way3@example.com}', '{w5,w5,w5}')$$);
 -- An index of the owner's, by which customers conflict who are not the same to the extension.
 CREATE UNIQUE INDEX own ON seats.customers (organization_id, lower(external_id));
 SELECT state, message FROM test.outcome($$SELECT seats.import_seats(test.id(333), external_customer_ids => '{BOTH}')$$);

@@ -236,6 +236,7 @@ extern _Noreturn void refuse_repeated_ids(void);
 extern void refuse_distributed_table(Oid table);
 
 extern bool table_has_interference(const char *table);
+extern bool owner_has_triggers_on(const char *name);
 extern bool owner_has_triggers(void);
 extern _Noreturn void refuse_trigger_on(const char *table);
 extern void refuse_altered_row(const char *table);

@@ -50,11 +50,43 @@ static Statement find_link = FIND_LINK("");
 static Statement lock_link = FIND_LINK(" FOR NO KEY UPDATE");
 
 static Statement use_link = {
-	.sql = "UPDATE seats.join_links AS l SET uses = $2 WHERE l.id = $1 RETURNING l.uses = $2",
+	.sql = "UPDATE seats.join_links AS l SET uses = $2 WHERE l.id = $1 "
+		   "RETURNING " LINK_FIELDS ", l.uses = $2",
 	.nargs = 2,
 	.argtypes = {UUIDOID, INT4OID},
 	.table = "join_links",
 };
+
+/* $1 to $9 are the fields of a link as it was written, $10 is the hash of its token if known. */
+static Statement confirm_link = {
+	.sql = "SELECT ROW(" LINK_FIELDS ") IS NOT DISTINCT FROM "
+		   "ROW($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+		   "AND l.token_hash = coalesce($10, l.token_hash) "
+		   "FROM seats.join_links AS l WHERE l.id = $1",
+	.nargs = LINK_FIELD_COUNT + 1,
+	.argtypes = {UUIDOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTARRAYOID, INT4OID, INT4OID,
+				 TIMESTAMPTZOID, TIMESTAMPTZOID, BYTEAOID},
+	.table = "join_links",
+};
+
+/*
+ * Executes a statement that writes one link and returns its fields; returns them.  Raises 09000 if a
+ * trigger of the owner prevents that, or has altered the link when the statement is done.
+ */
+static Rows
+write_link(Statement *statement, const NullableDatum *arguments, NullableDatum hash)
+{
+	Rows rows = statement_change(statement, arguments, 1);
+	NullableDatum written[LINK_FIELD_COUNT + 1];
+
+	if (!owner_has_triggers_on("join_links"))
+		return rows;
+	for (int i = 0; i < LINK_FIELD_COUNT; i++)
+		written[i] = rows_value(&rows, 0, i + 1);
+	written[LINK_FIELD_COUNT] = hash;
+	(void) statement_confirm(&confirm_link, written, 1);
+	return rows;
+}
 
 /*
  * Finds the link with a token; returns false if there is none.  Between SPI_connect() and
@@ -151,7 +183,7 @@ join_link_use(const JoinLink *link)
 	NullableDatum arguments[] = {{UUIDPGetDatum(&link->id), false},
 								 {Int32GetDatum(link->uses + 1), false}};
 
-	(void) statement_change(&use_link, arguments, 1);
+	(void) write_link(&use_link, arguments, (NullableDatum){.isnull = true});
 }
 
 /* ---- create_join_link() ---- */
@@ -240,7 +272,7 @@ join_link_check_terms(NullableDatum max_uses, NullableDatum expires_in,
 
 /*
  * Returns when a link expires.  By the calendar an interval that is positive may end before it
- * begins ('1 month -30 days'); then the link expires at once.
+ * begins ('1 month -29 days'); then the link expires at once.
  */
 static TimestampTz
 expiry(TimestampTz now, Datum expires_in)
@@ -267,7 +299,7 @@ store(const JoinLinkTerms *terms, const Purchase *purchase, const bytea *hash, O
 		{TimestampTzGetDatum(expiry(now, terms->expires_in)), false},
 		{PointerGetDatum(hash), false},
 	};
-	Rows rows = statement_change(&insert_link, arguments, 1);
+	Rows rows = write_link(&insert_link, arguments, arguments[7]);
 
 	return rows_composite(&rows, 0, type, LINK_FIELD_COUNT, context);
 }
@@ -412,7 +444,6 @@ seats_list_join_links(PG_FUNCTION_ARGS)
 
 /* ---- revoke_join_link() ---- */
 
-/* Its last columns: the organization and the purchase. */
 static Statement find_link_by_id = {
 	.sql = "SELECT l.organization_id, l.subscription_id, l.order_id "
 		   "FROM seats.join_links AS l WHERE l.id = $1",
@@ -475,7 +506,7 @@ revoke_join_link_operation(TupleDesc type, const pg_uuid_t *id, const pg_uuid_t 
 	if (rows_value(&rows, 0, LINK_FIELD_COUNT).isnull)
 	{
 		arguments[1].value = TimestampTzGetDatum(GetCurrentTimestamp());
-		rows = statement_change(&revoke_link, arguments, 1);
+		rows = write_link(&revoke_link, arguments, (NullableDatum){.isnull = true});
 	}
 	link = rows_composite(&rows, 0, type->tdtypeid, LINK_FIELD_COUNT, caller);
 	SPI_finish();

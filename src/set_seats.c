@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "input.h"
 #include "purchase.h"
@@ -102,6 +103,9 @@ seats_set_seats(PG_FUNCTION_ARGS)
 	(void) statement_change(
 		&set_seats[id.kind],
 		(NullableDatum[]){{UUIDPGetDatum(&id.id), false}, {Int32GetDatum(seats), false}}, 1);
+	if (owner_has_triggers() &&
+		(!purchase_lock(id, &purchase) || purchase.seats != seats || purchase.most != seats))
+		refuse_trigger_on(purchase_table(id.kind));
 	SPI_finish();
 	PG_RETURN_INT32(count);
 }

@@ -146,6 +146,10 @@ query(q{
 			UNION ALL SELECT 'answered no session' FROM given WHERE a ? 'customer_session_token' AND a ->> 'customer_session_token' IS NULL
 			UNION ALL SELECT 'answered another link' FROM answers WHERE a ? 'join_token' AND NOT EXISTS (
 				SELECT FROM seats.join_links AS l WHERE to_jsonb(l) @> (a -> 'link') AND l.token_hash = digest(a ->> 'join_token', 'sha256'))
+			UNION ALL SELECT 'answered another link' FROM answers WHERE a ? 'max_uses' AND NOT EXISTS (
+				SELECT FROM seats.join_links AS l WHERE to_jsonb(l) @> a)
+			UNION ALL SELECT 'answered another number' FROM answers JOIN purchases AS p ON p.id::text = a ->> 'set'
+				WHERE p.seats::text <> a ->> 'to'
 			UNION ALL SELECT 'link of no purchase' FROM seats.join_links AS l WHERE NOT EXISTS (
 				SELECT FROM purchases AS p WHERE p.id = coalesce(l.subscription_id, l.order_id) AND p.organization_id = l.organization_id)
 			UNION ALL SELECT 'answered no key' WHERE jsonb_typeof(answer) = 'object' AND answer ? 'kid' AND NOT EXISTS (
@@ -261,9 +265,10 @@ my %functions = (
 	'revoke_seat, pending'    => q{to_jsonb(r) FROM seats.revoke_seat(known('seat of three')::uuid) AS r},
 	'revoke_seats'            => qq{to_jsonb(seats.revoke_seats('$shop'))},
 	'revoke_seats of an order' => qq{to_jsonb(seats.revoke_seats(order_id => '$order'))},
-	'set_seats'               => qq{to_jsonb(seats.set_seats('$shop', seats => 20))},
-	'set_seats, revoke'       => qq{to_jsonb(seats.set_seats('$shop', seats => 1, surplus => 'revoke'))},
-	'set_seats, revoke, order' => qq{to_jsonb(seats.set_seats(order_id => '$order', seats => 0, surplus => 'revoke'))},
+	'set_seats'               => qq{jsonb_build_object('set', '$shop', 'to', 20, 'revoked', seats.set_seats('$shop', seats => 20))},
+	'set_seats, revoke'       => qq{jsonb_build_object('set', '$shop', 'to', 1, 'revoked', seats.set_seats('$shop', seats => 1, surplus => 'revoke'))},
+	'set_seats, revoke, order' => 
+	  qq{jsonb_build_object('set', '$order', 'to', 0, 'revoked', seats.set_seats(order_id => '$order', seats => 0, surplus => 'revoke'))},
 	'import_seats'            => qq{to_jsonb(seats.import_seats('$shop', emails => '{new\@x,other\@x}'))},
 	'import_seats, both'      =>
 	  qq{to_jsonb(seats.import_seats('$second', emails => '{new\@x,one\@y}', external_customer_ids => '{new,other}'))},
@@ -619,6 +624,12 @@ try_reactions('customers', [ 'AFTER INSERT ROW' ], $both,
 	'DELETE FROM seats.customers WHERE id = $1.id',
 	"UPDATE seats.customers SET email = 'thief' || '\@x' WHERE id = \$1.id",
 	"UPDATE seats.customers SET id = gen_random_uuid() WHERE id = \$1.id");
+
+try_reactions('join_links', [ 'AFTER INSERT OR UPDATE ROW' ], $both,
+	'UPDATE seats.join_links SET expires_at = least(expires_at, now()) WHERE id = $1.id',
+	'UPDATE seats.join_links SET revoked_at = NULL WHERE id = $1.id',
+	"UPDATE seats.join_links SET token_hash = digest(\$1.id::text, 'sha256') WHERE id = \$1.id",
+	'DELETE FROM seats.join_links WHERE id = $1.id');
 
 try_collected();
 note 'Triggers that leave the extension alone, deferred ones, and rules';

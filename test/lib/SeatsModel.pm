@@ -10,6 +10,7 @@ package SeatsModel;
 use strict;
 use warnings;
 
+use Data::Dumper;
 use Digest::SHA qw(sha256_hex);
 
 # Rows by their keys.  A row is never changed but replaced, so that undoing is putting back.
@@ -155,6 +156,20 @@ sub settle
 	$self->{new_event} = {};
 	$self->{touched} = {};
 	$self->{journal} = [];
+}
+
+# Returns a text that two states have in common only if what settle() left became the same in both.
+sub changes
+{
+	my ($self) = @_;
+	my %rows;
+
+	foreach my $change (@{ $self->{journal} })
+	{
+		my ($table, $key) = @$change;
+		$rows{$table}{$key} = $self->{$table}{$key} if $table ne 'tally';
+	}
+	return Data::Dumper->new([ \%rows ])->Indent(0)->Sortkeys(1)->Dump;
 }
 
 # Puts a row, or removes it where there is none given.

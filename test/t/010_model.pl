@@ -1293,11 +1293,17 @@ sub is_harmless
 #
 # A harmless one that fits can as well come at once, since from wherever it stands in an order it
 # can be moved here, unless a step of it is left.  Of the others each has to be tried as the next.
+#
+# There can be thousands of orders, most of which lead to few states.  So what failed is remembered
+# once the search has taken long, and not tried again.
 sub find_order
 {
 	my ($round, @left) = @_;
 	my @next;
+	my $point = ++$round->{tries} > 100 && join "\n", $model->changes,
+	  sort map { "$_->{answer} $_->{operation}{name}" } @left;
 
+	return 0 if $point && $round->{failed}{$point};
 	foreach my $done (@left)
 	{
 		my $mark = $model->mark;
@@ -1320,7 +1326,9 @@ sub find_order
 			$model->undo($mark);
 		}
 	}
-	return !@left && $model->state eq $round->{state};
+	return 1 if !@left && $model->state eq $round->{state};
+	$round->{failed}{$point} = 1 if $point;
+	return 0;
 }
 
 # Reports a round that has no order: what was asked and answered, and what it was about.

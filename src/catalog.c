@@ -783,7 +783,7 @@ refuse_distributed_table(Oid table)
 
 /* ---- Triggers and rules of the owner ---- */
 
-/* The tables that owner_has_triggers() looks at. Join links are apart, since few calls write them. */
+/* The tables that owner_has_triggers() looks at: not join links, which few calls write. */
 static const char *const written_tables[] = {
 	"customer_seats", "customer_sessions", "events", "subscriptions", "orders", "customers"};
 

@@ -70,8 +70,8 @@ static Statement confirm_link = {
 };
 
 /*
- * Executes a statement that writes one link and returns its fields; returns them.  Raises 09000 if a
- * trigger of the owner prevents that, or has altered the link when the statement is done.
+ * Executes a statement that writes one link and returns its fields; returns them.  Raises 09000 if
+ * a trigger of the owner prevents that, or has altered the link when the statement is done.
  */
 static Rows
 write_link(Statement *statement, const NullableDatum *arguments, NullableDatum hash)

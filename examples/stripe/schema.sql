@@ -85,7 +85,8 @@ END;
 COMMENT ON FUNCTION seats_stripe.count_seats(uuid, jsonb) IS
 'How many seats items are, and of which product; items without a quantity (metered) are none, and those of products whose metadata has seats = no are left out';
 
--- A schedule counts if the subscription says that it has it, or if the schedule is the newer of the two.
+-- A schedule counts if the subscription says that it has it, or if the schedule is the newer of the two. Its current phase
+-- is still the next one while the subscription is as it was before that began.
 CREATE VIEW seats_stripe.wanted AS
 SELECT m.id, s.organization_id,
 	CASE WHEN i.products = 1 THEN i.product_id END AS product_id,
@@ -106,7 +107,8 @@ LEFT JOIN LATERAL (
 	SELECT phase -> 'items' AS items
 	FROM stripe.subscription_schedules AS h, jsonb_array_elements(h.phases) AS phase
 	WHERE h.subscription = m.id AND h.status = 'active' AND (h.id = m.schedule OR h.last_synced_at > m.last_synced_at)
-		AND (phase ->> 'start_date')::bigint >= (h.current_phase ->> 'end_date')::bigint
+		AND (phase ->> 'start_date')::bigint >= (h.current_phase ->>
+			CASE WHEN to_timestamp((h.current_phase ->> 'start_date')::bigint) > m.last_synced_at THEN 'start_date' ELSE 'end_date' END)::bigint
 	ORDER BY (phase ->> 'start_date')::bigint LIMIT 1
 ) AS next ON true
 LEFT JOIN LATERAL seats_stripe.count_seats(s.organization_id, next.items) AS n ON next.items IS NOT NULL;

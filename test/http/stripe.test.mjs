@@ -273,33 +273,48 @@ describe('from Stripe to seats', () => {
 
   describe('schedules', () => {
     const phases = [[['price_1', 8]], [['price_1', 3]], [['price_1', 5]]];
-    const next = async () => (await mirror.subscription()).seats_next;
     beforeEach(() => mirror.send(...sold(8), price(1, 'price_1', 'prod_1')));
+
+    const number = async () => {
+      const { seats, seats_next: next } = await mirror.subscription();
+      return [seats, next];
+    };
+    // The webhook by which the subscription has the quantity of a phase.
+    const begun = (second, quantity) =>
+      subscription(second, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', quantity)], { schedule: 'sub_sched_1' });
 
     test('the next phase counts, whichever that is', async () => {
       await mirror.send(schedule(4, 'sub_sched_1', 'sub_1', 'active', phases));
-      assert.equal(await next(), 3);
-      await mirror.send(schedule(5, 'sub_sched_1', 'sub_1', 'active', phases, 1));
-      assert.equal(await next(), 5);
-      await mirror.send(schedule(6, 'sub_sched_1', 'sub_1', 'active', phases, 2));
-      assert.equal(await next(), null);
+      assert.deepEqual(await number(), [8, 3]);
+      await mirror.send(begun(100, 3), schedule(100, 'sub_sched_1', 'sub_1', 'active', phases, 1));
+      assert.deepEqual(await number(), [3, 5]);
+      await mirror.send(begun(200, 5), schedule(200, 'sub_sched_1', 'sub_1', 'active', phases, 2));
+      assert.deepEqual(await number(), [5, null]);
     });
 
-    test('the phase begins', async () => {
+    test('a phase begins, and the webhook of the subscription comes first', async () => {
+      await mirror.send(schedule(4, 'sub_sched_1', 'sub_1', 'active', phases), begun(100, 3));
+      assert.deepEqual(await number(), [3, null]);
+    });
+
+    test('a phase begins, and the webhook of the schedule comes first: no seat is given that will not be paid for', async () => {
       await mirror.send(schedule(4, 'sub_sched_1', 'sub_1', 'active', phases));
-      await mirror.send(
-        subscription(5, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', 3)], { schedule: 'sub_sched_1' }));
-      assert.deepEqual([(await mirror.subscription()).seats, await next()], [3, null]);
+      await mirror.send(schedule(101, 'sub_sched_1', 'sub_1', 'active', phases, 1));
+      assert.deepEqual(await number(), [8, 3]);
+      await assign(3);
+      await assert.rejects(assign(1), { code: 'PT400', detail: 'no_available_seats' });
+      await mirror.send(begun(100, 3));
+      assert.deepEqual(await number(), [3, 5]);
     });
 
     test('it is released, by either webhook', async () => {
       await mirror.send(schedule(4, 'sub_sched_1', 'sub_1', 'active', phases));
       await mirror.send(schedule(5, 'sub_sched_1', null, 'released', phases));
-      assert.equal(await next(), null);
+      assert.deepEqual(await number(), [8, null]);
       await mirror.send(schedule(6, 'sub_sched_2', 'sub_1', 'active', phases));
-      assert.equal(await next(), 3);
+      assert.deepEqual(await number(), [8, 3]);
       await mirror.send(subscription(7, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', 8)]));
-      assert.equal(await next(), null);
+      assert.deepEqual(await number(), [8, null]);
     });
   });
 

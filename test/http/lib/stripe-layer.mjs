@@ -107,10 +107,10 @@ export const item = (id, ofPrice, quantity) => ({ id, object: 'subscription_item
 export const subscription = (second, id, ofCustomer, status, items, rest = {}) =>
   eventOf(second, 'customer.subscription.updated', { id, object: 'subscription', customer: ofCustomer, status, schedule: null,
     items: { object: 'list', data: items.map((each) => ({ ...each, subscription: id })), has_more: false }, ...rest });
-// A schedule whose phases last ten seconds each, now in one of them.
-export const schedule = (second, id, ofSubscription, status, phases, current = 0) =>
-  eventOf(second, 'subscription_schedule.updated', { id, object: 'subscription_schedule', customer: 'cus_1', created: start,
-    livemode: false, metadata: {}, status, subscription: ofSubscription,
-    current_phase: status === 'active' ? { start_date: 10 * current, end_date: 10 * current + 10 } : null,
-    phases: phases.map((items, i) => ({ start_date: 10 * i, end_date: 10 * i + 10,
-      items: items.map(([ofPrice, quantity]) => ({ price: ofPrice, quantity })) })) });
+// A schedule whose phases last a hundred seconds each, now in one of them.
+export const schedule = (second, id, ofSubscription, status, phases, current = 0) => {
+  const spans = phases.map((items, i) => ({ start_date: start + 100 * i, end_date: start + 100 * (i + 1) }));
+  return eventOf(second, 'subscription_schedule.updated', { id, object: 'subscription_schedule', customer: 'cus_1', created: start,
+    livemode: false, metadata: {}, status, subscription: ofSubscription, current_phase: status === 'active' ? spans[current] : null,
+    phases: phases.map((items, i) => ({ ...spans[i], items: items.map(([ofPrice, quantity]) => ({ price: ofPrice, quantity })) })) });
+};

@@ -193,8 +193,8 @@ BEGIN
 
 	is_over := w.status IN ('canceled', 'incomplete_expired');
 	number := coalesce(w.seats, s.seats);
-	-- Stripe's number is the one that was applied already: what there is beyond it has grown here, and Stripe will be told.
-	IF number = agreed AND s.seats_limit IS NOT NULL THEN
+	-- Nobody has lowered it at Stripe: what there is beyond Stripe's number has grown here, and Stripe will be told.
+	IF number >= agreed AND s.seats_limit IS NOT NULL THEN
 		number := greatest(number, s.seats);
 	END IF;
 	is_surplus := number < s.assigned_seats AND NOT is_over;
@@ -211,6 +211,10 @@ BEGIN
 	IF next < s.assigned_seats THEN
 		problem := coalesce(problem, format('%s seats are assigned, and %s will be paid for', s.assigned_seats, next));
 		next := s.assigned_seats;
+	END IF;
+	-- Nor does it grow while it has a surplus.
+	IF is_surplus THEN
+		next := coalesce(next, number);
 	END IF;
 
 	UPDATE seats.subscriptions AS p

@@ -569,19 +569,51 @@ describe('from seats to Stripe', () => {
     assert.deepEqual(await mirror.stuck(), []);
   });
 
-  test('it grows while Stripe is being told', async () => {
+  for (const surplus of ['keep', 'revoke']) {
+    test(`it grows while Stripe is being told; surplus: ${surplus}`, async () => {
+      await mirror.query('UPDATE seats_stripe.settings SET surplus = $1', [surplus]);
+      await assign(5);
+      stripe.answer = async (request, response) => {
+        stripe.answer = stripe.accept;
+        await assign(2);
+        await mirror.send(update(50, 2)); // sent before
+        await mirror.send(update(100, 5)); // that of the change itself, which is faster than the answer
+        stripe.accept(request, response);
+      };
+      await start();
+      await idle();
+      assert.deepEqual(told(), [5, 7]);
+      assert.equal(await seats(), 7);
+      assert.deepEqual(stripe.quantities, { si_1: 7 });
+      assert.deepEqual(await mirror.stuck(), []);
+    });
+  }
+
+  test('somebody buys more at Stripe, but fewer than it has grown to', async () => {
+    await mirror.query("UPDATE seats_stripe.settings SET surplus = 'revoke'"); // which would show
     await assign(5);
-    stripe.answer = async (request, response) => {
-      stripe.answer = stripe.accept;
-      await assign(2);
-      await mirror.send(update(50, 2)); // sent before
-      stripe.accept(request, response);
-    };
+    await mirror.send(update(50, 3));
+    assert.equal(await seats(), 5);
     await start();
     await idle();
-    assert.deepEqual(told(), [5, 7]);
-    assert.equal(await seats(), 7);
-    assert.deepEqual(stripe.quantities, { si_1: 7 });
+    assert.deepEqual(told(), [5]);
+    assert.equal(await seats(), 5);
+  });
+
+  test('while fewer are paid for than are assigned, it does not grow', async () => {
+    await assign(5);
+    await start();
+    await idle();
+    await mirror.send(update(101, 3));
+    await assert.rejects(assign(1), { code: 'PT400', detail: 'no_available_seats' });
+    assert.equal(await seats(), 5);
+    await mirror.query('SELECT seats.revoke_seat(id) FROM seats.customer_seats LIMIT 2');
+    await mirror.query('SELECT seats_stripe.retry()');
+    assert.equal(await seats(), 3);
+    await assign(1);
+    await idle();
+    assert.deepEqual(told(), [5, 4]);
+    assert.equal(await seats(), 4);
   });
 
   test('Stripe is told of growth alone: not of what the application sets, nor when fewer are paid for than assigned', async () => {

@@ -346,7 +346,10 @@ AS $$
 BEGIN
 	PERFORM seats_stripe.apply('subscription', id) FROM stripe.subscriptions
 	WHERE customer = NEW.id
-		OR jsonb_path_exists(items, '$.data[*].price.product ? (@ == $id)', jsonb_build_object('id', NEW.id));
+		OR jsonb_path_exists(items, '$.data[*].price.product ? (@ == $id)', jsonb_build_object('id', NEW.id))
+		OR id IN (
+			SELECT h.subscription FROM stripe.subscription_schedules AS h JOIN stripe.prices AS k ON k.product = NEW.id
+			WHERE jsonb_path_exists(h.phases, '$[*].items[*].price ? (@ == $id)', jsonb_build_object('id', k.id)));
 	RETURN NULL;
 END
 $$;

@@ -37,6 +37,9 @@ describe('from Stripe to seats', () => {
   const sold = (seats) => [product(1, 'prod_1', 'Editor'), customer(2, 'cus_1', 'ada@example.com'),
     subscription(3, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', seats)])];
 
+  const permutations = (events) => (events.length < 2 ? [events] : events.flatMap((first) =>
+    permutations(events.filter((other) => other !== first)).map((rest) => [first, ...rest])));
+
   describe('in any order', () => {
     // Each depends on others.
     const core = [
@@ -95,8 +98,6 @@ describe('from Stripe to seats', () => {
       const left = [...events];
       return events.map(() => left.splice(random(left.length), 1)[0]);
     };
-    const permutations = (events) => (events.length < 2 ? [events] : events.flatMap((first) =>
-      permutations(events.filter((other) => other !== first)).map((rest) => [first, ...rest])));
     // Without some of those that a later one of the same object replaces.
     const withLosses = (events) => events.filter(({ created, data: { object: { id } } }) => random(2)
       || !events.some((other) => other.data.object.id === id && other.created > created));
@@ -116,6 +117,18 @@ describe('from Stripe to seats', () => {
         await mirror.reset();
         for (const event of events) await mirror.send(event, event);
         await assertResult(events, expectedCore);
+      }
+    });
+
+    test('every order: a product that only the next phase has, and that is no seat', async () => {
+      const first = [product(1, 'prod_1', 'Editor'), price(1, 'price_1', 'prod_1'), customer(1, 'cus_1', 'ada@example.com')];
+      const rest = [product(2, 'prod_2', 'Support'), product(3, 'prod_2', 'Support', { seats: 'no' }), price(4, 'price_2', 'prod_2'),
+        subscription(5, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', 8)], { schedule: 'sub_sched_1' }),
+        schedule(6, 'sub_sched_1', 'sub_1', 'active', [[['price_1', 8]], [['price_1', 3], ['price_2', 1]]])];
+      for (const events of permutations(rest)) {
+        await mirror.reset();
+        await mirror.send(...first, ...events);
+        await assertResult(events, { ...expectedCore, products: [['prod_1', 'Editor'], ['prod_2', 'Support']] });
       }
     });
 

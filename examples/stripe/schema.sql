@@ -139,9 +139,9 @@ BEGIN
 	IF theirs IS NULL THEN
 		RETURN;
 	END IF;
-	-- Somebody who was invited before they bought anything is known by the address.
+	-- The metadata got the application's id after the customer came here.
 	UPDATE seats.customers SET external_id = theirs
-	WHERE organization_id = organization AND external_id IS NULL AND lower(email COLLATE "C") = lower(m.email COLLATE "C")
+	WHERE organization_id = organization AND external_id = m.id AND theirs <> m.id
 		AND NOT EXISTS (SELECT FROM seats.customers WHERE organization_id = organization AND external_id = theirs);
 	INSERT INTO seats.customers (organization_id, external_id, name) VALUES (organization, theirs, m.name)
 	ON CONFLICT ON CONSTRAINT customers_external_id_key DO NOTHING;

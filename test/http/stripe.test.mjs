@@ -405,14 +405,34 @@ describe('from Stripe to seats', () => {
   describe('customers', () => {
     const people = () => mirror.query('SELECT external_id AS id, email, name FROM seats.customers ORDER BY id, email');
 
-    test('somebody who was invited before is the same customer', async () => {
+    // Whoever pays could have typed any address, and changes it at will.
+    test('somebody who was invited before stays another customer, whatever the address at Stripe becomes', async () => {
+      await mirror.send(...sold(1));
+      const { seat } = await mirror.assign((await mirror.subscription()).id, 'Bob@example.com');
+      const bob = () => mirror.query(`SELECT c.id, c.external_id, c.email, s.customer_email, s.status
+        FROM seats.customer_seats AS s JOIN seats.customers AS c ON c.id = s.customer_id WHERE s.id = $1`, [seat]);
+      const before = await bob();
+      await mirror.send(customer(4, 'cus_2', 'bob@example.com'),
+        subscription(5, 'sub_2', 'cus_2', 'active', [item('si_2', 'price_1', 3)]));
+      assert.deepEqual(await mirror.stuck(), [['customer', 'cus_2', 'another customer has its address']]);
+      assert.deepEqual((await mirror.carried()).subscriptions[1], ['sub_2', 'prod_1', 'cus_2', 3, null, 'active']);
+      assert.deepEqual(await bob(), before);
+      await mirror.send(customer(6, 'cus_2', 'mallory@example.com'));
+      assert.deepEqual(await mirror.stuck(), []);
+      assert.deepEqual(await bob(), before);
+    });
+
+    test('the application knows that both are one, and says so', async () => {
       await mirror.send(...sold(1));
       await mirror.assign((await mirror.subscription()).id, 'Bob@example.com');
-      await mirror.send(customer(4, 'cus_2', 'bob@example.com'));
-      assert.deepEqual((await people()).map(({ id, email }) => [id, email]),
-        [['cus_1', 'ada@example.com'], ['cus_2', 'bob@example.com']]);
-      assert.deepEqual(await mirror.query('SELECT customer_email AS email FROM seats.customer_seats'),
-        [{ email: 'bob@example.com' }]);
+      const [{ id }] = await mirror.query("SELECT id FROM seats.customers WHERE email = 'Bob@example.com'");
+      await mirror.send(customer(4, 'cus_2', 'bob@example.com'),
+        subscription(5, 'sub_2', 'cus_2', 'active', [item('si_2', 'price_1', 3)]));
+      await mirror.query(await shown('SET external_id = NULL'));
+      assert.equal((await mirror.subscription('sub_2')).customer_id, id);
+      assert.deepEqual((await people()).map((each) => [each.id, each.email]),
+        [['cus_1', 'ada@example.com'], ['cus_2', 'bob@example.com'], [null, null]]);
+      assert.deepEqual(await mirror.stuck(), []);
     });
 
     test('an address that another has, or that is none: the customer pays without it', async () => {
@@ -435,6 +455,19 @@ describe('from Stripe to seats', () => {
       assert.equal((await mirror.subscription()).customer_id, id);
       assert.deepEqual((await people()).at(-1), { id: 'user-7', email: 'grace@example.com', name: 'Grace' });
       assert.deepEqual(await mirror.stuck(), []);
+    });
+
+    test('the metadata gets that id later: the same customer, in every order and with a loss', async () => {
+      const [made, ...others] = [customer(2, 'cus_1', 'ada@example.com'), product(1, 'prod_1', 'Editor'),
+        subscription(3, 'sub_1', 'cus_1', 'active', [item('si_1', 'price_1', 8)]),
+        customer(4, 'cus_1', 'ada@example.com', { metadata: { external_id: 'user-7' } })];
+      for (const events of [...permutations([made, ...others]), ...permutations(others)]) {
+        await mirror.reset();
+        await mirror.send(...events);
+        assert.deepEqual((await people()).map(({ id }) => id), ['user-7']);
+        assert.deepEqual((await mirror.carried()).subscriptions, [['sub_1', 'prod_1', 'user-7', 8, null, 'active']]);
+        assert.deepEqual(await mirror.stuck(), []);
+      }
     });
 
     test('deleted: the subscriptions end, and the person is left to the application', async () => {

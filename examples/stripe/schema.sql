@@ -291,7 +291,7 @@ BEGIN ATOMIC
 	SELECT seats_stripe.apply(kind, id) FROM seats_stripe.kept ORDER BY since;
 	SELECT count(*) FROM seats_stripe.kept;
 END;
-COMMENT ON FUNCTION seats_stripe.retry() IS 'Tries everything that is kept again; returns how much still is';
+COMMENT ON FUNCTION seats_stripe.retry() IS 'Tries everything that is kept again; returns how many objects are left';
 
 CREATE FUNCTION seats_stripe.apply_all()
 RETURNS bigint

@@ -33,7 +33,7 @@ COMMENT ON COLUMN seats_stripe.quantities.id IS 'Stripe''s id of the subscriptio
 COMMENT ON COLUMN seats_stripe.quantities.quantity IS 'The number that both had';
 COMMENT ON COLUMN seats_stripe.quantities.told_at IS 'When Stripe, by its own clock, confirmed a number that it was told; its tables count again once they are newer';
 COMMENT ON COLUMN seats_stripe.quantities.answers IS 'How many answers Stripe has given to numbers that it was told';
-COMMENT ON COLUMN seats_stripe.quantities.refusal IS 'Why Stripe refused the last number; null if it took it';
+COMMENT ON COLUMN seats_stripe.quantities.refusal IS 'Why Stripe refused the last number; null if it did not';
 
 CREATE TABLE seats_stripe.kept (
 	kind text,
@@ -428,7 +428,8 @@ BEGIN
 	UPDATE seats_stripe.quantities SET answers = answers + 1, refusal = reason WHERE id = subscription;
 END
 $$;
-COMMENT ON FUNCTION seats_stripe.refused(text, text) IS 'Records why Stripe did not take a number of seats';
+COMMENT ON FUNCTION seats_stripe.refused(text, text) IS
+'Records that Stripe did not take a number of seats, and why; null if it only repeated an earlier answer';
 
 -- The views call two functions with the rights of whoever reads them, who needs USAGE on the schema for that.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seats_stripe FROM PUBLIC;

@@ -2,8 +2,8 @@
 import Stripe from 'stripe';
 
 const outstanding = 'SELECT id, item, quantity, seats, answers FROM seats_stripe.outstanding WHERE subscription_id = $1';
-// These say that the same request will be refused again: malformed, cannot be paid, no such subscription.
-const FINAL = [400, 402, 404];
+// These say that the same request will be refused again: malformed, cannot be paid. A missing item may have been replaced.
+const FINAL = [400, 402];
 
 export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
   const { protocol, hostname, port } = new URL(STRIPE_URL || 'https://api.stripe.com');
@@ -15,18 +15,32 @@ export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
     const { rows: [growth] } = await pool.query(outstanding, [seat_id]);
     if (!growth) return;
     const { id, item, quantity, seats, answers } = growth;
+    const told = (number, { headers: { date } }) => pool.query('SELECT seats_stripe.told($1, $2, $3)', [id, number, new Date(date)]);
+    const refused = (reason) => pool.query('SELECT seats_stripe.refused($1, $2)', [id, reason]);
     try {
-      const { lastResponse: { headers } } = await stripe.subscriptions.update(id,
-        // Stripe then refuses what cannot be paid, instead of leaving the subscription past_due.
+      // It has that many already if the customer bought some meanwhile, or an answer was lost.
+      const { quantity: there, lastResponse: state } = await stripe.subscriptionItems.retrieve(item);
+      if (there >= quantity) {
+        await told(seats - quantity + there, state);
+        return;
+      }
+      const { lastResponse: answer } = await stripe.subscriptions.update(id,
+        // Stripe then refuses what it invoices at once and nobody pays, instead of leaving the subscription past_due.
         { items: [{ id: item, quantity }], payment_behavior: 'error_if_incomplete' },
-        // A request whose answer was lost has the same key. Once it is answered, Stripe would repeat that answer, an error too.
-        { idempotencyKey: `seats-${event_id}-${answers}-${quantity}` });
-      await pool.query('SELECT seats_stripe.told($1, $2, $3)', [id, seats, new Date(headers.date)]);
+        // A request that was lost has the same key. Once it is answered, Stripe would repeat that answer, an error too.
+        { idempotencyKey: `seats-${item}-${event_id}-${answers}-${there}-${quantity}` });
+      // A repeated answer says nothing of now: the number has been set back since, or the database restored.
+      if (answer.headers['idempotent-replayed']) {
+        await refused(null);
+        throw Object.assign(new Error(), { code: 'idempotent-replayed' });
+      }
+      await told(seats, answer);
     } catch (error) {
       if (!error.statusCode) throw Object.assign(new Error(), { code: error.detail?.code ?? error.code ?? error.type ?? error.name });
       const code = [`HTTP ${error.statusCode}`, error.code].filter(Boolean).join(' ');
-      await pool.query('SELECT seats_stripe.refused($1, $2)', [id, code]);
-      throw Object.assign(new Error(), { code, isFinal: FINAL.includes(error.statusCode) });
+      await refused(code);
+      const isFinal = FINAL.includes(error.statusCode) && !error.headers['idempotent-replayed'];
+      throw Object.assign(new Error(), { code, isFinal });
     }
   };
 };

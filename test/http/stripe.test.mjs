@@ -546,7 +546,7 @@ describe('from seats to Stripe', () => {
   // Two seats are paid for, and there may be twenty.
   beforeEach(async () => {
     workers = [];
-    stripe = await startStripe();
+    stripe = await startStripe({ si_1: 2 });
     stripe.now = timeOf(100);
     await mirror.reset();
     await mirror.send(product(1, 'prod_1', 'Editor'), customer(2, 'cus_1', 'ada@example.com'), update(3, 2));
@@ -573,6 +573,7 @@ describe('from seats to Stripe', () => {
   const seats = async () => (await mirror.subscription()).seats;
   const told = () => stripe.requests.map(({ items }) => items[0].quantity);
   const keys = () => new Set(stripe.requests.map(({ key }) => key)).size;
+  const outstanding = () => mirror.query('SELECT * FROM seats_stripe.outstanding');
   // Runs the statements of the README that contain a text.
   const asShown = async (text) => mirror.query(await shown(text));
 
@@ -586,9 +587,9 @@ describe('from seats to Stripe', () => {
     const [{ path, items, behavior, key, authorization }] = stripe.requests;
     assert.deepEqual([path, items, behavior, authorization],
       ['POST /v1/subscriptions/sub_1', [{ id: 'si_1', quantity: 5 }], 'error_if_incomplete', 'Bearer sk_test_1']);
-    assert.match(key, /^seats-\d+-0-5$/);
+    assert.match(key, /^seats-si_1-\d+-0-2-5$/);
     assert.equal(stripe.requests.length, 1);
-    assert.deepEqual(await mirror.query('SELECT * FROM seats_stripe.outstanding'), []);
+    assert.deepEqual(await outstanding(), []);
   });
 
   test('no echo: webhooks of before and of the change itself change nothing, and those of later do', async () => {
@@ -650,6 +651,7 @@ describe('from seats to Stripe', () => {
     await assign(5);
     await start();
     await idle();
+    stripe.quantities.si_1 = 3;
     await mirror.send(update(101, 3));
     await assert.rejects(assign(1), { code: 'PT400', detail: 'no_available_seats' });
     assert.equal(await seats(), 5);
@@ -664,7 +666,7 @@ describe('from seats to Stripe', () => {
 
   test('Stripe is told of growth alone: not of what the application sets, nor when fewer are paid for than assigned', async () => {
     await mirror.query('UPDATE seats.subscriptions SET seats_limit = NULL, seats = 4');
-    assert.deepEqual(await mirror.query('SELECT * FROM seats_stripe.outstanding'), []);
+    assert.deepEqual(await outstanding(), []);
     await mirror.query('UPDATE seats.subscriptions SET seats_limit = 20');
     await assign(5);
     await mirror.send(update(50, 1)); // somebody has lowered it at Stripe
@@ -676,11 +678,40 @@ describe('from seats to Stripe', () => {
 
   test('of several items of the product, one gets what the others lack', async () => {
     await mirror.send(subscription(10, 'sub_1', 'cus_1', 'active', [item('si_2', 'price_1', 3), item('si_1', 'price_1', 2)]));
+    stripe.quantities.si_2 = 3;
     await assign(9);
     await start();
     await idle();
-    assert.deepEqual(stripe.quantities, { si_1: 6 });
+    assert.deepEqual(stripe.quantities, { si_1: 6, si_2: 3 });
     assert.equal(await seats(), 9);
+    stripe.quantities.si_1 = 10;
+    await assign(1);
+    await idle();
+    assert.deepEqual(told(), [6]);
+    assert.equal(await seats(), 13);
+  });
+
+  test('the customer has bought more than that, and the webhook is on its way: nothing is told', async () => {
+    await assign(5);
+    stripe.quantities.si_1 = 9;
+    await start();
+    await idle();
+    assert.deepEqual([told(), await seats()], [[], 9]);
+    await mirror.send(update(99, 9));
+    assert.deepEqual([stripe.quantities.si_1, await seats()], [9, 9]);
+    assert.deepEqual(await outstanding(), []);
+  });
+
+  test('the item has been replaced, and the webhook is on its way: told when that has come', async () => {
+    await assign(5);
+    stripe.quantities = { si_2: 2 };
+    await start();
+    await until(async () => (await mirror.stuck()).length === 1);
+    assert.deepEqual(await mirror.stuck(), [['quantity', 'sub_1', 'Stripe refused 5 seats: HTTP 404 resource_missing']]);
+    await mirror.send(subscription(50, 'sub_1', 'cus_1', 'active', [item('si_2', 'price_1', 2)]));
+    await idle();
+    assert.deepEqual([told(), stripe.quantities], [[5], { si_2: 5 }]);
+    assert.deepEqual(await mirror.stuck(), []);
   });
 
   describe('when Stripe does not answer as wanted', () => {
@@ -698,11 +729,15 @@ describe('from seats to Stripe', () => {
       assert.deepEqual(await mirror.stuck(), []);
     });
 
-    test('a lost answer is asked for with the same key: it is done once', async () => {
+    // For an answer that does not arrive. The library itself then asks again at once.
+    const lost = (response) => ({ writeHead: () => ({ end: () => response.destroy() }) });
+    const lose = (request, response) => stripe.accept(request, lost(response));
+
+    test('a lost request is repeated with the same key', async () => {
       await assign(5);
       stripe.answer = (request, response) => {
         if (stripe.requests.length === 2) stripe.answer = stripe.accept;
-        stripe.accept(request, { writeHead: () => ({ end: () => response.destroy() }) });
+        response.destroy();
       };
       const worker = await start();
       await idle();
@@ -710,8 +745,56 @@ describe('from seats to Stripe', () => {
       assert.match(worker.output, /ECONNRESET/);
     });
 
-    test('killed when Stripe has done it: done once', async () => {
+    test('a lost answer: Stripe has the number, and is not told again', async () => {
       await assign(5);
+      stripe.answer = lose;
+      await start();
+      await idle();
+      assert.deepEqual([told(), keys(), stripe.executed, await seats()], [[5, 5], 1, 1, 5]);
+    });
+
+    test('a lost answer, and the number is set back: another key, since Stripe repeats its answer', async () => {
+      await assign(5);
+      stripe.answer = (request, response) => {
+        lose(request, response);
+        if (stripe.requests.length < 2) return;
+        stripe.quantities.si_1 = 2;
+        stripe.answer = stripe.accept;
+      };
+      const worker = await start();
+      await idle();
+      assert.deepEqual([told(), keys(), stripe.quantities, await seats()], [[5, 5, 5, 5], 2, { si_1: 5 }, 5]);
+      assert.match(worker.output, /idempotent-replayed/);
+      assert.deepEqual(await mirror.stuck(), []);
+    });
+
+    // Stripe has 5 at 100, 3 at 101, and what it is told at 102. The webhooks of some come before it is told again.
+    for (const [early, late] of [[[], [5, 3]], [[], [3, 5]], [[5], [3]], [[3], [5]], [[5, 3], []], [[3, 5], []]]) {
+      test(`a lost answer, then it is lowered at Stripe; early webhooks: ${early}; late ones: ${late}`, async () => {
+        await mirror.query("UPDATE seats_stripe.settings SET surplus = 'revoke'");
+        const webhooks = { 5: update(100, 5), 3: update(101, 3) };
+        const send = (numbers) => mirror.send(...numbers.map((number) => webhooks[number]));
+        await assign(5);
+        stripe.answer = async (request, response) => {
+          if (stripe.requests.length === 2) {
+            stripe.answer = stripe.accept;
+            stripe.quantities.si_1 = 3;
+            stripe.now = timeOf(102);
+            await send(early);
+          }
+          lose(request, response);
+        };
+        await start();
+        await idle();
+        await send(late);
+        if (stripe.executed === 2) await mirror.send(update(102, stripe.quantities.si_1));
+        assert.equal(await seats(), stripe.quantities.si_1);
+        assert.deepEqual(await mirror.stuck(), []);
+      });
+    }
+
+    // What Stripe does for a worker that is killed meanwhile.
+    const kill = async () => {
       const worker = await start();
       await new Promise((resolve) => {
         stripe.answer = async (request, response) => {
@@ -721,14 +804,31 @@ describe('from seats to Stripe', () => {
           resolve();
         };
       });
+    };
+
+    test('killed when Stripe has done it: done once', async () => {
+      await assign(5);
+      await kill();
       await start();
       await idle();
-      assert.deepEqual([told(), keys(), stripe.executed], [[5, 5], 1, 1]);
+      assert.deepEqual([told(), stripe.executed, await seats()], [[5], 1, 5]);
     });
 
-    test('a lost answer, and it has grown since: another key, since the request is another', async () => {
+    test('killed when Stripe has done it, and the webhook comes when it has grown further: told the rest', async () => {
+      await mirror.query("UPDATE seats_stripe.settings SET surplus = 'revoke'"); // which would show
       await assign(5);
-      // The library itself asks again at once, when a connection is closed.
+      await kill();
+      await assign(2);
+      await mirror.send(update(100, 5));
+      assert.equal(await seats(), 7);
+      await start();
+      await idle();
+      assert.deepEqual([told(), stripe.quantities, await seats()], [[5, 7], { si_1: 7 }, 7]);
+      assert.deepEqual(await mirror.stuck(), []);
+    });
+
+    test('a lost request, and it has grown since: another key, since the request is another', async () => {
+      await assign(5);
       stripe.answer = async (request, response) => {
         if (stripe.requests.length === 2) {
           stripe.answer = stripe.accept;
@@ -765,6 +865,18 @@ describe('from seats to Stripe', () => {
       await idle();
       assert.deepEqual([told(), keys()], [[5, 5], 2]);
       assert.deepEqual(await mirror.stuck(), []);
+    });
+
+    test('a card is declined, and the answer is lost: a repeated one is not final', async () => {
+      const refuse = stripe.refuse(402, 'card_declined');
+      stripe.answer = (request, response) => {
+        refuse(request, stripe.requests.length > 2 ? response : lost(response));
+      };
+      await assign(5);
+      await start();
+      await idle();
+      assert.deepEqual([told(), keys()], [[5, 5, 5, 5], 2]);
+      assert.deepEqual(await mirror.stuck(), [['quantity', 'sub_1', 'Stripe refused 5 seats: HTTP 402 card_declined']]);
     });
 
     test('a card is declined, and the next seat is told again', async () => {

@@ -388,11 +388,15 @@ CREATE TRIGGER seats_follow_subscriptions AFTER UPDATE ON stripe.customers
 
 -- The way back: what examples/worker tells Stripe.
 
+-- OFFSET 0 makes PostgreSQL look for those that have grown first, and count the seats of their items alone.
 CREATE VIEW seats_stripe.outstanding AS
-SELECT s.id AS subscription_id, w.id, w.item, s.seats - w.other_seats AS quantity, s.seats, k.answers
+SELECT s.id AS subscription_id, s.organization_id, w.id, w.item, s.seats - w.other_seats AS quantity, s.seats,
+	k.answers, k.refusal
 FROM seats.subscriptions AS s
-JOIN seats_stripe.wanted AS w ON w.organization_id = s.organization_id AND w.id = s.external_id
-JOIN seats_stripe.quantities AS k ON k.id = w.id
+JOIN seats_stripe.quantities AS k ON k.id = s.external_id
+CROSS JOIN LATERAL (
+	SELECT * FROM seats_stripe.wanted WHERE organization_id = s.organization_id AND id = s.external_id OFFSET 0
+) AS w
 WHERE s.seats_limit IS NOT NULL AND s.seats > k.quantity AND w.seats = k.quantity AND w.item IS NOT NULL
 	AND w.status NOT IN ('canceled', 'incomplete_expired');
 COMMENT ON VIEW seats_stripe.outstanding IS 'Subscriptions that have grown up to their seats_limit, and what Stripe must be told: the quantity of an item';
@@ -400,9 +404,8 @@ COMMENT ON VIEW seats_stripe.outstanding IS 'Subscriptions that have grown up to
 CREATE VIEW seats_stripe.stuck AS
 SELECT kind, id, coalesce(problem, 'it waits for ' || waits_for) AS reason, since FROM seats_stripe.kept
 UNION ALL
-SELECT 'quantity', o.id, format('Stripe refused %s seats: %s', o.seats, k.refusal), NULL
-FROM seats_stripe.outstanding AS o JOIN seats_stripe.quantities AS k ON k.id = o.id
-WHERE k.refusal IS NOT NULL;
+SELECT 'quantity', id, format('Stripe refused %s seats: %s', seats, refusal), NULL FROM seats_stripe.outstanding
+WHERE refusal IS NOT NULL;
 COMMENT ON VIEW seats_stripe.stuck IS 'What is not carried over, and why';
 
 CREATE FUNCTION seats_stripe.told(subscription text, seats integer, confirmed_at timestamptz)

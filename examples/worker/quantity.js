@@ -44,3 +44,14 @@ export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
     }
   };
 };
+
+// Growth without an event or a job: a worker without the key took its event, or its job was done before Stripe could be told.
+const overlooked = `
+  INSERT INTO seats_worker.jobs (target, seat_id, event_id, organization_id, occurred_at)
+  SELECT 'quantity', o.subscription_id, 0, o.organization_id, now()
+  FROM seats_stripe.outstanding AS o
+  WHERE o.refusal IS NULL
+    AND NOT EXISTS (SELECT FROM seats.events AS e WHERE e.metadata ->> 'subscription_id' = o.subscription_id::text)
+    AND NOT EXISTS (SELECT FROM seats_worker.jobs AS j WHERE j.target = 'quantity' AND j.seat_id = o.subscription_id)
+  ON CONFLICT DO NOTHING`;
+export const findOverlooked = async (pool) => { await pool.query(overlooked); };

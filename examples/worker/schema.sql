@@ -13,7 +13,7 @@ CREATE TABLE seats_worker.jobs (
 	seat_id uuid,
 	event_id bigint,
 	organization_id uuid NOT NULL,
-	type text NOT NULL,
+	type text,
 	occurred_at timestamptz NOT NULL,
 	seat seats.customer_seat,
 	attempts integer NOT NULL DEFAULT 0,
@@ -26,10 +26,10 @@ CREATE INDEX jobs_due_at_idx ON seats_worker.jobs (target, due_at) WHERE dead_si
 COMMENT ON TABLE seats_worker.jobs IS 'Events that are to be delivered; a row is deleted once it is';
 COMMENT ON COLUMN seats_worker.jobs.target IS 'mail, webhook or quantity; an event can have a job for each';
 COMMENT ON COLUMN seats_worker.jobs.seat_id IS 'The seat, or for a quantity the subscription; its jobs for one target are delivered one after the other, by event_id';
-COMMENT ON COLUMN seats_worker.jobs.event_id IS 'The event, which is deleted from seats.events';
+COMMENT ON COLUMN seats_worker.jobs.event_id IS 'The event, which is deleted from seats.events; 0 for growth that no event is left of';
 COMMENT ON COLUMN seats_worker.jobs.organization_id IS 'The organization of the seat';
-COMMENT ON COLUMN seats_worker.jobs.type IS 'The type of the event';
-COMMENT ON COLUMN seats_worker.jobs.occurred_at IS 'When the event happened';
+COMMENT ON COLUMN seats_worker.jobs.type IS 'The type of the event; null if there is none';
+COMMENT ON COLUMN seats_worker.jobs.occurred_at IS 'When the event happened, or growth without one was found';
 COMMENT ON COLUMN seats_worker.jobs.seat IS 'The seat as the event left it, without customer_email and seat_metadata';
 COMMENT ON COLUMN seats_worker.jobs.attempts IS 'How often delivering failed';
 COMMENT ON COLUMN seats_worker.jobs.due_at IS 'When it is to be tried next';

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { attempt, codes } from './jobs.js';
 import { mailer } from './mail.js';
-import { teller } from './quantity.js';
+import { findOverlooked, teller } from './quantity.js';
 import { sender } from './webhook.js';
 
 const { SEATS_WORKER_URL, SMTP_URL, WEBHOOK_URL, STRIPE_SECRET_KEY } = process.env;
@@ -36,12 +36,12 @@ const stop = (signal) => { // when what is being delivered is
 };
 process.once('SIGTERM', stop).once('SIGINT', stop);
 
-// Does some work again and again, and rests while there is none. Asking each second costs a few small queries; NOTIFY
-// would need a trigger on seats.events, which every claim would pay for.
-const repeat = async (work) => {
+// Does some work again and again, and rests for some seconds while there is none. Asking each second costs a few small
+// queries; NOTIFY would need a trigger on seats.events, which every claim would pay for.
+const repeat = async (work, rest = poll) => {
   while (!stopping.signal.aborted) {
     const found = await work().catch((error) => log({ error: codes(error) }));
-    if (!found) await sleep(poll * 1000, undefined, { signal: stopping.signal }).catch(() => {});
+    if (!found) await sleep(rest * 1000, undefined, { signal: stopping.signal }).catch(() => {});
   }
 };
 const takeEvents = async () => {
@@ -70,6 +70,7 @@ const targets = [
   ...STRIPE_SECRET_KEY ? [['quantity', teller(process.env, pool, timeout)]] : [],
 ];
 const loops = targets.flatMap((target) => Array.from({ length: atOnce }, () => repeat(() => deliver(...target))));
+if (STRIPE_SECRET_KEY) loops.push(repeat(() => findOverlooked(pool), 60 * poll));
 await Promise.all([repeat(takeEvents), ...loops]);
 await pool.end();
 process.exit(); // SMTP_URL may ask for connections that stay open

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startStripe } from './lib/fake-stripe.mjs';
 import { freePort, startServer } from './lib/processes.mjs';
@@ -712,6 +713,41 @@ describe('from seats to Stripe', () => {
     await idle();
     assert.deepEqual([told(), stripe.quantities], [[5], { si_2: 5 }]);
     assert.deepEqual(await mirror.stuck(), []);
+  });
+
+  describe('growth that no event is left of', () => {
+    const nothingOutstanding = () => until(async () => (await outstanding()).length === 0);
+
+    test('it grew before the worker had the key', async () => {
+      await assign(5);
+      await mirror.query("SELECT seats_worker.take_events(false, '{}', false, 100)");
+      await start();
+      await nothingOutstanding();
+      assert.deepEqual([told(), stripe.quantities], [[5], { si_1: 5 }]);
+    });
+
+    test('its product has not come yet', async () => {
+      stripe.quantities = { si_2: 2 };
+      await mirror.send(subscription(10, 'sub_1', 'cus_1', 'active', [item('si_2', 'price_2', 2)]));
+      await assign(5);
+      await start();
+      await idle();
+      assert.deepEqual(told(), []);
+      await mirror.send(product(11, 'prod_2', 'Editor Pro'));
+      assert.equal((await outstanding()).length, 1);
+      await nothingOutstanding();
+      assert.deepEqual([told(), stripe.quantities], [[5], { si_2: 5 }]);
+    });
+
+    test('Stripe has refused it: it is not asked again', async () => {
+      stripe.answer = stripe.refuse(402, 'card_declined');
+      await assign(5);
+      await start();
+      await idle();
+      await mirror.query('DELETE FROM seats_worker.dead_letters');
+      await sleep(3000); // some looks for such growth
+      assert.deepEqual(told(), [5]);
+    });
   });
 
   describe('when Stripe does not answer as wanted', () => {

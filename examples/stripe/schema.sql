@@ -31,8 +31,8 @@ CREATE TABLE seats_stripe.quantities (
 COMMENT ON TABLE seats_stripe.quantities IS 'Per subscription, the number of seats that Stripe and seats last agreed on; a larger one in seats has grown there since';
 COMMENT ON COLUMN seats_stripe.quantities.id IS 'Stripe''s id of the subscription';
 COMMENT ON COLUMN seats_stripe.quantities.quantity IS 'The number that both had';
-COMMENT ON COLUMN seats_stripe.quantities.told_at IS 'When Stripe, by its own clock, confirmed a number that it was told; its tables count again once they are newer';
-COMMENT ON COLUMN seats_stripe.quantities.answers IS 'How many answers Stripe has given to numbers that it was told';
+COMMENT ON COLUMN seats_stripe.quantities.told_at IS 'When Stripe, by its own clock, last answered that it has a number; its tables count again once they are newer';
+COMMENT ON COLUMN seats_stripe.quantities.answers IS 'How many answers Stripe has given; after each, the next request has another idempotency key';
 COMMENT ON COLUMN seats_stripe.quantities.refusal IS 'Why Stripe refused the last number; null if it did not';
 
 CREATE TABLE seats_stripe.kept (

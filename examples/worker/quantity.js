@@ -4,6 +4,8 @@ import Stripe from 'stripe';
 const outstanding = 'SELECT id, item, quantity, seats, answers FROM seats_stripe.outstanding WHERE subscription_id = $1';
 // These say that the same request will be refused again: malformed, cannot be paid. A missing item may have been replaced.
 const FINAL = [400, 402];
+// A repeated answer says nothing of now: the number has been set back since, or the database restored.
+const isRepeated = (headers) => headers['idempotent-replayed'] === 'true';
 
 export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
   const { protocol, hostname, port } = new URL(STRIPE_URL || 'https://api.stripe.com');
@@ -29,8 +31,7 @@ export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
         { items: [{ id: item, quantity }], payment_behavior: 'error_if_incomplete' },
         // A request that was lost has the same key. Once it is answered, Stripe would repeat that answer, an error too.
         { idempotencyKey: `seats-${item}-${event_id}-${answers}-${there}-${quantity}` });
-      // A repeated answer says nothing of now: the number has been set back since, or the database restored.
-      if (answer.headers['idempotent-replayed']) {
+      if (isRepeated(answer.headers)) {
         await refused(null);
         throw Object.assign(new Error(), { code: 'idempotent-replayed' });
       }
@@ -39,8 +40,7 @@ export const teller = ({ STRIPE_SECRET_KEY, STRIPE_URL }, pool, timeout) => {
       if (!error.statusCode) throw Object.assign(new Error(), { code: error.detail?.code ?? error.code ?? error.type ?? error.name });
       const code = [`HTTP ${error.statusCode}`, error.code].filter(Boolean).join(' ');
       await refused(code);
-      const isFinal = FINAL.includes(error.statusCode) && !error.headers['idempotent-replayed'];
-      throw Object.assign(new Error(), { code, isFinal });
+      throw Object.assign(new Error(), { code, isFinal: FINAL.includes(error.statusCode) && !isRepeated(error.headers) });
     }
   };
 };

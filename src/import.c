@@ -557,16 +557,22 @@ find_and_lock(void *state)
 	while ((missing = find(search)) > 0)
 	{
 		int nobody;
+		bool done;
 
 		CHECK_FOR_INTERRUPTS();
 		mark_waiting(search);
 		nobody = first_member(search, NOBODY);
 		idle = missing < before ? 0 : idle + 1;
 		before = missing;
-		if (nobody >= 0 ? !make_missing(search, nobody, taken, idle > 1)
-						: !take_missing(search, idle > 1))
+		if (nobody >= 0)
+			done = make_missing(search, nobody, taken, idle > 1);
+		else
+		{
+			done = take_missing(search, idle > 1);
+			taken = true;
+		}
+		if (!done)
 			return false;
-		taken = nobody < 0;
 	}
 	return lock_found(search);
 }

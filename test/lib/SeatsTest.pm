@@ -8,12 +8,14 @@ use warnings;
 
 use Exporter 'import';
 use Fcntl ':flock';
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Test::More;
+use Time::HiRes 'sleep';
 
 our @EXPORT = qw(ID start_node on_node in_database query outcome
-  create_shop assign claim table_counts table_rows check_storage seat_updates);
+  create_shop assign claim table_counts table_rows check_storage seat_updates wait_until_alone);
 
 # The id of the organization, its product, its paying customer, and its subscription alike.
 use constant ID => '00000000-0000-0000-0000-000000000001';
@@ -205,6 +207,23 @@ sub seat_updates
 		q{SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'seats.customer_seats'::regclass});
 
 	return $lines[-1];
+}
+
+# Waits until the server has recovered from a crash and nobody else is connected. The query is no input
+# of psql's, which may end before it has read any.
+sub wait_until_alone
+{
+	my @psql = ('psql', '-XAt', $node->connstr('postgres'), '-c',
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
+	my $output = '';
+
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		IPC::Run::run(\@psql, '>', \$output, '2>', \my $errors);
+		return if $output eq "1\n";
+		sleep 0.1;
+	}
+	die 'the server did not recover';
 }
 
 # Has amcheck, which the database must have, compare all indexes with their tables, and look at the

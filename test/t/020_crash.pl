@@ -125,23 +125,6 @@ sub kill_backend
 	wait_until_alone();
 }
 
-# Waits until the server has recovered and nobody else is connected.  The query is no input of psql's, which may
-# end before it has read any.
-sub wait_until_alone
-{
-	my @psql = ('psql', '-XAt', $node->connstr('postgres'), '-c',
-		"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
-	my $output = '';
-
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		IPC::Run::run(\@psql, '>', \$output, '2>', \my $errors);
-		return if $output eq "1\n";
-		sleep 0.1;
-	}
-	die 'the server did not recover';
-}
-
 # Puts what the sessions were told into the table of answers; returns how many claims that were.
 sub collect_answers
 {

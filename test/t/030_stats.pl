@@ -202,12 +202,11 @@ my %ends = (
 	'a restart'       => sub { $node->restart },
 	'immediate stop'  => sub { $node->stop('immediate'); $node->start },
 	'a killed process' => sub {
-		my $pid = query('SELECT pg_backend_pid()');
 		my $session = $node->background_psql('postgres');
 
 		kill 'KILL', $session->query_safe('SELECT pg_backend_pid()');
 		eval { $session->quit };
-		$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = \'client backend\'');
+		wait_until_alone();
 	},
 );
 foreach my $end (sort keys %ends)

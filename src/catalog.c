@@ -849,7 +849,7 @@ owner_has_triggers_on(const char *name)
 	return found;
 }
 
-/* Tells whether the owner has added a trigger or rule to a table of which seats depend. */
+/* Tells whether the owner has added a trigger or rule to one of these tables. */
 bool
 owner_has_triggers(void)
 {

@@ -60,7 +60,7 @@ typedef enum Finding
 {
 	NOBODY,	 /* one has to be made */
 	TO_TAKE, /* the one with the address, who has no external id yet */
-	WAITS,	 /* the one whom another member lets take the external id */
+	WAITS,	 /* nobody yet: another member's customer is to take the external id */
 	FOUND
 } Finding;
 
@@ -74,6 +74,7 @@ typedef struct Search
 	Customer *customers;		/* in the order of the members, unless there is nobody */
 	Finding *findings;
 	NullableDatum busy; /* id of a customer who is locked by another transaction, or null */
+	bool taking;		/* customers are being given external ids */
 	int failures;		/* attempts that failed although nothing was locked */
 } Search;
 
@@ -370,17 +371,22 @@ select_members(const Search *search, Finding finding)
  * Gives the external ids of the members to the customers with their addresses, as far as they are
  * not locked.  Raises 09000 if a trigger of the owner prevents that, and 23505 if another
  * transaction has given one of the external ids to a customer.
+ *
+ * It has no subtransaction of its own: once that has ended, whoever waits for one of these
+ * customers waits for the whole transaction, even if the attempt is rolled back.
  */
 static void
-take_all(void *state)
+take(Search *search)
 {
-	Selection taken = select_members(state, TO_TAKE);
+	Selection taken = select_members(search, TO_TAKE);
 	NullableDatum arguments[] = {taken.ids, taken.emails, taken.external_ids};
 	Rows rows;
 
 	if (taken.count == 0)
 		return;
+	search->taking = true;
 	rows = statement_execute(&take_customers, arguments);
+	search->taking = false;
 	for (uint64 i = 0; i < rows.count; i++)
 	{
 		if (!DatumGetBool(rows_required(&rows, i, 1)))
@@ -388,23 +394,15 @@ take_all(void *state)
 	}
 }
 
-/* Tells whether an error says that a customer has an external id already. */
+/* Tells whether an error says that another customer has one of the external ids already. */
 static bool
-is_given(const ErrorData *error)
+is_given(const ErrorData *error, const void *state)
 {
-	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name != NULL &&
-		strcmp(error->constraint_name, "customers_external_id_key") == 0;
-}
+	const Search *search = state;
 
-/*
- * Does so, or nothing if another transaction has given one of the external ids to a customer: the
- * next pass finds that customer.  Raises 40001 if the transaction cannot see it.
- */
-static void
-take(Search *search)
-{
-	if (subtransaction_run(take_all, search, is_given) != NULL && IsolationUsesXactSnapshot())
-		raise_serialization_failure();
+	return search->taking && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		error->constraint_name != NULL &&
+		strcmp(error->constraint_name, "customers_external_id_key") == 0;
 }
 
 /* Makes the customers of the members of whom there is nobody. */
@@ -481,14 +479,15 @@ first_member(const Search *search, Finding finding)
 static bool
 make_missing(Search *search, int first, bool taken, bool stuck)
 {
-	if (taken || stuck)
-		count_failure(search);
 	if (taken)
 		return false;
-	if (stuck)
-		make_one(search, first);
-	else
+	if (!stuck)
+	{
 		make(search);
+		return true;
+	}
+	count_failure(search);
+	make_one(search, first);
 	return true;
 }
 
@@ -532,8 +531,7 @@ lock_found(Search *search)
 	{
 		if (locked[i])
 			continue;
-		if (!check_busy(search, i))
-			count_failure(search);
+		(void) check_busy(search, i);
 		return false;
 	}
 	return true;
@@ -554,6 +552,7 @@ find_and_lock(void *state)
 	bool taken = false;
 
 	search->busy.isnull = true;
+	search->taking = false;
 	while ((missing = find(search)) > 0)
 	{
 		int nobody;
@@ -585,8 +584,7 @@ wait_for_busy(void *state)
 {
 	Search *search = state;
 
-	if (!search->busy.isnull &&
-		statement_execute(&wait_for_customer, &search->busy).count == 0)
+	if (statement_execute(&wait_for_customer, &search->busy).count == 0)
 		count_failure(search);
 	return false;
 }
@@ -637,7 +635,8 @@ text_array(const NullableDatum *array, int count)
  * lower(email), which waits for transactions that are giving one the same address or external id;
  * then the customers FOR SHARE, those that get an external id FOR UPDATE.  Giving one waits for
  * transactions that are giving the same.  If a customer is locked, it undoes all that, waits
- * without holding any customer, and begins again.
+ * without holding any customer, and begins again; also if another transaction has given an external
+ * id, which raises 40001 if this one cannot see it.
  */
 static Customer *
 customers_of(const Members *members, const pg_uuid_t *organization_id)
@@ -655,10 +654,15 @@ customers_of(const Members *members, const pg_uuid_t *organization_id)
 	(void) DirectFunctionCall2(pg_advisory_xact_lock_int4,
 							   ObjectIdGetDatum(seats_table_id("customers")),
 							   UInt32GetDatum(organization_route(organization_id)));
-	while (!subtransaction_try(find_and_lock, &search, NULL))
+	while (!subtransaction_try(find_and_lock, &search, is_given))
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) subtransaction_try(wait_for_busy, &search, NULL);
+		if (!search.busy.isnull)
+			(void) subtransaction_try(wait_for_busy, &search, NULL);
+		else if (search.taking && IsolationUsesXactSnapshot())
+			raise_serialization_failure();
+		else
+			count_failure(&search);
 	}
 	mark_repeated(search.customers, count);
 	for (int i = 0; i < count; i++)

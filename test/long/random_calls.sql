@@ -148,6 +148,12 @@ BEGIN
 	END;
 END $$;
 
+-- What a caller puts into metadata is in events, a token too, which would look as if the extension had put it there.
+CREATE FUNCTION some_metadata() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN regexp_replace(some_json(0), 'seats_(inv|cst|jnl)_|eyJ', 'token', 'g');
+END $$;
+
 -- The body of a request: some fields of those that there are, and mostly what they can be.
 CREATE FUNCTION some_body() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -168,7 +174,7 @@ BEGIN
 	END IF;
 	FOREACH name IN ARRAY coalesce(wanted, '{}') LOOP
 		fields := fields || ', ' || to_json(name)::text || ': ' || CASE
-			WHEN random() < 0.15 THEN some_json(0)
+			WHEN random() < 0.15 THEN CASE name WHEN 'metadata' THEN some_metadata() ELSE some_json(0) END
 			WHEN name = 'metadata' THEN pick('{}', '{"team": "a"}', 'null')
 			WHEN name IN ('max_uses', 'expires_in') THEN pick('1', '2', '3600', '0', '-1', '1.0', '2147483647', '2147483648')
 			WHEN name = 'email_domains' THEN pick('["example.com"]', '["b"]', '["b", null]', '[]', '["@"]', 'null')
@@ -221,7 +227,7 @@ BEGIN
 	value := CASE type::text
 		WHEN 'text' THEN text_for(name)
 		WHEN 'uuid' THEN coalesce(CASE WHEN random() < 0.7 AND name LIKE '%\_id' THEN recall(split_part(name, '_', 1)) END, some_id())
-		WHEN 'jsonb' THEN CASE name WHEN 'metadata' THEN pick('{}', '{"team": "a"}', some_json(0)) ELSE some_body() END
+		WHEN 'jsonb' THEN CASE name WHEN 'metadata' THEN pick('{}', '{"team": "a"}', some_metadata()) ELSE some_body() END
 		WHEN 'bytea' THEN some_bytes()::text
 		WHEN 'text[]' THEN CASE name WHEN 'email_domains' THEN pick('{example.com}', '{EXAMPLE.com,b}', '{b}', '{}', '{NULL}', '{a b}') ELSE some_emails() END
 		WHEN 'timestamp with time zone[]' THEN pick('{2020-01-01}', '{NULL}', '{2020-01-01,NULL}', '{infinity}', '{2100-01-01}', '{}')
